@@ -33,6 +33,7 @@ impl Subject {
         let embedded = AwsEmulator::open(folder.path(), &names.bucket)?;
         let clients = Clients {
             dynamodb: embedded.dynamodb(),
+            kms: embedded.kms(),
             s3: embedded.s3("http://s3.embedded"),
             secrets: embedded.secrets(),
         };

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_else(|error| panic!("where this test is: {error}"));
-    // The test is in `target/<profile>/deps`.
-    let profile = test.ancestors().nth(2).unwrap_or_else(|| panic!("{} has no folder", test.display()));
+    let folder = test.parent().unwrap_or_else(|| panic!("{} has no folder", test.display()));
+    // A test is in `target/<profile>/deps`, and a program of the tests beside the others.
+    let profile = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     let path = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),

@@ -1,5 +1,7 @@
 //! A client of the HTTP API.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -32,9 +34,18 @@ impl Client {
     /// If there is no TLS for it.
     #[must_use]
     pub fn new(url: &str, token: Option<&str>) -> Self {
+        Self::from_address(url, token, None)
+    }
+
+    /// [`Client::new`], whose connections come from `address`, such as 127.0.0.2.
+    ///
+    /// # Panics
+    /// If there is no TLS for it.
+    #[must_use]
+    pub fn from_address(url: &str, token: Option<&str>, address: Option<IpAddr>) -> Self {
         // The second client of a process finds the provider installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build();
+        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).local_address(address).build();
         let http = http.unwrap_or_else(|error| panic!("an HTTP client: {error}"));
         Self { http, url: url.trim_end_matches('/').to_owned(), token: token.map(str::to_owned) }
     }

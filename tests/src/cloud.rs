@@ -2,13 +2,13 @@
 //! AWS services behind a socket, and a node that registered itself. A function may do what its role in
 //! `infra/template.yaml` allows.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use aws_emulator::AwsEmulator;
 use hearth_auth::{ApiToken, Keys};
-use hearth_domain::{NodeId, Scope, Secret, Timestamp, TokenId, UserId};
+use hearth_domain::{NodeId, Owner, Scope, Secret, UserId};
 use hearth_store::{Clients, Names, Store, nodes::NodeRecord, tokens::TokenRecord};
-use lambda_emulator::Emulator;
+use lambda_emulator::{Emulator, FunctionProgram, WebSocketApi, WebSocketPort};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -16,13 +16,17 @@ use crate::{
     Process, binary,
     cloud_api::binary_media_types,
     hearth,
-    roles::{Resources, add_roles},
+    people::Person,
+    roles::{Resources, SOCKET_API, add_roles},
 };
 
 const TABLE: &str = "hearth";
 const BUCKET: &str = "hearth-media";
 const SECRET: &str = "hearth/gateway";
 const PROVIDER_KEYS: &str = "hearth/provider-keys";
+const KMS_KEY: &str = "hearth-keys";
+/// The template's default.
+const STAGE: &str = "dev";
 
 /// Stores, node and owner; functions are started as they are needed. It fails its test if a role didn't allow a call.
 pub struct Cloud {
@@ -30,8 +34,9 @@ pub struct Cloud {
     pub token: String,
     emulator: AwsEmulator,
     services: Services,
+    sockets: WebSocketApi,
     store: Store,
-    _node: Process,
+    _node: Option<Process>,
     _folder: TempDir,
 }
 
@@ -56,18 +61,47 @@ impl Cloud {
     /// # Panics
     /// If any of it fails.
     pub async fn start_with_node(variables: &[(&str, &str)]) -> Self {
+        Self::start_as(Some(variables), &[]).await
+    }
+
+    /// The same with parameters of the stack, on which the roles depend.
+    ///
+    /// # Panics
+    /// If any of it fails.
+    pub async fn start_with_parameters(parameters: &[(&str, &str)]) -> Self {
+        Self::start_as(Some(&[]), parameters).await
+    }
+
+    /// The same without a node.
+    ///
+    /// # Panics
+    /// If any of it fails.
+    pub async fn start_without_node() -> Self {
+        Self::start_as(None, &[]).await
+    }
+
+    async fn start_as(node_variables: Option<&[(&str, &str)]>, parameters: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap_or_else(|error| panic!("a temporary folder: {error}"));
         let embedded = AwsEmulator::open(&folder.path().join("aws"), BUCKET)
             .unwrap_or_else(|error| panic!("the stores: {error}"));
         let secrets = [("Secret", SECRET), ("ProviderKeys", PROVIDER_KEYS)];
-        add_roles(&embedded, &Resources { table: TABLE, bucket: BUCKET, secrets });
+        add_roles(
+            &embedded,
+            &Resources { table: TABLE, bucket: BUCKET, secrets, kms_key: KMS_KEY },
+            parameters,
+        );
         let services = Services::serve(&embedded).await;
+        let sockets = serve_sockets(&embedded, &services).await;
         let store = store(&embedded, &services.url);
         let keys = keys(&store).await;
-        let owner = UserId::new();
-        let node = start_node(&store, &keys, owner, folder.path(), variables).await;
+        let owner = store.operator().await.unwrap_or_else(|error| panic!("the operator: {error}"));
+        let node_owner = Owner::of_record(owner, None);
+        let node = match node_variables {
+            Some(variables) => Some(start_node(&store, &keys, node_owner, folder.path(), variables).await),
+            None => None,
+        };
         let token = create_token(&store, owner).await;
-        Self { token, emulator: embedded, services, store, _node: node, _folder: folder }
+        Self { token, emulator: embedded, services, sockets, store, _node: node, _folder: folder }
     }
 
     /// A token of another user, without any data.
@@ -75,7 +109,22 @@ impl Cloud {
     /// # Panics
     /// If it can't be stored.
     pub async fn token_of_a_stranger(&self) -> String {
-        create_token(&self.store, UserId::new()).await
+        Person::with_organisation(&self.store).await.token
+    }
+
+    /// A user of another organisation, which has a node of its own with the same model.
+    ///
+    /// # Panics
+    /// If it can't be stored, or the node doesn't start.
+    pub async fn organisation_with_a_node(&self) -> (Person, Process) {
+        let person = Person::with_organisation(&self.store).await;
+        let secret = self.store.secret(None).await.unwrap_or_else(|error| panic!("the secret: {error}"));
+        let keys = Keys::derive(&secret).unwrap_or_else(|error| panic!("the keys: {error}"));
+        let folder = self._folder.path().join(person.organisation.to_string());
+        std::fs::create_dir(&folder).unwrap_or_else(|error| panic!("the node's folder: {error}"));
+        let owner = Owner { user: person.user, organisation: person.organisation };
+        let node = start_node(&self.store, &keys, owner, &folder, &[]).await;
+        (person, node)
     }
 
     /// The store, without the limits of a role.
@@ -101,25 +150,15 @@ impl Cloud {
         self.emulator.unused_permissions().into_iter().filter(|unused| unused.starts_with(&prefix)).collect()
     }
 
+    /// The WebSocket API, before the function `socket`.
+    #[must_use]
+    pub fn sockets(&self) -> &WebSocketApi {
+        &self.sockets
+    }
+
     /// The variables of a function, such as `hearth-fn-generate`, as in the template.
     pub(crate) fn function_env(&self, name: &str) -> Vec<(String, String)> {
-        let (secret, provider_keys) =
-            (AwsEmulator::secret_arn(SECRET), AwsEmulator::secret_arn(PROVIDER_KEYS));
-        [
-            ("HEARTH_TABLE", TABLE),
-            ("HEARTH_BUCKET", BUCKET),
-            ("HEARTH_SECRET", &secret),
-            ("HEARTH_PROVIDER_KEYS", &provider_keys),
-            ("HEARTH_LOG_LEVEL", "info"),
-            ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
-            ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
-            ("AWS_ENDPOINT_URL", &self.services.url),
-            // Names the role.
-            ("AWS_ACCESS_KEY_ID", name),
-            ("AWS_SECRET_ACCESS_KEY", &self.services.secret_key),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+        function_env(name, &self.services, &self.sockets.endpoint())
     }
 
     /// Starts the function's binary, such as `hearth-fn-generate`, with the template's environment.
@@ -182,15 +221,51 @@ impl Drop for Services {
     }
 }
 
+/// Serves the WebSocket API, whose function is started when the first socket is opened.
+async fn serve_sockets(emulator: &AwsEmulator, services: &Services) -> WebSocketApi {
+    const NAME: &str = "hearth-fn-socket";
+    let port = WebSocketPort::bind(STAGE).await.unwrap_or_else(|error| panic!("a port: {error}"));
+    let env = function_env(NAME, services, &port.endpoint());
+    let emulator = emulator.clone();
+    let may_manage = move |access_key: &str, method: &str, id: &str| {
+        let path = format!("{STAGE}/{method}/@connections/{id}");
+        emulator.may_manage_connection(access_key, SOCKET_API, &path)
+    };
+    port.serve(FunctionProgram { binary: binary(NAME), env }, Arc::new(may_manage))
+}
+
+fn function_env(name: &str, services: &Services, socket_endpoint: &str) -> Vec<(String, String)> {
+    let (secret, provider_keys) = (AwsEmulator::secret_arn(SECRET), AwsEmulator::secret_arn(PROVIDER_KEYS));
+    let kms_key = AwsEmulator::kms_key_arn(KMS_KEY);
+    [
+        ("HEARTH_TABLE", TABLE),
+        ("HEARTH_BUCKET", BUCKET),
+        ("HEARTH_SECRET", &secret),
+        ("HEARTH_PROVIDER_KEYS", &provider_keys),
+        ("HEARTH_KMS_KEY", &kms_key),
+        ("HEARTH_LOG_LEVEL", "info"),
+        ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
+        ("HEARTH_SOCKET_ENDPOINT", socket_endpoint),
+        ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
+        ("AWS_ENDPOINT_URL", &services.url),
+        // Names the role.
+        ("AWS_ACCESS_KEY_ID", name),
+        ("AWS_SECRET_ACCESS_KEY", &services.secret_key),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
 /// The store over embedded services.
 fn store(embedded: &AwsEmulator, url: &str) -> Store {
-    let clients =
-        Clients { dynamodb: embedded.dynamodb(), s3: embedded.s3(url), secrets: embedded.secrets() };
+    let (dynamodb, kms) = (embedded.dynamodb(), embedded.kms());
+    let clients = Clients { dynamodb, kms, s3: embedded.s3(url), secrets: embedded.secrets() };
     let names = Names {
         table: TABLE.to_owned(),
         bucket: BUCKET.to_owned(),
         secret: SECRET.to_owned(),
         provider_keys: PROVIDER_KEYS.to_owned(),
+        kms_key: AwsEmulator::kms_key_arn(KMS_KEY),
     };
     Store::new(clients, names)
 }
@@ -208,20 +283,20 @@ async fn keys(store: &Store) -> Keys {
 async fn start_node(
     store: &Store,
     keys: &Keys,
-    owner: UserId,
+    owner: Owner,
     folder: &Path,
     variables: &[(&str, &str)],
 ) -> Process {
     let id = NodeId::new();
     let (data, id_text, key) = (folder.join("node"), id.to_string(), keys.link().public_key());
     let mut command =
-        hearth(folder, &["node", "--json", "--port", "0", "--id", &id_text, "--gateway-key", &key]);
+        hearth(folder, &["node", "run", "--json", "--port", "0", "--id", &id_text, "--gateway-key", &key]);
     command.arg("--data").arg(data).envs(variables.iter().copied());
     let mut process = Process::spawn(command, folder.join("node.log"));
     let ready = process.ready().await;
     assert_eq!(ready["node"], id_text, "{ready}");
-    let url = ready["url"].as_str().map(str::to_owned).unwrap_or_default();
-    let record = NodeRecord { id, owner, name: "home".to_owned(), url, created_at: Timestamp::now() };
+    let url = ready["url"].as_str().map(str::to_owned);
+    let record = NodeRecord { url, ..NodeRecord::new(id, owner, "home") };
     store.nodes().put(&record).await.unwrap_or_else(|error| panic!("the node's record: {error}"));
     process
 }
@@ -233,15 +308,10 @@ async fn start_node(
 pub async fn create_token(store: &Store, owner: UserId) -> String {
     let token = ApiToken::generate();
     let record = TokenRecord {
-        id: TokenId::new(),
-        hash: token.hash(),
-        owner,
         name: "owner".to_owned(),
         prefix: token.prefix().to_owned(),
         scopes: Scope::ALL.to_vec(),
-        created_at: Timestamp::now(),
-        expires_at: None,
-        revoked_at: None,
+        ..TokenRecord::new(token.hash(), Owner::of_record(owner, None))
     };
     store.tokens().create(&record).await.unwrap_or_else(|error| panic!("the token's record: {error}"));
     token.expose().to_owned()

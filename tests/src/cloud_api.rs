@@ -13,16 +13,25 @@ impl Cloud {
     /// # Panics
     /// If the template can't be read, or there is no port.
     pub async fn api(&self, placement: Placement) -> ApiGateway {
-        let template = template();
-        let mut programs = BTreeMap::new();
-        for Route { function, .. } in template.routes() {
-            let name = format!("hearth-fn-{}", function.trim_end_matches("Function").to_lowercase());
-            let program = FunctionProgram { binary: binary(&name), env: self.function_env(&name) };
-            programs.insert(function, program);
-        }
-        let api = ApiGateway::serve(&template, placement, programs).await;
-        api.unwrap_or_else(|error| panic!("the API: {error}"))
+        serve_api(placement, |name| self.function_env(name)).await
     }
+}
+
+/// Serves the API of the template, with functions that are started at their first requests. `env`: the variables of a function
+/// such as `hearth-fn-generate`.
+///
+/// # Panics
+/// If the template can't be read, or there is no port.
+pub async fn serve_api(placement: Placement, env: impl Fn(&str) -> Vec<(String, String)>) -> ApiGateway {
+    let template = template();
+    let mut programs = BTreeMap::new();
+    for Route { function, .. } in template.routes() {
+        let name = format!("hearth-fn-{}", function.trim_end_matches("Function").to_lowercase());
+        let program = FunctionProgram { binary: binary(&name), env: env(&name) };
+        programs.insert(function, program);
+    }
+    let api = ApiGateway::serve(&template, placement, programs).await;
+    api.unwrap_or_else(|error| panic!("the API: {error}"))
 }
 
 /// The binary media types of the template's API.

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::UserId;
 use hearth_store::{Store, database::Durability, home};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,8 +12,8 @@ use tempfile::TempDir;
 use crate::{
     Client, Process,
     binaries::{keep_backend_results, share_backend_results},
-    cloud::create_token,
     model::{copy_with_context, copy_with_template, copy_with_template_end, whole_copy},
+    people::Person,
     process::hearth_under,
 };
 
@@ -232,7 +231,7 @@ impl Home {
     /// # Panics
     /// As [`Self::restart_after`].
     pub async fn restart_with_a_stranger(self) -> (Self, String) {
-        self.restart_after(async |store| create_token(store, UserId::new()).await).await
+        self.restart_after(async |store| Person::with_organisation(store).await.token).await
     }
 
     /// Stops it, changes its data, and starts it again.
@@ -246,6 +245,16 @@ impl Home {
         let result = change(&store).await;
         store.close().await;
         drop(store);
+        (Self::start_in(self.setup, Some(self.token)).await, result)
+    }
+
+    /// Stops it, runs commands on its data folder, and starts it again.
+    ///
+    /// # Panics
+    /// As [`Self::restart`].
+    pub async fn restart_after_command<T>(self, command: impl AsyncFnOnce(&Path) -> T) -> (Self, T) {
+        self.process.stop().await;
+        let result = command(&data_of(&self.setup.folder)).await;
         (Self::start_in(self.setup, Some(self.token)).await, result)
     }
 

@@ -6,7 +6,11 @@
 //!   the stores behind a socket, and a `hearth node`. Its `api` serves all functions over HTTP, as API Gateway does.
 //! - [`Moto`] is a table, a bucket and secrets in a moto server, for the tests `in_moto`.
 //! - [`Client`] asks either over HTTP; [`Events`] reads what streams.
-//! - [`Upstream`] plays a vendor's API, as well or as badly as a test wants it; [`Collector`] an OpenTelemetry collector.
+//! - [`Socket`] is a WebSocket of a client or a node.
+//! - [`Upstream`] plays a vendor's API, as well or as badly as a test wants it; [`Collector`] an OpenTelemetry collector;
+//!   [`OpenIdProvider`] an identity provider.
+//! - [`Person`] is a further user, with an organisation and a token.
+//! - [`relay`] has a gateway, and nodes that reach it through a [`FaultProxy`].
 //! - [`eventually`] waits for what is only visible by asking again.
 //!
 //! Nothing outlives its test: every process is killed when its owner is dropped. The binaries are those
@@ -20,9 +24,14 @@ mod collector;
 mod home;
 mod model;
 mod moto;
+mod openid;
+mod people;
+pub mod permission_matrix;
 mod process;
+pub mod relay;
 mod requests;
 mod roles;
+mod socket;
 mod stream;
 mod upstream;
 mod wait;
@@ -30,14 +39,19 @@ mod wait;
 pub use binaries::{backend_results, binary};
 pub use client::{Answer, Client};
 pub use cloud::{Cloud, create_token};
+pub use cloud_api::serve_api;
 pub use collector::{Collector, ReceivedSpan};
+pub use fault_proxy::{Exchange, Fault, FaultProxy, MessageFault, Network};
 pub use home::{Home, Setup};
 pub use model::{
     copy_with_context, copy_with_fim_tokens, corrupt_copy, tiny_chat, truncated_copy, whole_copy,
 };
 pub use moto::Moto;
+pub use openid::OpenIdProvider;
+pub use people::{Person, operators_organisation};
 pub use process::{Ended, Process, hearth, is_running, run, signal};
 pub use requests::{cancel_run, chat_request, endless_run, endless_run_of};
+pub use socket::Socket;
 pub use stream::{Event, Events};
 pub use upstream::{Received, Reply, Upstream};
 pub use wait::{DEADLINE, eventually, within};

@@ -30,11 +30,15 @@ impl Moto {
         let (url, clients) = (endpoint_url(), Clients::from_environment().await);
         let own = UserId::new().to_string().to_lowercase().replace('_', "-");
         let name = |kind: &str| format!("hearth-{kind}-{own}");
+        let key = clients.kms.create_key().send().await;
+        let key = key.unwrap_or_else(|error| panic!("a key in moto at {url}: {error:?}"));
+        let kms_key = key.key_metadata.and_then(|key| key.arn).unwrap_or_default();
         let names = Names {
             table: name("table"),
             bucket: name("bucket"),
             secret: name("root"),
             provider_keys: name("provider-keys"),
+            kms_key,
         };
         let created = clients.s3.create_bucket().bucket(&names.bucket).send().await;
         created.unwrap_or_else(|error| panic!("the bucket in moto at {url}: {error:?}"));
@@ -69,12 +73,13 @@ impl Moto {
     /// # Panics
     /// If it doesn't start.
     pub async fn function(&self, name: &str) -> Emulator {
-        let Names { table, bucket, secret, provider_keys } = &self.names;
+        let Names { table, bucket, secret, provider_keys, kms_key } = &self.names;
         let mut env = vec![
             ("HEARTH_TABLE", table.as_str()),
             ("HEARTH_BUCKET", bucket),
             ("HEARTH_SECRET", secret),
             ("HEARTH_PROVIDER_KEYS", provider_keys),
+            ("HEARTH_KMS_KEY", kms_key),
             ("HEARTH_LOG_LEVEL", "info"),
             ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
         ];

@@ -16,12 +16,17 @@ const PSEUDO_PARAMETERS: [(&str, &str); 5] = [
     ("AWS::URLSuffix", "amazonaws.com"),
 ];
 
+/// Id of the WebSocket API.
+pub(crate) const SOCKET_API: &str = "sockets";
+
 /// Names of the stack's resources, by their logical ids.
 pub(crate) struct Resources<'a> {
     pub(crate) table: &'a str,
     pub(crate) bucket: &'a str,
     /// Secrets, by their names.
     pub(crate) secrets: [(&'static str, &'a str); 2],
+    /// The id of the key of KMS.
+    pub(crate) kms_key: &'a str,
 }
 
 /// The policy documents of each function's role, by the name of its binary, in a stack with these parameters.
@@ -49,9 +54,9 @@ pub(crate) fn policies(
     functions.collect()
 }
 
-/// Gives each function the policies of its role. Its access key is the name of its binary.
-pub(crate) fn add_roles(emulator: &AwsEmulator, resources: &Resources<'_>) {
-    for (binary, documents) in policies(resources, &[]) {
+/// Gives each function the policies of its role, in a stack with these parameters. Its access key is the name of its binary.
+pub(crate) fn add_roles(emulator: &AwsEmulator, resources: &Resources<'_>, parameters: &[(&str, &str)]) {
+    for (binary, documents) in policies(resources, parameters) {
         let added = emulator.add_role(&binary, &documents);
         added.unwrap_or_else(|error| panic!("the role of {binary}: {error}"));
     }
@@ -67,15 +72,17 @@ fn binary_of(function: &str) -> String {
 }
 
 fn stack(template: &Template, resources: &Resources<'_>, parameters: &[(&str, &str)]) -> Stack {
-    let Resources { table, bucket, secrets } = resources;
+    let Resources { table, bucket, secrets, kms_key } = resources;
     let mut references: BTreeMap<String, String> =
         PSEUDO_PARAMETERS.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     references.insert("Table".to_owned(), (*table).to_owned());
     references.insert("Bucket".to_owned(), (*bucket).to_owned());
+    references.insert("SocketApi".to_owned(), SOCKET_API.to_owned());
     references.extend(secrets.map(|(id, name)| (id.to_owned(), AwsEmulator::secret_arn(name))));
     let mut attributes = BTreeMap::from([
         ("Table.Arn".to_owned(), AwsEmulator::table_arn(table)),
         ("Bucket.Arn".to_owned(), AwsEmulator::bucket_arn(bucket)),
+        ("KmsKey.Arn".to_owned(), AwsEmulator::kms_key_arn(kms_key)),
     ]);
     for (id, _) in template.resources_of("AWS::Logs::LogGroup") {
         attributes.insert(format!("{id}.Arn"), format!("arn:aws:logs:us-east-1:123456789012:log-group:{id}"));
@@ -89,18 +96,62 @@ fn stack(template: &Template, resources: &Resources<'_>, parameters: &[(&str, &s
 mod tests {
     use super::*;
 
+    /// Actions on the key of KMS that a role allows, each with the purpose of the secrets.
+    fn uses_of_the_key(documents: &[Value]) -> Vec<String> {
+        let mut uses = Vec::new();
+        for statement in documents.iter().flat_map(|document| document["Statement"].as_array().unwrap()) {
+            let actions = match &statement["Action"] {
+                Value::Array(actions) => actions.clone(),
+                action => vec![action.clone()],
+            };
+            for action in actions.iter().map(|action| action.as_str().unwrap()) {
+                assert!(!action.contains('*'), "{action}");
+                if action.starts_with("kms:") {
+                    let purpose = &statement["Condition"]["StringEquals"]["kms:EncryptionContext:purpose"];
+                    uses.push(format!("{action} {}", purpose.as_str().unwrap()));
+                }
+            }
+        }
+        uses.sort();
+        uses
+    }
+
+    #[test]
+    fn only_generate_decrypts_keys_of_providers_and_only_accounts_the_keys_that_sign() {
+        let secrets = [("Secret", "secret"), ("ProviderKeys", "keys")];
+        let resources = Resources { table: "things", bucket: "files", secrets, kms_key: "key" };
+        let expected = [
+            (
+                "hearth-fn-accounts",
+                vec!["kms:Decrypt signing", "kms:Encrypt provider_credential", "kms:Encrypt signing"],
+            ),
+            (
+                "hearth-fn-generate",
+                vec!["kms:Decrypt provider_credential", "kms:Encrypt provider_credential"],
+            ),
+        ];
+        let roles = policies(&resources, &[]);
+        for (function, documents) in &roles {
+            let expected = expected.iter().find(|(name, _)| name == function);
+            let uses = uses_of_the_key(documents);
+            assert_eq!(uses, expected.map(|(_, uses)| uses.clone()).unwrap_or_default(), "{function}");
+        }
+        assert!(roles.len() >= 5, "{:?}", roles.keys());
+    }
+
     #[test]
     fn existing_resources_are_in_every_role() {
         let secrets = [("Secret", "secret"), ("ProviderKeys", "keys")];
-        let own = policies(&Resources { table: "things", bucket: "files", secrets }, &[]);
+        let own = policies(&Resources { table: "things", bucket: "files", secrets, kms_key: "key" }, &[]);
         let secrets = [("Secret", "unused"), ("ProviderKeys", "unused")];
         let existing = policies(
-            &Resources { table: "unused", bucket: "unused", secrets },
+            &Resources { table: "unused", bucket: "unused", secrets, kms_key: "unused" },
             &[
                 ("ExistingTableArn", &AwsEmulator::table_arn("things")),
                 ("ExistingBucket", "files"),
                 ("ExistingSecretArn", &AwsEmulator::secret_arn("secret")),
                 ("ExistingProviderKeysArn", &AwsEmulator::secret_arn("keys")),
+                ("ExistingKmsKeyArn", &AwsEmulator::kms_key_arn("key")),
             ],
         );
         assert_eq!(own, existing);

@@ -198,7 +198,15 @@ impl Upstream {
     /// # Panics
     /// If there is no port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+        Self::start_at(0).await
+    }
+
+    /// Starts one on this port.
+    ///
+    /// # Panics
+    /// If it isn't free.
+    pub async fn start_at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await;
         let listener = listener.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
         let (left, _) = watch::channel(0);

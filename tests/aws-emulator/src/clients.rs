@@ -51,6 +51,13 @@ impl AwsEmulator {
         aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
     }
 
+    /// Creates a KMS client.
+    #[must_use]
+    pub fn kms(&self) -> aws_sdk_kms::Client {
+        let config = in_process_config!(aws_sdk_kms, self, "http://kms.embedded");
+        aws_sdk_kms::Client::from_conf(config.build())
+    }
+
     /// Creates a Secrets Manager client.
     #[must_use]
     pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
@@ -133,6 +140,6 @@ mod tests {
                 assert_eq!(config.retry_config().unwrap().max_attempts(), 1);
             )*};
         }
-        check!(embedded.dynamodb(), embedded.s3("http://s3.embedded"), embedded.secrets());
+        check!(embedded.dynamodb(), embedded.s3("http://s3.embedded"), embedded.secrets(), embedded.kms());
     }
 }

@@ -1,4 +1,4 @@
-//! An emulator of AWS services in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in a key file.
+//! An emulator of AWS services in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in a key file, KMS.
 //!
 //! For tests and benchmarks. The AWS SDK's clients sign and serialise as usual; their HTTP connector calls this code
 //! instead of a socket. [`AwsEmulator::router`] serves the same requests over a socket, for the functions' processes.
@@ -11,6 +11,7 @@
 mod clients;
 mod dynamodb;
 mod iam;
+mod kms;
 mod router;
 mod s3;
 mod secrets;
@@ -123,6 +124,13 @@ impl AwsEmulator {
         self.iam.add_role(access_key, policies)
     }
 
+    /// Decides whether a role may manage a connection of a WebSocket API: `path` is the stage, the method and the connection, as in
+    /// `prod/POST/@connections/ID`. Records the decision.
+    #[must_use]
+    pub fn may_manage_connection(&self, access_key: &str, api: &str, path: &str) -> bool {
+        self.iam.check_connection(access_key, api, path).is_ok()
+    }
+
     /// The calls that a role's policies didn't allow, since the start.
     #[must_use]
     pub fn denied_calls(&self) -> Vec<String> {
@@ -151,6 +159,12 @@ impl AwsEmulator {
     #[must_use]
     pub fn secret_arn(name: &str) -> String {
         secrets::arn(name)
+    }
+
+    /// The ARN of a key of KMS. Every key exists.
+    #[must_use]
+    pub fn kms_key_arn(id: &str) -> String {
+        kms::arn(id)
     }
 }
 

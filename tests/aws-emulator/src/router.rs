@@ -13,7 +13,7 @@ use axum::{
 use crate::{
     AwsEmulator,
     dynamodb::{self, Answer},
-    iam,
+    iam, kms,
 };
 
 impl AwsEmulator {
@@ -33,7 +33,7 @@ impl AwsEmulator {
             .route_service(&format!("/{bucket}/{{*key}}"), service)
     }
 
-    /// The routes of every service: for the `AWS_ENDPOINT_URL` of another process. DynamoDB and Secrets Manager check what the
+    /// The routes of every service: for the `AWS_ENDPOINT_URL` of another process. DynamoDB, Secrets Manager and KMS check what the
     /// access key of a request may do, but not its signature, so serve them on the loopback address only.
     pub fn router(&self, bucket: &str) -> Router {
         Router::new().route("/", post(json_route)).with_state(self.clone()).merge(self.object_routes(bucket))
@@ -61,6 +61,10 @@ pub(crate) async fn json_service(
                 Err(refusal) => (400, refusal.to_json()),
             }
         }
+        Some(("TrentService", operation)) => match embedded.iam.check_kms(access_key, operation, &body) {
+            Ok(()) => kms::answer(&embedded.signing_secret, operation, &body),
+            Err(refusal) => (400, refusal.to_json()),
+        },
         Some((_, operation)) => dynamodb::answer(embedded, access_key, operation, body).await,
         None => (400, br#"{"__type":"UnknownOperationException"}"#.to_vec()),
     }

@@ -1,4 +1,4 @@
-//! The calls of DynamoDB's and Secrets Manager's requests, as the Service Authorization Reference lists them: actions,
+//! The calls of DynamoDB's, KMS' and Secrets Manager's requests, as the Service Authorization Reference lists them: actions,
 //! resources, and `dynamodb:LeadingKeys`, the partition keys that a request names. A query of an index has the index as its
 //! resource, and the index's partition key.
 
@@ -7,10 +7,17 @@ use std::{collections::BTreeMap, io};
 use serde_json::Value;
 
 use super::policy::Call;
-use crate::{ACCOUNT, REGION, secrets};
+use crate::{ACCOUNT, REGION, kms, secrets};
 
 /// The context key of the partition keys that a request names.
 pub(super) const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
+
+/// The context keys of the encryption context that a request names, by the names of its pairs that policies may use.
+const ENCRYPTION_CONTEXT: [(&str, &str); 3] = [
+    ("purpose", "kms:EncryptionContext:purpose"),
+    ("owner", "kms:EncryptionContext:owner"),
+    ("id", "kms:EncryptionContext:id"),
+];
 
 /// The name of the partition key attribute of a table, or of one of its indexes.
 pub(super) trait Schema {
@@ -33,6 +40,40 @@ pub(super) fn of_secrets(operation: &str, request: &Value) -> Call {
         resource: secrets::arn(id),
         context: BTreeMap::new(),
     }
+}
+
+/// The call of a request to the management API of a WebSocket API.
+pub(super) fn of_connections(api: &str, path: &str) -> Call {
+    Call {
+        action: "execute-api:ManageConnections".to_owned(),
+        resource: format!("arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/{path}"),
+        context: BTreeMap::new(),
+    }
+}
+
+/// The calls of a request to KMS. A new encryption is a call on each of its keys.
+pub(super) fn of_kms(operation: &str, request: &Value) -> Vec<Call> {
+    let call = |action: &str, key: &str, context: &str| Call {
+        action: format!("kms:{action}"),
+        resource: kms::key_of(request, key),
+        context: ENCRYPTION_CONTEXT
+            .into_iter()
+            .filter_map(|(name, key)| Some((key, vec![request[context][name].as_str()?.to_owned()])))
+            .collect(),
+    };
+    match operation {
+        "ReEncrypt" => vec![
+            call("ReEncryptFrom", "SourceKeyId", "SourceEncryptionContext"),
+            call("ReEncryptTo", "DestinationKeyId", "DestinationEncryptionContext"),
+        ],
+        _ => vec![call(operation, "KeyId", "EncryptionContext")],
+    }
+}
+
+/// True if a policy may have conditions on this context key; its spelling here.
+pub(super) fn supported_key(key: &str) -> Option<&'static str> {
+    let all = ENCRYPTION_CONTEXT.into_iter().map(|(_, key)| key).chain([LEADING_KEYS]);
+    all.into_iter().find(|known| known.eq_ignore_ascii_case(key))
 }
 
 /// The calls of a request to DynamoDB; each must be allowed.

@@ -25,7 +25,7 @@ use calls::Schema;
 use policy::{Call, Decision, Permission, Policies};
 
 /// The services whose calls are checked here. Permissions of others are never used.
-const SERVICES: [&str; 3] = ["dynamodb", "s3", "secretsmanager"];
+const SERVICES: [&str; 5] = ["dynamodb", "execute-api", "kms", "s3", "secretsmanager"];
 
 /// The access keys with their policies. Clones share them.
 #[derive(Clone, Default)]
@@ -106,6 +106,17 @@ impl Iam {
     ) -> Result<(), Refusal> {
         let request = serde_json::from_slice(body).unwrap_or_default();
         self.check(access_key, &calls::of_secrets(operation, &request))
+    }
+
+    /// Checks a request to KMS.
+    pub(crate) fn check_kms(&self, access_key: &str, operation: &str, body: &[u8]) -> Result<(), Refusal> {
+        let request = serde_json::from_slice(body).unwrap_or_default();
+        calls::of_kms(operation, &request).iter().try_for_each(|call| self.check(access_key, call))
+    }
+
+    /// Checks a request to the management API of a WebSocket API.
+    pub(crate) fn check_connection(&self, access_key: &str, api: &str, path: &str) -> Result<(), Refusal> {
+        self.check(access_key, &calls::of_connections(api, path))
     }
 
     /// Checks a request to DynamoDB.

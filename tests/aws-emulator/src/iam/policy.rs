@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::calls::LEADING_KEYS;
+use super::calls::supported_key;
 
 /// A policy that this emulator can't evaluate.
 #[derive(Debug, thiserror::Error)]
@@ -221,9 +221,8 @@ impl Statement {
 impl Condition {
     fn parse(name: &str, key: &str, values: &Value) -> Result<Self, String> {
         // Calls have no other key, and without its key a negated condition holds, as does one with ForAllValues or IfExists.
-        if !key.eq_ignore_ascii_case(LEADING_KEYS) {
-            return Err(format!("the condition key {key} is not supported"));
-        }
+        let supported = supported_key(key);
+        let supported = supported.ok_or_else(|| format!("the condition key {key} is not supported"))?;
         let (set, rest) = match name.split_once(':') {
             Some(("ForAllValues", rest)) => (SetOperator::ForAllValues, rest),
             Some(("ForAnyValue", rest)) => (SetOperator::ForAnyValue, rest),
@@ -242,7 +241,7 @@ impl Condition {
             "Null" if set == SetOperator::None && !if_exists => Operator::Null,
             _ => return Err(format!("the condition operator {name} is not supported")),
         };
-        Ok(Self { set, operator, if_exists, key: LEADING_KEYS.to_owned(), values: texts(values) })
+        Ok(Self { set, operator, if_exists, key: supported.to_owned(), values: texts(values) })
     }
 
     fn holds(&self, call: &Call) -> bool {

@@ -42,7 +42,12 @@ impl S3Access for Access {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let credentials = context.credentials().ok_or_else(|| s3_error!(AccessDenied, "Access Denied"))?;
         let call = call(context.s3_op().name(), context.s3_path());
-        self.0.check(&credentials.access_key, &call).map_err(refused)
+        self.0.check(&credentials.access_key, &call).map_err(refused)?;
+        if context.headers().contains_key("x-amz-object-lock-mode") {
+            let retention = Call { action: "s3:PutObjectRetention".to_owned(), ..call };
+            self.0.check(&credentials.access_key, &retention).map_err(refused)?;
+        }
+        Ok(())
     }
 }
 

@@ -108,6 +108,12 @@ impl S3 for Objects {
         if input.key.is_empty() || input.key.len() > 1024 {
             return Err(s3_error!(KeyTooLongError));
         }
+        // The prefix of locked objects: S3 takes both headers or none (API reference, PutObject).
+        let mode = input.object_lock_mode.as_ref().map(ObjectLockMode::as_str);
+        let is_locked = mode == Some("COMPLIANCE") && input.object_lock_retain_until_date.is_some();
+        if input.key.starts_with("audit/") != is_locked {
+            return Err(s3_error!(InvalidRequest, "an object below audit/ is locked, and no other"));
+        }
         let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
         let blob = self.0.blobs.write(body).await.map_err(internal)?;
         let entry = Entry::new(&blob, input.content_type);

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use event::ProxyEvent;
-use functions::Functions;
+pub(crate) use functions::Functions;
 pub use media_type::MediaTypes;
 use refusal::{Refusal, Refusals};
 use resources::Resources;
