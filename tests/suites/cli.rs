@@ -1,5 +1,20 @@
 //! The commands, called as by a user or a script.
 
+#[path = "cli/keys.rs"]
+mod keys;
+#[path = "cli/logins.rs"]
+mod logins;
+#[path = "cli/nodes.rs"]
+mod nodes;
+#[path = "cli/organisations.rs"]
+mod organisations;
+#[path = "cli/people.rs"]
+mod people;
+#[path = "cli/registry.rs"]
+mod registry;
+#[path = "cli/requests.rs"]
+mod requests;
+
 use hearth_tests::{Ended, Home, Setup, hearth, run};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -5,9 +5,10 @@
 use std::{fs, path::Path};
 
 use hearth_tests::{Ended, Home, endless_run, eventually, hearth, is_running, run, tiny_chat};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 /// Runs a `hearth up` that fails to start.
 async fn refused(data: &Path, port: u16) -> Ended {
@@ -52,11 +53,49 @@ async fn run_interrupted_by_a_crash_has_failed() {
     })
     .await;
     assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("node_lost")), "{run}");
-    let events = home.client().request(reqwest::Method::GET, &format!("{path}/events"));
+    let events = home.client().request(Method::GET, &format!("{path}/events"));
     let events = home.client().events(events).await.rest().await;
     let names: Vec<&str> = events.iter().map(hearth_tests::Event::name).collect();
     assert_eq!(names[names.len() - 2..], ["error", "[DONE]"], "{names:?}");
     assert!(home.client().ask("What is the capital of France?").await.contains("Paris"));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn refresh_that_a_kill_cuts_off_is_repeated() {
+    let mut home = Home::start().await;
+    let (email, password) = ("ada@example.org", "a long sentence of mine, yes");
+    let user = json!({"email": email, "name": "Ada", "password": password, "role": "developer"});
+    assert_eq!(home.client().post("/v1/users", &user).await.status, 201);
+    let sign_in = json!({"email": email, "password": password});
+    let login = home.client().post("/v1/users/login", &sign_in).await.json();
+    let token_of = |body: &Value| body["refresh_token"].as_str().unwrap().to_owned();
+    let mut token = token_of(&login);
+    for _ in 0..5 {
+        // The latest token that the client has received, and the number of refreshes.
+        let (sender, mut received) = watch::channel((token, 0));
+        let client = home.client().with_token(None);
+        let refreshing = tokio::spawn(async move {
+            loop {
+                let body = json!({"refresh_token": sender.borrow().0});
+                let request = client.request(Method::POST, "/v1/users/refresh").json(&body);
+                let Ok(answer) = client.try_send(request).await else { return };
+                assert_eq!(answer.status, 200, "{answer:?}");
+                sender
+                    .send_modify(|(token, count)| (*token, *count) = (token_of(&answer.json()), *count + 1));
+            }
+        });
+        received.wait_for(|(_, count)| *count >= 3).await.unwrap();
+        home = home.crash_and_restart().await;
+        refreshing.await.unwrap();
+        // Whether the replacement was stored or not, the client goes on with the token that it has.
+        let body = json!({"refresh_token": received.borrow().0});
+        let answer = home.client().with_token(None).post("/v1/users/refresh", &body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let access = answer.json()["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(home.client().with_token(Some(&access)).get("/v1/models").await.status, 200);
+        token = token_of(&answer.json());
+    }
     home.stop().await;
 }
 

@@ -1,8 +1,9 @@
 //! Authentication: routes, tokens and the headers that carry them.
 
-use std::collections::BTreeSet;
-
-use hearth_tests::Home;
+use hearth_tests::{
+    Home,
+    permission_matrix::{Things, operations},
+};
 use reqwest::Method;
 
 use crate::capital_of_france;
@@ -57,41 +58,25 @@ async fn token_is_accepted_in_x_api_key() {
     home.stop().await;
 }
 
-/// Routes that need no token: health and versions for load balancers and clients, and the documentation. A link to an artifact
-/// needs a valid signature instead, and is refused with 401 without it.
-const OPEN: [&str; 6] =
-    ["GET /health", "GET /version", "GET /openapi.json", "GET /docs", "GET /docs/{file}", "GET /api/version"];
-
 #[tokio::test]
-async fn every_documented_route_but_the_open_ones_needs_a_token() {
+async fn every_documented_route_with_an_action_needs_a_token() {
     let home = Home::start().await;
     let anonymous = home.client().with_token(None);
     let document = anonymous.get("/openapi.json").await.json();
-    let mut open = BTreeSet::new();
-    for (path, operations) in document["paths"].as_object().unwrap() {
-        for method in operations.as_object().unwrap().keys() {
-            let example = path.replace("{name}", "openai").replace("{file}", "index.html");
-            let kind = if path.starts_with("/v1/artifacts") { "art" } else { "req" };
-            let example = example.replace("{id}", &format!("{kind}_01J9ZX5V2QH8N4T6W0C3M7K1RB"));
-            let method: Method = method.to_uppercase().parse().unwrap();
-            let answer = anonymous.send(anonymous.request(method.clone(), &example)).await;
-            match answer.status.as_u16() {
-                401 => {
-                    let body = answer.json();
-                    // Ollama's errors have the code beside the message.
-                    let (code, expected) = match path.as_str() {
-                        path if path.starts_with("/api/") => (&body["code"], "unauthorized"),
-                        path if path.starts_with("/v1beta/") => (&body["error"]["status"], "UNAUTHENTICATED"),
-                        _ => (&body["error"]["code"], "unauthorized"),
-                    };
-                    assert_eq!(code, expected, "{answer:?}");
-                }
-                200 => assert!(open.insert(format!("{method} {path}"))),
-                status => panic!("{method} {path} answers {status} without a token"),
-            }
-        }
+    let guarded = operations(&document).into_iter().filter(|one| one.action.is_some() || one.is_for_nodes);
+    for operation in guarded {
+        let (path, _) = Things::of_nobody().path(&operation.path).unwrap();
+        let answer = anonymous.send(anonymous.request(operation.method.clone(), &path)).await;
+        assert_eq!(answer.status, 401, "{operation}: {answer:?}");
+        let body = answer.json();
+        // Ollama's errors have the code beside the message.
+        let (code, expected) = match path.as_str() {
+            path if path.starts_with("/api/") => (&body["code"], "unauthorized"),
+            path if path.starts_with("/v1beta/") => (&body["error"]["status"], "UNAUTHENTICATED"),
+            _ => (&body["error"]["code"], "unauthorized"),
+        };
+        assert_eq!(code, expected, "{operation}: {answer:?}");
     }
-    assert_eq!(open, OPEN.map(str::to_owned).into_iter().collect());
     home.stop().await;
 }
 

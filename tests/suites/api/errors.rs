@@ -147,7 +147,7 @@ async fn unknown_route_and_wrong_method_have_an_error_body() {
     for (method, path, allow) in [
         (Method::DELETE, "/v1/models/tiny-chat/status", "GET, HEAD"),
         (Method::DELETE, "/v1/models/loaded", "GET, HEAD"),
-        (Method::POST, "/v1/models/tiny-chat", "GET, HEAD, DELETE"),
+        (Method::POST, "/v1/models/tiny-chat", "GET, HEAD, PATCH, DELETE"),
         (Method::PUT, "/v1/models/tiny-chat/load", "POST"),
         (Method::DELETE, "/v1/models/a/b/unload", "POST"),
     ] {

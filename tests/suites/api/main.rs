@@ -2,27 +2,45 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
 
+mod audit;
 mod authentication;
+mod browser;
 mod cancel;
 mod chat;
 mod choices;
 mod completions;
 mod configuration;
+mod credentials;
 mod embeddings;
+mod energy;
+mod erasure;
 mod errors;
 mod events;
 mod gemini;
 mod generate;
+mod invitations;
+mod logins;
 mod messages;
 mod models;
+mod nodes;
 mod ollama;
 mod operations;
+mod organisations;
+mod people;
+mod permissions;
 mod queue;
+mod registry;
+mod requests;
 mod responses;
+mod rights;
+mod schema;
 mod selection;
+mod sign_in;
+mod sign_in_hashes;
 mod structured;
 mod tokens;
 mod tools;
+mod wake;
 
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{NodeId, Timestamp};
+use hearth_domain::{NodeId, Owner};
 use hearth_store::{Store, nodes::NodeRecord};
 use hearth_tests::{Home, Setup, eventually};
 use reqwest::Method;
@@ -59,8 +59,8 @@ async fn hanging_node_is_slow_and_the_gateway_degraded() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let home = Setup::new().arguments(&["--no-node"]).start().await;
     let add_node = async |store: &Store| {
-        let (id, owner, name) = (NodeId::new(), store.operator().await.unwrap(), "far".to_owned());
-        let node = NodeRecord { id, owner, name, url: url.clone(), created_at: Timestamp::now() };
+        let owner = Owner::of_record(store.operator().await.unwrap(), None);
+        let node = NodeRecord { url: Some(url.clone()), ..NodeRecord::new(NodeId::new(), owner, "far") };
         store.nodes().put(&node).await.unwrap();
     };
     let (home, ()) = home.restart_after(add_node).await;

@@ -1,9 +1,13 @@
 //! The tables of docs/cost.md.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Cents are compared: half of one is the rounding.
-const ROUNDING: f64 = 0.005_001;
+pub(crate) const ROUNDING: f64 = 0.005_001;
 /// Bytes in a gigabyte, as CloudWatch bills them, over requests in a million.
 const BYTES_PER_MILLION: f64 = 1e6 / 1e9;
 
@@ -37,9 +41,16 @@ pub(crate) struct Row {
 }
 
 impl Page {
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    pub(crate) fn text() -> String {
+        fs::read_to_string(Self::root().join("docs/cost.md")).unwrap()
+    }
+
     pub(crate) fn read() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let text = fs::read_to_string(root.join("docs/cost.md")).unwrap();
+        let (root, text) = (Self::root(), Self::text());
         let template = fs::read_to_string(root.join("infra/template.yaml")).unwrap();
         let memory = template.lines().find_map(|line| line.trim().strip_prefix("MemorySize: ")).unwrap();
         let memory_gb = memory.parse::<f64>().unwrap() / 1024.0;
@@ -57,7 +68,11 @@ impl Page {
 }
 
 impl Prices {
-    fn of(&self, name: &str) -> f64 {
+    pub(crate) fn memory_gb(&self) -> f64 {
+        self.memory_gb
+    }
+
+    pub(crate) fn of(&self, name: &str) -> f64 {
         *self.by_name.get(name).unwrap_or_else(|| panic!("docs/cost.md has no price {name:?}"))
     }
 }
@@ -94,14 +109,14 @@ impl Row {
 }
 
 /// The cells of the rows of the first table behind a heading, without the table's head.
-fn table<'a>(text: &'a str, heading: &str) -> impl Iterator<Item = Vec<String>> + 'a {
+pub(crate) fn table<'a>(text: &'a str, heading: &str) -> impl Iterator<Item = Vec<String>> + 'a {
     let section = text.split_once(heading).unwrap_or_else(|| panic!("docs/cost.md has no {heading:?}")).1;
     let lines =
         section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     lines.skip(2).map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
 }
 
-fn number(cell: &str) -> f64 {
+pub(crate) fn number(cell: &str) -> f64 {
     let digits = cell.trim_start_matches('$').replace(',', "");
     digits.parse().unwrap_or_else(|_| panic!("docs/cost.md: {cell:?} is no number"))
 }

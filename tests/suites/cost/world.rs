@@ -1,13 +1,16 @@
 //! Functions over one table, each with a meter of its own.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use aws_emulator::AwsEmulator;
 use axum::http::HeaderMap;
-use hearth_auth::Keys;
-use hearth_store::{Clients, Names, Store};
+use hearth_auth::{ApiToken, Keys};
+use hearth_domain::{LimitSubject, Limits, OrganisationId, Timestamp};
+use hearth_store::{Clients, Names, Store, limits::LimitRecord};
 use hearth_tests::{binary, eventually};
-use lambda_emulator::{Emulator, InFlight};
+use lambda_emulator::{
+    ApiGateway, Emulator, FunctionProgram, InFlight, Placement, WebSocketApi, WebSocketPort,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -22,6 +25,7 @@ const BUCKET: &str = "hearth-media";
 /// The stores, a vendor and a token.
 pub(crate) struct World {
     aws: AwsEmulator,
+    store: Store,
     vendor: String,
     token: String,
     _folder: TempDir,
@@ -44,18 +48,57 @@ impl World {
     pub(crate) async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let aws = AwsEmulator::open(folder.path(), BUCKET).unwrap();
-        let clients =
-            Clients { dynamodb: aws.dynamodb(), s3: aws.s3("http://s3.test"), secrets: aws.secrets() };
+        let (s3, secrets) = (aws.s3("http://s3.test"), aws.secrets());
+        let clients = Clients { dynamodb: aws.dynamodb(), kms: aws.kms(), s3, secrets };
         let store = Store::new(clients, Names::at_home());
         store.migrate().await.unwrap();
         store.secret(Some(Keys::generate_secret)).await.unwrap();
         let owner = store.operator().await.unwrap();
         let token = hearth_tests::create_token(&store, owner).await;
-        Self { aws, vendor: vendor::start().await, token, _folder: folder }
+        Self { aws, store, vendor: vendor::start().await, token, _folder: folder }
+    }
+
+    /// A token with a budget for each month.
+    pub(crate) async fn token_with_budget(&self) -> String {
+        let owner = self.store.operator().await.unwrap();
+        let token = hearth_tests::create_token(&self.store, owner).await;
+        let hash = token.parse::<ApiToken>().unwrap().hash();
+        let record = self.store.tokens().by_hash(&hash).await.unwrap().unwrap();
+        let subject = LimitSubject::Token(record.id);
+        let limits = Limits { tokens_per_month: Some(1_000_000), ..Limits::default() };
+        let limits = LimitRecord::new(subject, limits, owner, Timestamp::now());
+        self.store.limits().put(OrganisationId::of_operator(owner), subject, &limits).await.unwrap();
+        token
+    }
+
+    /// The owner's token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Starts the function's binary, with the vendor as its provider `rig`, and with these variables.
     pub(crate) async fn function(&self, name: &str, more: &[(&str, &str)]) -> Function {
+        let (meter, env) = self.metered(more).await;
+        let env: Vec<(&str, &str)> =
+            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let started = Emulator::start(&binary(name), &env).await;
+        let emulator = started.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        Function { emulator, meter, token: self.token.clone() }
+    }
+
+    /// Serves the APIs of the template. Their functions share a meter.
+    pub(crate) async fn apis(&self) -> (ApiGateway, WebSocketApi, Meter) {
+        const SOCKET: &str = "hearth-fn-socket";
+        let port = WebSocketPort::bind("prod").await.unwrap();
+        let (meter, env) = self.metered(&[("HEARTH_SOCKET_ENDPOINT", &port.endpoint())]).await;
+        let program = FunctionProgram { binary: binary(SOCKET), env: env.clone() };
+        let sockets = port.serve(program, Arc::new(|_: &str, _: &str, _: &str| true));
+        let api = hearth_tests::serve_api(Placement::Domain(String::new()), |_| env.clone()).await;
+        (api, sockets, meter)
+    }
+
+    /// A meter, and the variables of a function whose requests it counts.
+    async fn metered(&self, more: &[(&str, &str)]) -> (Meter, Vec<(String, String)>) {
         let (meter, names, credentials) = (Meter::default(), Names::at_home(), self.aws.credentials());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -79,13 +122,16 @@ impl World {
             ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
         ];
         env.extend(more);
-        let started = Emulator::start(&binary(name), &env).await;
-        let emulator = started.unwrap_or_else(|failure| panic!("{name}: {failure}"));
-        Function { emulator, meter, token: self.token.clone() }
+        (meter, env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 
 impl Function {
+    /// The same process, with another token.
+    pub(crate) fn with_token(self, token: String) -> Self {
+        Self { token, ..self }
+    }
+
     /// Sends the sample event `file`.
     pub(crate) async fn get(&self, file: &str) -> Answer {
         self.measure(&event(file, &self.token, ""), 200).await

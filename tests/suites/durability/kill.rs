@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     load::{Load, faults},
+    scheduling_delay::SchedulingDelay,
     vendor::home_with_vendor,
 };
 
@@ -13,13 +14,14 @@ async fn kills(seed: u32) {
     let mut home = home_with_vendor("").await;
     let (mut all, mut checked) = (Vec::new(), 0);
     for round in 0..ROUNDS {
+        let delay = SchedulingDelay::start();
         let load = Load::start(&home.client(), &home.model);
         let millis = 300 + u64::from((round * 7 + seed) * 131 % 1200);
         tokio::time::sleep(Duration::from_millis(millis)).await;
         let killed_at = Instant::now();
         home = home.crash_and_restart().await;
         let received = load.end().await;
-        let (faults, count) = faults(&home.client(), received, killed_at).await;
+        let (faults, count) = faults(&home.client(), received, killed_at, delay.before(killed_at)).await;
         checked += count;
         all.extend(faults);
     }

@@ -164,18 +164,20 @@ async fn make_token(client: Client, _model: String, log: Log) -> Option<()> {
     Some(())
 }
 
-/// Checks everything that was received before `at`. Returns the faults, and the number of checks.
+/// Checks everything that was received before `at`. `delay`: the time for which no thread could run. Returns the faults, and the
+/// number of checks.
 pub(crate) async fn faults(
     client: &Client,
     received: Vec<(Instant, Received)>,
     at: Instant,
+    delay: Duration,
 ) -> (Vec<String>, usize) {
     let (mut faults, mut count) = (Vec::new(), 0);
     for (time, received) in received {
         let age = at.saturating_duration_since(time);
         // Everything but an answer is sent after it was recorded.
         let is_due = match &received {
-            Received::Answer { .. } => age > RECORD_LAG_LIMIT,
+            Received::Answer { .. } => age > RECORD_LAG_LIMIT + delay,
             _ => true,
         };
         if !is_due {

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
 
+mod budgets;
 mod costs;
 mod cut;
 mod kill;
 mod limits;
 mod load;
+mod scheduling_delay;
 mod stop;
 mod vendor;

@@ -23,7 +23,8 @@ async fn orderly_stop_under_load_loses_nothing() {
         home = restarted;
         let received = load.end().await;
         // After a stop every answer must be recorded.
-        let (faults, count) = faults(&home.client(), received, Instant::now() + RECORD_LAG_LIMIT).await;
+        let (faults, count) =
+            faults(&home.client(), received, Instant::now() + RECORD_LAG_LIMIT, Duration::ZERO).await;
         assert!(faults.is_empty(), "{} of {count}: {faults:#?}", faults.len());
         assert!(took < STOP_LIMIT, "the stop took {took:?}");
     }

@@ -3,16 +3,29 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod api;
+mod audit;
 mod configuration;
+mod files;
 mod gateway_responses;
+mod identity_providers;
+mod limits;
+mod matrix;
 mod metrics;
+mod people;
 mod permissions;
+mod provider_keys;
+mod relay;
 mod runs;
 mod samples;
 mod shapes;
+mod sign_in;
+mod sockets;
+mod turns;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+use hearth_domain::{JobId, OrganisationId, Owner, Session};
+use hearth_store::jobs::JobRecord;
 use hearth_tests::{Cloud, endless_run_of};
 use lambda_emulator::{Emulator, Invocation};
 use serde_json::Value;
@@ -32,6 +45,13 @@ struct Placeholders {
     token: String,
     run: String,
     other_token: String,
+    refresh_token: String,
+    login: String,
+    user: String,
+    organisation: String,
+    node: String,
+    session: String,
+    job: String,
 }
 
 impl Placeholders {
@@ -41,7 +61,14 @@ impl Placeholders {
             .replace("${HEARTH_TOKEN}", &self.token)
             .replace("${HEARTH_MODEL}", MODEL)
             .replace("${RUN_ID}", &self.run)
-            .replace("${TOKEN_ID}", &self.other_token);
+            .replace("${TOKEN_ID}", &self.other_token)
+            .replace("${REFRESH_TOKEN}", &self.refresh_token)
+            .replace("${LOGIN_ID}", &self.login)
+            .replace("${USER_ID}", &self.user)
+            .replace("${ORGANISATION_ID}", &self.organisation)
+            .replace("${NODE_ID}", &self.node)
+            .replace("${SESSION_ID}", &self.session)
+            .replace("${JOB_ID}", &self.job);
         assert!(!text.contains("${"), "{file} has a placeholder that no test knows");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
     }
@@ -49,6 +76,42 @@ impl Placeholders {
 
 async fn invoke(function: &Emulator, event: &Value) -> Invocation {
     function.invoke(event).await.unwrap_or_else(|failure| panic!("{}: {failure}", event["path"]))
+}
+
+/// The placeholders for the operator's token, and their ids.
+async fn of_operator(cloud: &Cloud) -> Placeholders {
+    let user = cloud.store().operator().await.unwrap();
+    Placeholders {
+        token: cloud.token.clone(),
+        user: user.to_string(),
+        organisation: OrganisationId::of_operator(user).to_string(),
+        ..Placeholders::default()
+    }
+}
+
+/// The same with the id of the operator's node.
+async fn with_node(cloud: &Cloud, values: Placeholders) -> Placeholders {
+    let operator = cloud.store().operator().await.unwrap();
+    let nodes = cloud.store().nodes().of(OrganisationId::of_operator(operator)).await.unwrap();
+    Placeholders { node: nodes[0].id.to_string(), ..values }
+}
+
+/// The same with the id of a new session of the operator's.
+async fn with_session(cloud: &Cloud, values: Placeholders) -> Placeholders {
+    let user = cloud.store().operator().await.unwrap();
+    let session = Session::new(Owner { user, organisation: OrganisationId::of_operator(user) });
+    cloud.store().sessions().create(&session).await.unwrap();
+    Placeholders { session: session.id.to_string(), ..values }
+}
+
+/// The same with the id of a job of the operator's, which its node doesn't know.
+async fn with_job(cloud: &Cloud, values: Placeholders) -> Placeholders {
+    let user = cloud.store().operator().await.unwrap();
+    let owner = Owner { user, organisation: OrganisationId::of_operator(user) };
+    let node = with_node(cloud, Placeholders::default()).await.node.parse().unwrap();
+    let job = JobRecord::new(JobId::new(), owner, node, "hf:owner/repo");
+    cloud.store().jobs().create(&job).await.unwrap();
+    Placeholders { job: job.id.to_string(), ..values }
 }
 
 /// Gives the function each of its samples, in the table's order.
@@ -81,7 +144,8 @@ fn every_sample_is_replayed() {
 async fn generate_streams_runs_and_returns_their_state() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-generate").await;
-    let mut values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    let values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    let mut values = with_session(&cloud, values).await;
     let first = invoke(&function, &values.event("post_v1.generate.json")).await;
     values.run = first.headers["x-request-id"].to_str().unwrap().to_owned();
     replay("hearth-fn-generate", &function, &values).await;
@@ -92,14 +156,26 @@ async fn models_are_listed_and_loaded() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-models").await;
     let values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    let values = with_job(&cloud, values).await;
     replay("hearth-fn-models", &function, &values).await;
+}
+
+#[tokio::test]
+async fn nodes_are_listed_changed_and_revoked() {
+    let cloud = Cloud::start().await;
+    let function = cloud.function("hearth-fn-nodes").await;
+    let values = with_node(&cloud, of_operator(&cloud).await).await;
+    replay("hearth-fn-nodes", &function, &values).await;
+    let listed = invoke(&function, &values.event("get_v1.nodes.json")).await;
+    assert_eq!(listed.json().unwrap()["nodes"].as_array().map(Vec::len), Some(0));
 }
 
 #[tokio::test]
 async fn accounts_creates_lists_and_revokes_tokens() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-accounts").await;
-    let mut values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    sign_in::set_password(&cloud).await;
+    let mut values = sign_in::with_logins(&function, of_operator(&cloud).await).await;
     let created = invoke(&function, &values.event("post_v1.users.tokens.json")).await.json().unwrap();
     values.other_token = created["id"].as_str().unwrap().to_owned();
     replay("hearth-fn-accounts", &function, &values).await;

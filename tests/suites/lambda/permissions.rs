@@ -1,13 +1,26 @@
 //! Each function uses every permission of its role. That the role allows every call of every other test is checked by
 //! [`Cloud`] itself.
 
-use hearth_domain::{ModelId, Secret, Timestamp, TokenId};
-use hearth_store::configuration::ConfigurationVersion;
-use hearth_tests::{Cloud, Reply, Upstream};
+use hearth_auth::NodeKey;
+use hearth_domain::{
+    MemberRole, ModelId, NodeId, NodeTransport, OrganisationId, Owner, Secret, Session, SessionStatus,
+    Timestamp, TokenId,
+};
+use hearth_store::{
+    configuration::ConfigurationVersion,
+    nodes::NodeRecord,
+    registry::SchemaVersion,
+    relay::AssignmentState,
+    sockets::{SocketOwner, SocketRecord},
+};
+use hearth_tests::{Cloud, Person, Reply, Upstream};
 use lambda_emulator::{Emulator, Invocation};
 use serde_json::{Value, json};
 
-use crate::{Placeholders, invoke, replay};
+use crate::{
+    MODEL, Placeholders, files, invoke, limits, of_operator, people, provider_keys, relay, replay, sign_in,
+    with_job, with_node, with_session,
+};
 
 /// The smallest PNG there is: one pixel.
 const PNG: &str =
@@ -39,7 +52,7 @@ fn version(number: u64, settings: &Value) -> ConfigurationVersion {
     ConfigurationVersion {
         number,
         settings: settings.to_string(),
-        author: TokenId::new(),
+        author: TokenId::new().to_string(),
         created_at: Timestamp::now(),
         message: None,
         restores: None,
@@ -48,7 +61,7 @@ fn version(number: u64, settings: &Value) -> ConfigurationVersion {
 
 /// Configures the vendor as the provider `rig`. The current version can't be followed, so that a process looks for the one
 /// before it.
-async fn configure(cloud: &Cloud, first: u64, vendor: &Upstream) {
+pub(crate) async fn configure(cloud: &Cloud, first: u64, vendor: &Upstream) {
     let mut rig = json!({"kind": "openai_compatible", "base_url": format!("{}/v1", vendor.url), "models": ["big", "dall-e-3"]});
     let versions =
         [version(first, &json!({"providers": {"rig": rig}})), version(first + 1, &json!({"from": "later"}))];
@@ -74,10 +87,86 @@ fn answer(text: &str) -> Reply {
 }
 
 /// Stores a model that its node doesn't have any more, as it stores `tiny-chat`.
-async fn store_stale_model(cloud: &Cloud) {
-    let mut model = cloud.store().models().list(None).await.unwrap().remove(0);
+async fn store_stale_model(cloud: &Cloud, organisation: Option<OrganisationId>) {
+    let models = cloud.store().models(organisation);
+    let mut model = models.list(None).await.unwrap().remove(0);
     model.id = ModelId::new("gone");
-    cloud.store().models().put_discovered(&model).await.unwrap();
+    models.put_discovered(&model).await.unwrap();
+}
+
+/// Lists the models of another organisation, which has a node with a model of the same id, twice.
+async fn list_models_elsewhere(cloud: &Cloud, function: &Emulator, sample: &str, path: &str) {
+    let (person, _node) = cloud.organisation_with_a_node().await;
+    let values = Placeholders { token: person.token, ..Placeholders::default() };
+    send(function, &values, sample, path, Value::Null, 200).await;
+    store_stale_model(cloud, Some(person.organisation)).await;
+    let listed = send(function, &values, sample, path, Value::Null, 200).await;
+    let text = String::from_utf8_lossy(&listed.body()).into_owned();
+    assert!(text.contains(MODEL) && !text.contains("gone"), "{text}");
+}
+
+/// Adds an owner to another organisation, disables its first one, and deletes it.
+async fn administer(cloud: &Cloud, function: &Emulator, values: &Placeholders) {
+    let person = Person::with_organisation(cloud.store()).await;
+    let organisation = format!("/v1/admin/organisations/{}", person.organisation);
+    let member = format!("{organisation}/members/{}", values.user);
+    let sample = "put_v1.admin.organisations.id.members.user.json";
+    send(function, values, sample, &member, json!({"role": "owner"}), 200).await;
+    let user = format!("/v1/admin/users/{}", person.user);
+    for disabled in [true, false] {
+        let body = json!({"disabled": disabled});
+        send(function, values, "patch_v1.admin.users.id.json", &user, body, 200).await;
+    }
+    let registry = cloud.store().registry(person.organisation);
+    registry.push_schema(&first_schema("left")).await.unwrap();
+    let sample = "delete_v1.admin.organisations.id.json";
+    send(function, values, sample, &organisation, Value::Null, 204).await;
+    assert_eq!(registry.schema_version("left", 1).await.unwrap(), None);
+    assert_eq!(registry.current_schema("left").await.unwrap(), None);
+}
+
+/// The first version of a model's schema.
+fn first_schema(model: &str) -> SchemaVersion {
+    SchemaVersion {
+        model: model.to_owned(),
+        number: "1".to_owned(),
+        schema: Some(json!({})),
+        guidance: Vec::new(),
+        author: "someone".to_owned(),
+        message: None,
+        created_at: Timestamp::now(),
+    }
+}
+
+/// Sends a sample with a wrong token: the refusal is an entry of the audit log.
+async fn refuse(function: &Emulator, sample: &str) {
+    let stranger = Placeholders { token: "hth_wrong".to_owned(), ..Placeholders::default() };
+    assert_eq!(invoke(function, &stranger.event(sample)).await.status, 401, "{sample}");
+}
+
+/// Lists the audit logs of all organisations.
+async fn audit(function: &Emulator, values: &Placeholders) {
+    let mut event = values.event("get_v1.audit.json");
+    event["queryStringParameters"] = json!({"organisation": "all"});
+    event["multiValueQueryStringParameters"] = json!({"organisation": ["all"]});
+    let listed = invoke(function, &event).await;
+    assert_eq!(listed.status, 200, "{}", String::from_utf8_lossy(&listed.body()));
+    assert!(listed.json().unwrap()["entries"][0].is_object());
+}
+
+/// Checks a stored key, and refreshes an access token.
+async fn use_stored_keys(cloud: &Cloud) {
+    let (vendor, values) = (Upstream::start().await, of_operator(cloud).await);
+    let keys = provider_keys::store(cloud, &vendor, &values).await;
+    provider_keys::store_token(cloud, &vendor, &values).await;
+    let function = cloud.function_with("hearth-fn-generate", &provider_keys::PRIVATE).await;
+    vendor.page("/v1/models", Reply::json(200, &json!({"data": [{"id": "big"}]})));
+    for key in &keys {
+        assert_eq!(provider_keys::verify(&function, &values, key).await["valid"], true);
+    }
+    vendor.reply(Reply::json(200, &json!({"access_token": "at-new", "expires_in": 3600})));
+    vendor.reply(provider_keys::answer());
+    assert_eq!(provider_keys::chat(&function, &values, "token:big").await.status, 200);
 }
 
 #[track_caller]
@@ -90,16 +179,19 @@ fn assert_all_used(cloud: &Cloud, function: &str) {
 async fn generate_uses_every_permission() {
     const NAME: &str = "hearth-fn-generate";
     let (cloud, vendor) = (Cloud::start().await, Upstream::start().await);
-    let mut values = values(&cloud);
+    let values = with_job(&cloud, values(&cloud)).await;
+    let mut values = with_session(&cloud, values).await;
     let function = cloud.function(NAME).await;
     let first = invoke(&function, &values.event("post_v1.generate.json")).await;
     values.run = first.headers["x-request-id"].to_str().unwrap().to_owned();
     replay(NAME, &function, &values).await;
 
+    relay::ask(&cloud, &function).await;
     configure(&cloud, 1, &vendor).await;
     let function = cloud.function_with(NAME, &[("HEARTH_CACHE__ENABLED", "true")]).await;
-    store_stale_model(&cloud).await;
+    store_stale_model(&cloud, None).await;
     send(&function, &values, "get_v1beta.models.json", "/v1beta/models", Value::Null, 200).await;
+    list_models_elsewhere(&cloud, &function, "get_v1beta.models.json", "/v1beta/models").await;
 
     // A long text is an object.
     let text = "word ".repeat(8 << 10);
@@ -120,6 +212,15 @@ async fn generate_uses_every_permission() {
     let path = format!("/v1/responses/{}", response.json().unwrap()["id"].as_str().unwrap());
     send(&function, &values, "delete_v1.responses.id.json", &path, Value::Null, 200).await;
 
+    // So is a long message of a session.
+    let (path, items) = ("/v1/conversations", json!([{"role": "user", "content": "word ".repeat(25 << 10)}]));
+    let sample = "post_v1.conversations.json";
+    let created = send(&function, &values, sample, path, json!({"items": items}), 200).await;
+    let path = format!("{path}/{}", created.json().unwrap()["id"].as_str().unwrap());
+    let list = format!("{path}/items");
+    send(&function, &values, "get_v1.conversations.id.items.json", &list, Value::Null, 200).await;
+    send(&function, &values, "delete_v1.conversations.id.json", &path, Value::Null, 200).await;
+
     // And a picture, which may be gone before its record.
     vendor.reply(Reply::json(200, &json!({"created": 1, "data": [{"b64_json": PNG}]})));
     let request = json!({"model": "rig:dall-e-3", "prompt": "a fox"});
@@ -132,6 +233,15 @@ async fn generate_uses_every_permission() {
     send(&function, &values, "get_v1.artifacts.id.json", &path, Value::Null, 200).await;
     cloud.delete_object(&format!("artifacts/{id}")).await;
     send(&function, &values, "get_v1.artifacts.id.json", &path, Value::Null, 404).await;
+    send(&function, &values, "delete_v1.artifacts.id.json", &path, Value::Null, 200).await;
+    files::use_files(&cloud, &function, &values).await;
+    use_stored_keys(&cloud).await;
+    refuse(&function, "get_v1.route.json").await;
+
+    // A process that hasn't read the limits before.
+    let function = cloud.function(NAME).await;
+    limits::use_up(&cloud, &function, &vendor).await;
+    sign_in::use_access_token(&cloud, &function, "get_v1.cache.stats.json").await;
     assert_all_used(&cloud, NAME);
 }
 
@@ -139,15 +249,71 @@ async fn generate_uses_every_permission() {
 async fn models_uses_every_permission() {
     const NAME: &str = "hearth-fn-models";
     let (cloud, vendor) = (Cloud::start().await, Upstream::start().await);
-    let values = values(&cloud);
+    let values = with_job(&cloud, values(&cloud)).await;
     let function = cloud.function(NAME).await;
     replay(NAME, &function, &values).await;
 
     let current = cloud.store().configurations().current().await.unwrap().map_or(0, |current| current.number);
     configure(&cloud, current + 1, &vendor).await;
     let function = cloud.function(NAME).await;
-    store_stale_model(&cloud).await;
+    store_stale_model(&cloud, None).await;
     send(&function, &values, "get_v1.models.json", "/v1/models", Value::Null, 200).await;
+    list_models_elsewhere(&cloud, &function, "get_v1.models.json", "/v1/models").await;
+    let values = of_operator(&cloud).await;
+    provider_keys::store(&cloud, &vendor, &values).await;
+    let function = cloud.function_with(NAME, &provider_keys::PRIVATE).await;
+    send(&function, &values, "get_v1.models.json", "/v1/models", Value::Null, 200).await;
+    sign_in::use_access_token(&cloud, &function, "get_v1.models.json").await;
+    relay::load(&cloud, &function).await;
+    assert_all_used(&cloud, NAME);
+}
+
+/// Enrols a node by a code.
+async fn enroll(function: &Emulator, values: &Placeholders) {
+    let sample = "post_v1.nodes.codes.json";
+    let code = send(function, values, sample, "/v1/nodes/codes", json!({}), 201).await.json().unwrap();
+    let public_key = NodeKey::generate().public_key();
+    let body = json!({"code": code["code"], "public_key": public_key, "name": "box", "version": "1"});
+    send(function, values, "post_v1.node.enroll.json", "/v1/node/enroll", body, 201).await;
+}
+
+/// Removes a member of the operator's organisation, who has a node.
+async fn remove_member_with_a_node(cloud: &Cloud, function: &Emulator, values: &Placeholders) {
+    let organisation: OrganisationId = values.organisation.parse().unwrap();
+    let person = Person::in_organisation(cloud.store(), organisation, MemberRole::Developer).await;
+    let owner = Owner { user: person.user, organisation };
+    let node = NodeRecord::new(NodeId::new(), owner, "left");
+    cloud.store().nodes().put(&node).await.unwrap();
+    cloud.store().relay().set_transport(node.id, NodeTransport::Relay, "it is a test").await.unwrap();
+    // It has a socket, and a run with a long prompt, which is an object.
+    let run = relay::node_run(&"a long prompt ".repeat(20_000));
+    cloud.store().relay().assign(node.id, &run).await.unwrap();
+    let (id, connected_at) = ("gone=".to_owned(), Timestamp::now());
+    let socket = SocketRecord { id, owner: SocketOwner::Node(node.id), connected_at };
+    cloud.store().sockets().put(&socket).await.unwrap();
+    let session = Session::new(owner);
+    cloud.store().sessions().create(&session).await.unwrap();
+    let path = format!("/v1/organisations/{organisation}/members/{}", person.user);
+    let sample = "delete_v1.organisations.id.members.user.json";
+    send(function, values, sample, &path, Value::Null, 204).await;
+    let session = cloud.store().sessions().read(session.id).await.unwrap().unwrap();
+    assert_eq!((session.status, session.expires_at.is_some()), (SessionStatus::Closed, true));
+    assert_eq!(cloud.store().nodes().get(node.id).await.unwrap(), None);
+    let ended = cloud.store().relay().assignment(node.id, run.run).await.unwrap().unwrap();
+    assert_eq!(ended.state, AssignmentState::Ended);
+}
+
+#[tokio::test]
+async fn nodes_uses_every_permission() {
+    const NAME: &str = "hearth-fn-nodes";
+    let cloud = Cloud::start().await;
+    let function = cloud.function(NAME).await;
+    let values = with_node(&cloud, of_operator(&cloud).await).await;
+    replay(NAME, &function, &values).await;
+    enroll(&function, &values).await;
+    relay::serve(&cloud, &function).await;
+    refuse(&function, "get_v1.nodes.json").await;
+    sign_in::use_access_token(&cloud, &function, "get_v1.nodes.json").await;
     assert_all_used(&cloud, NAME);
 }
 
@@ -156,10 +322,17 @@ async fn accounts_uses_every_permission() {
     const NAME: &str = "hearth-fn-accounts";
     let cloud = Cloud::start().await;
     let function = cloud.function(NAME).await;
-    let mut values = values(&cloud);
+    sign_in::set_password(&cloud).await;
+    let mut values = sign_in::with_logins(&function, of_operator(&cloud).await).await;
     let created = invoke(&function, &values.event("post_v1.users.tokens.json")).await.json().unwrap();
     values.other_token = created["id"].as_str().unwrap().to_owned();
     replay(NAME, &function, &values).await;
+    administer(&cloud, &function, &values).await;
+    audit(&function, &values).await;
+    configure(&cloud, 1, &Upstream::start().await).await;
+    provider_keys::change_and_delete(&cloud, &function, &values).await;
+    people::live_through(&function, &values).await;
+    remove_member_with_a_node(&cloud, &function, &values).await;
     assert_all_used(&cloud, NAME);
 }
 
@@ -170,5 +343,7 @@ async fn ops_uses_every_permission() {
     configure(&cloud, 1, &vendor).await;
     let function = cloud.function(NAME).await;
     replay(NAME, &function, &values(&cloud)).await;
+    refuse(&function, "get_metrics.json").await;
+    sign_in::use_access_token(&cloud, &function, "get_metrics.json").await;
     assert_all_used(&cloud, NAME);
 }

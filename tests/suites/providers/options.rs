@@ -11,13 +11,16 @@ use crate::{
 };
 
 /// The options, each with a value that no dialect accepts.
-const OPTIONS: [(&str, &str); 6] = [
+const OPTIONS: [(&str, &str); 9] = [
     ("on_disconnect", "stay"),
     ("while_loading", "run"),
     ("priority", "urgent"),
     ("fallback", "another"),
     ("resume", "perhaps"),
     ("selection_mode", "cheapest"),
+    ("prefer", "cloud"),
+    ("deadline", "soon"),
+    ("max_price", "little"),
 ];
 
 /// Output of a dialect's route.
@@ -299,5 +302,31 @@ async fn options_of_gemini_may_be_camel_case() {
         dialect.is_refused(&client, &json!({"onDisconnect": "stay"}), 400, "onDisconnect").await;
     }
     assert!(first.received().is_empty());
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn misspelt_option_is_named_in_a_header_where_unknown_fields_pass() {
+    const PATHS: [&str; 6] = [
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1beta/models/{model}:generateContent",
+        "/v1/embeddings",
+        "/v1/images/generations",
+    ];
+    let (first, _, home) = home().await;
+    let client = home.client();
+    for dialect in DIALECTS.iter().filter(|dialect| PATHS.contains(&dialect.path)) {
+        for (options, expected) in [
+            (json!({"deadlin": 5}), "`deadlin` is an unknown field: did you mean `deadline`?"),
+            (json!({"x_of_the_vendor": 5}), ""),
+        ] {
+            first.reply(dialect.reply());
+            let answer = dialect.send(&client, &options).await;
+            assert_eq!(answer.status, 200, "{}: {answer:?}", dialect.path);
+            assert_eq!(answer.header("x-hearth-warning"), expected, "{} {options}", dialect.path);
+        }
+    }
     home.stop().await;
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use hearth_domain::{ArtifactId, UserId};
 use hearth_tests::{Reply, Upstream, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     images::{GLB, drawn},
@@ -46,6 +47,31 @@ async fn other_user_cannot_read_run_or_artifact() {
     upstream.reply(drawn(1));
     assert_eq!(owner.post("/v1/generate", &shown).await.status, 200);
     assert_eq!(upstream.received().pop().unwrap().path, "/v1/images/edits");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn run_has_no_link_to_the_artifact_of_another_user() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    upstream.reply(drawn(1));
+    let request = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}});
+    let response = home.client().post("/v1/generate", &request).await.json();
+    let path = format!("/v1/requests/{}", response["request_id"].as_str().unwrap());
+    let link = |run: &Value| run["output"]["images"][0]["url"].as_str().map(|url| url.contains("signature="));
+    assert_eq!(link(&home.client().get(&path).await.json()), Some(true));
+    let artifact: ArtifactId = response["output"]["images"][0]["id"].as_str().unwrap().parse().unwrap();
+    let (home, ()) = home
+        .restart_after(async |store| {
+            let mut record = store.artifacts().get(artifact).await.unwrap().unwrap();
+            record.owner = UserId::new();
+            store.artifacts().put(&record, GLB.to_vec()).await.unwrap();
+        })
+        .await;
+    let run = home.client().get(&path).await.json();
+    assert_ne!(link(&run), Some(true), "{run}");
+    let events = String::from_utf8(home.client().get(&format!("{path}/events")).await.body.to_vec()).unwrap();
+    assert!(events.contains(&artifact.to_string()) && !events.contains("signature="), "{events}");
     home.stop().await;
 }
 

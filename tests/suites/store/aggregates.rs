@@ -2,8 +2,8 @@
 
 use hearth_auth::Keys;
 use hearth_domain::{
-    Artifact, ArtifactId, FinishReason, Message, Modality, Model, Role, Run, RunId, RunState, Scope,
-    Timestamp, TokenId, ToolCall, Usage, UserId,
+    Artifact, ArtifactId, FinishReason, Message, Modality, Model, OrganisationId, Owner, Role, Run, RunId,
+    RunState, Timestamp, ToolCall, Usage, UserId,
 };
 use hearth_store::{
     StoreError,
@@ -11,7 +11,6 @@ use hearth_store::{
     cached_answers::CachedFacts,
     conversations::Conversation,
     database::{Condition, Item, Key, Write},
-    tokens::TokenRecord,
 };
 use hearth_wire::{RunEvent, RunEventBody};
 
@@ -27,7 +26,6 @@ on_all! {
     run_is_gone_after_thirty_days,
     events_are_read_in_order_from_a_seq,
     ended_run_is_written_together_with_its_events,
-    token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only,
     forgotten_model_is_not_listed_until_stored_again,
     secret_operator_and_runs_survive_a_restart,
     conversation_of_any_size_is_read_and_deleted_by_its_owner_only,
@@ -134,6 +132,13 @@ async fn run_that_is_cancelled_from_elsewhere_has_a_mark(world: World) {
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
     assert!(store.runs().events_after(run.id, 0).await.unwrap().is_empty());
     assert!(!store.runs().is_cancel_marked(RunId::new()).await.unwrap());
+    assert_eq!(store.runs().followed_until(run.id).await.unwrap(), None);
+    for seconds in [60, 30] {
+        let until = Timestamp::from_unix(Timestamp::now().unix() + seconds);
+        store.runs().mark_followed(run.id, until).await.unwrap();
+        assert_eq!(store.runs().followed_until(run.id).await.unwrap(), Some(until));
+    }
+    assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
 }
 
 async fn run_is_gone_after_thirty_days(world: World) {
@@ -182,42 +187,17 @@ async fn ended_run_is_written_together_with_its_events(world: World) {
     assert!(matches!(store.runs().update(&first).await, Err(StoreError::Conflict)));
 }
 
-async fn token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only(world: World) {
-    let store = world.store();
-    let owner = UserId::new();
-    let record = TokenRecord {
-        id: TokenId::new(),
-        hash: "ab".repeat(32),
-        owner,
-        name: "laptop".into(),
-        prefix: "hth_abcd".into(),
-        scopes: vec![Scope::Generate, Scope::ModelsRead],
-        created_at: Timestamp::now(),
-        expires_at: Some(Timestamp::now().plus(std::time::Duration::from_secs(60))),
-        revoked_at: None,
-    };
-    store.tokens().create(&record).await.unwrap();
-    assert_eq!(store.tokens().by_hash(&record.hash).await.unwrap(), Some(record.clone()));
-    assert_eq!(store.tokens().of(owner).await.unwrap(), vec![record.clone()]);
-    let now = Timestamp::now();
-    assert!(record.is_valid(now) && !record.is_valid(now.plus(std::time::Duration::from_secs(61))));
-    assert_eq!(store.tokens().revoke(UserId::new(), record.id, now).await.unwrap(), None);
-    assert!(store.tokens().revoke(owner, record.id, now).await.unwrap().is_some());
-    let revoked = store.tokens().by_hash(&record.hash).await.unwrap().unwrap();
-    assert!(!revoked.is_valid(now));
-}
-
 async fn forgotten_model_is_not_listed_until_stored_again(world: World) {
     let store = world.store();
     let model = Model { size_bytes: Some(1), ..Model::example("owner/model") };
-    store.models().put_discovered(&model).await.unwrap();
-    assert_eq!(store.models().list(None).await.unwrap(), vec![model.clone()]);
-    assert_eq!(store.models().list(Some(Modality::Text)).await.unwrap(), vec![model.clone()]);
-    assert!(store.models().list(Some(Modality::Image)).await.unwrap().is_empty());
-    store.models().forget_discovered(&model).await.unwrap();
-    assert!(store.models().list(None).await.unwrap().is_empty());
-    store.models().put_discovered(&model).await.unwrap();
-    assert_eq!(store.models().list(None).await.unwrap(), [model]);
+    store.models(None).put_discovered(&model).await.unwrap();
+    assert_eq!(store.models(None).list(None).await.unwrap(), vec![model.clone()]);
+    assert_eq!(store.models(None).list(Some(Modality::Text)).await.unwrap(), vec![model.clone()]);
+    assert!(store.models(None).list(Some(Modality::Image)).await.unwrap().is_empty());
+    store.models(None).forget_discovered(&model).await.unwrap();
+    assert!(store.models(None).list(None).await.unwrap().is_empty());
+    store.models(None).put_discovered(&model).await.unwrap();
+    assert_eq!(store.models(None).list(None).await.unwrap(), [model]);
 }
 
 async fn secret_operator_and_runs_survive_a_restart(world: World) {
@@ -239,7 +219,9 @@ async fn secret_operator_and_runs_survive_a_restart(world: World) {
 
 async fn conversation_of_any_size_is_read_and_deleted_by_its_owner_only(world: World) {
     let store = world.store();
-    let (owner, other) = (UserId::new(), UserId::new());
+    let owner = Owner { user: UserId::new(), organisation: OrganisationId::new() };
+    let others =
+        [Owner { user: UserId::new(), ..owner }, Owner { organisation: OrganisationId::new(), ..owner }];
     // Stored in the item, and in the bucket.
     for size in [10, 200_000] {
         let id = RunId::new();
@@ -252,8 +234,10 @@ async fn conversation_of_any_size_is_read_and_deleted_by_its_owner_only(world: W
         let conversations = store.conversations();
         conversations.put(id, owner, &conversation).await.unwrap();
         assert_eq!(conversations.get(id, owner).await.unwrap(), Some(conversation));
-        assert_eq!(conversations.get(id, other).await.unwrap(), None);
-        assert!(!conversations.delete(id, other).await.unwrap());
+        for other in others {
+            assert_eq!(conversations.get(id, other).await.unwrap(), None);
+            assert!(!conversations.delete(id, other).await.unwrap());
+        }
         assert!(conversations.delete(id, owner).await.unwrap());
         assert_eq!(conversations.get(id, owner).await.unwrap(), None);
         assert!(!conversations.delete(id, owner).await.unwrap());
@@ -315,7 +299,13 @@ async fn artifact_is_read_with_its_file_until_it_expires(world: World) {
             expires_at: Timestamp::from_unix(Timestamp::now().unix() + seconds),
             link: String::new(),
         };
-        ArtifactRecord { artifact, owner: UserId::new(), run: RunId::new(), created_at: Timestamp::now() }
+        ArtifactRecord {
+            artifact,
+            owner: UserId::new(),
+            organisation: Some(OrganisationId::new()),
+            run: RunId::new(),
+            created_at: Timestamp::now(),
+        }
     };
     let (artifacts, bytes) = (store.artifacts(), vec![7; 300_000]);
     let valid = record(60);

@@ -21,7 +21,7 @@ fn version(number: u64) -> ConfigurationVersion {
     ConfigurationVersion {
         number,
         settings: format!(r#"{{"aliases":{{"a":"m{number}"}}}}"#),
-        author: TokenId::new(),
+        author: TokenId::new().to_string(),
         created_at: Timestamp::now(),
         message: number.is_multiple_of(2).then(|| "even".to_owned()),
         restores: None,

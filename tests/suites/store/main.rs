@@ -1,16 +1,35 @@
-//! Tests of the store over both databases: SQLite, files and a key file of a data folder; and DynamoDB, S3 and Secrets
-//! Manager through the AWS SDK. The latter are answered by the emulator of this project and, in the tests `in_moto`, by moto:
+//! Tests of the store over both databases: SQLite, files and a master key of a data folder; and DynamoDB, S3, Secrets
+//! Manager and KMS through the AWS SDK. The latter are answered by the emulator of this project and, in the tests `in_moto`, by moto:
 //! an implementation that shares no code with it. `cargo xtask test --only moto` starts a moto server and runs these.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod aggregates;
+mod audit;
+mod budgets;
 mod configuration;
 mod conformance;
+mod credentials;
+mod files;
+mod identities;
+mod item_migrations;
 mod kill;
+mod limits;
+mod logins;
+mod master_key;
 mod migration;
 mod model;
+mod nodes;
+mod organisations;
+mod people;
 mod property;
+mod provider_keys;
+mod registry;
+mod relay;
+mod relay_property;
+mod requests;
+mod sessions;
+mod sockets;
 mod world;
 
 /// Runs each of the tests, functions of a [`world::World`], over both databases, and over moto's.

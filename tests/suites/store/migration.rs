@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use hearth_auth::Keys;
 use hearth_domain::{
-    Artifact, ArtifactId, Message, Role, Run, RunId, RunState, Scope, Secret, Timestamp, TokenId, UserId,
+    Artifact, ArtifactId, Message, Owner, Role, Run, RunId, RunState, Scope, Secret, Timestamp, UserId,
 };
 use hearth_store::{
     Store,
@@ -41,15 +41,10 @@ impl Contents {
         store.put_provider_keys(&Secret::new("{\"openai\": \"sk-x\"}".to_owned())).await.unwrap();
         let operator = store.operator().await.unwrap();
         let token = TokenRecord {
-            id: TokenId::new(),
-            hash: "ab".repeat(32),
-            owner: operator,
             name: "laptop".into(),
             prefix: "hth_abcd".into(),
             scopes: vec![Scope::Generate],
-            created_at: Timestamp::now(),
-            expires_at: None,
-            revoked_at: None,
+            ..TokenRecord::new("ab".repeat(32), Owner::of_record(operator, None))
         };
         store.tokens().create(&token).await.unwrap();
         let (open, ended) =
@@ -65,7 +60,7 @@ impl Contents {
         store.database().write(Write::Put(Item { gsi1, ..item }, Condition::Always)).await.unwrap();
         let messages = vec![Message::new(Role::User, "é".repeat(200_000))];
         let conversation = Conversation { messages, ..Conversation::default() };
-        store.conversations().put(ended.id, operator, &conversation).await.unwrap();
+        store.conversations().put(ended.id, Owner::of_record(operator, None), &conversation).await.unwrap();
         let artifact = ArtifactRecord {
             artifact: Artifact {
                 id: ArtifactId::new(),
@@ -77,6 +72,7 @@ impl Contents {
                 link: String::new(),
             },
             owner: operator,
+            organisation: None,
             run: ended.id,
             created_at: Timestamp::now(),
         };
@@ -105,7 +101,8 @@ impl Contents {
         }
         assert_eq!(store.runs().open().await.unwrap().runs, vec![self.open.clone()]);
         assert_eq!(store.runs().events_after(self.ended.id, 0).await.unwrap(), [event(1), event(2)]);
-        let conversation = store.conversations().get(self.ended.id, self.operator).await.unwrap();
+        let conversation =
+            store.conversations().get(self.ended.id, Owner::of_record(self.operator, None)).await.unwrap();
         assert_eq!(conversation.as_ref(), Some(&self.conversation));
         let id = self.artifact.artifact.id;
         assert_eq!(store.artifacts().get(id).await.unwrap().as_ref(), Some(&self.artifact));

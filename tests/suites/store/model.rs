@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hearth_store::database::{Condition, Index, Item, Key, Query, Sort, Write};
+use hearth_store::database::{Condition, Created, Index, Item, Key, Query, Sort, Write};
 use serde_json::{Map, Value};
 
 /// The table.
@@ -41,6 +41,9 @@ impl Model {
         let mut found: Vec<(Key, Item)> =
             self.0.values().filter_map(|item| Some((place(item).filter(is_in)?, item.clone()))).collect();
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        if query.descending {
+            found.reverse();
+        }
         found.into_iter().map(|(_, item)| item).collect()
     }
 
@@ -51,19 +54,9 @@ impl Model {
             Write::Delete(key, condition) => (key, condition, false),
         };
         let item = self.0.get(key);
-        let field = |name: &str| fields(item?).get(name).cloned();
-        let holds = match condition {
-            Condition::Always => true,
-            Condition::Absent => item.is_none(),
-            Condition::Exists => item.is_some(),
-            Condition::AttributeEquals(name, text) => field(name) == Some(Value::String(text.clone())),
-            Condition::AttributeIn(name, texts) => {
-                field(name).is_some_and(|value| value.as_str().is_some_and(|text| texts.contains(&text)))
-            }
-            Condition::AttributeAbsent(name) => field(name).is_none(),
-            Condition::VersionEquals(version) => item.is_some_and(|item| item.version == *version),
-        };
-        holds && (item.is_some() || !must_exist)
+        let must_exist =
+            must_exist && !matches!(write, Write::Update(_, update, _) if update.create.is_some());
+        condition_holds(item, condition) && (item.is_some() || !must_exist)
     }
 
     fn apply(&mut self, write: &Write) {
@@ -71,10 +64,27 @@ impl Model {
             Write::Put(item, _) => drop(self.0.insert(item.key.clone(), item.clone())),
             Write::Delete(key, _) => drop(self.0.remove(key)),
             Write::Update(key, update, _) => {
+                let empty = |created: Created| Item {
+                    key: key.clone(),
+                    gsi1: None,
+                    gsi2: None,
+                    ttl: created.ttl,
+                    version: created.version,
+                    body: "{}".to_owned(),
+                    bytes: None,
+                };
+                if let Some(created) = update.create {
+                    let item = self.0.entry(key.clone()).or_insert_with(|| empty(created));
+                    (item.version, item.ttl) = (created.version, created.ttl.or(item.ttl));
+                }
                 let Some(item) = self.0.get_mut(key) else { return };
                 let mut fields = fields(item);
                 update.remove.iter().for_each(|name| drop(fields.remove(*name)));
                 fields.extend(update.set.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+                for (name, number) in &update.add {
+                    let sum = fields.get(*name).map_or(0, |field| field.as_i64().unwrap()) + number;
+                    fields.insert((*name).to_owned(), sum.into());
+                }
                 item.body = Value::Object(fields).to_string();
                 for index in &update.leave {
                     match index {
@@ -84,6 +94,26 @@ impl Model {
                 }
             }
         }
+    }
+}
+
+/// Returns whether a condition holds for an item.
+fn condition_holds(item: Option<&Item>, condition: &Condition) -> bool {
+    let field = |name: &str| fields(item?).get(name).cloned();
+    match condition {
+        Condition::Always => true,
+        Condition::Absent => item.is_none(),
+        Condition::Exists => item.is_some(),
+        Condition::AttributeEquals(name, text) => field(name) == Some(Value::String(text.clone())),
+        Condition::AttributeIn(name, texts) => {
+            field(name).is_some_and(|value| value.as_str().is_some_and(|text| texts.contains(&text)))
+        }
+        Condition::AttributeAbsent(name) => field(name).is_none(),
+        Condition::VersionEquals(version) => item.is_some_and(|item| item.version == *version),
+        Condition::NumberAtMost(name, most) => field(name).is_none_or(|value| {
+            value.as_f64().is_some_and(|number| number <= f64::from(i32::try_from(*most).unwrap()))
+        }),
+        Condition::All(conditions) => conditions.iter().all(|condition| condition_holds(item, condition)),
     }
 }
 

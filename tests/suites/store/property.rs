@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hearth_store::{
     Store, StoreError,
-    database::{Condition, Index, Item, Key, Query, Sort, Update, Write},
+    database::{Condition, Created, Index, Item, Key, Query, Sort, Update, Write},
 };
 use proptest::{
     collection::vec,
@@ -39,7 +39,7 @@ type ComparableItem = (Item, Value);
 fn both_databases_equal_the_model() {
     let runtime = runtime();
     let (home, aws) = runtime.block_on(async { (World::at_home().await, World::in_aws().await) });
-    check(&runtime, &[("SQLite", home.store()), ("DynamoDB", aws.store())], CASES);
+    check(&runtime, &[("SQLite", home.store()), ("DynamoDB", aws.store())], CASES, |_| true);
 }
 
 #[test]
@@ -47,15 +47,43 @@ fn both_databases_equal_the_model() {
 fn table_in_moto_equals_the_model() {
     let runtime = runtime();
     let moto = runtime.block_on(World::in_moto());
-    check(&runtime, &[("moto", moto.store())], MOTO_CASES);
+    // moto fails where a text is compared with a number; the conformance suite compares numbers in it.
+    check(&runtime, &[("moto", moto.store())], MOTO_CASES, |step| !compares_numbers(step));
+}
+
+fn compares_numbers(step: &Step) -> bool {
+    fn condition(write: &Write) -> &Condition {
+        match write {
+            Write::Put(_, condition) | Write::Update(_, _, condition) | Write::Delete(_, condition) => {
+                condition
+            }
+        }
+    }
+    fn compares(condition: &Condition) -> bool {
+        match condition {
+            Condition::NumberAtMost(..) => true,
+            Condition::All(conditions) => conditions.iter().any(compares),
+            _ => false,
+        }
+    }
+    match step {
+        Step::Get(_) | Step::Query(_) => false,
+        Step::Write(write) => compares(condition(write)),
+        Step::Transact(writes) => writes.iter().any(|write| compares(condition(write))),
+    }
 }
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Checks that the stores have the same results as the model.
-fn check(runtime: &Runtime, stores: &[(&str, Store)], number_of_cases: u32) {
+/// Checks that the stores have the same results as the model, for the steps that `is_supported` lets through.
+fn check(
+    runtime: &Runtime,
+    stores: &[(&str, Store)],
+    number_of_cases: u32,
+    is_supported: impl Fn(&Step) -> bool,
+) {
     let cases = AtomicU64::new(0);
     let config = Config {
         cases: number_of_cases,
@@ -67,7 +95,8 @@ fn check(runtime: &Runtime, stores: &[(&str, Store)], number_of_cases: u32) {
         .run(&vec(step(), 1..24), |steps| {
             // Each case uses partitions of its own.
             let case = cases.fetch_add(1, Ordering::Relaxed).to_string();
-            let steps: Vec<Step> = steps.into_iter().map(|step| step.in_case(&case)).collect();
+            let steps: Vec<Step> =
+                steps.into_iter().filter(&is_supported).map(|step| step.in_case(&case)).collect();
             let mut model = Model::default();
             for (number, step) in steps.iter().enumerate() {
                 let expected = on_model(&mut model, step);
@@ -220,8 +249,9 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn body() -> impl Strategy<Value = Value> {
-    (option::of(value()), option::of(value())).prop_map(|(state, other)| {
-        let fields = [("state", state), ("other", other)].into_iter();
+    let count = option::of((-3..6_i64).prop_map(Value::from));
+    (option::of(value()), option::of(value()), count).prop_map(|(state, other, count)| {
+        let fields = [("state", state), ("other", other), ("count", count)].into_iter();
         fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     })
 }
@@ -238,20 +268,32 @@ fn condition() -> impl Strategy<Value = Condition> {
         Condition::AttributeIn("state", vec!["open", "ended"]),
         Condition::AttributeAbsent("state"),
         Condition::VersionEquals(1),
+        Condition::NumberAtMost("count", 2),
+        Condition::NumberAtMost("other", 4),
+        Condition::All(vec![Condition::NumberAtMost("count", 5), Condition::AttributeAbsent("state")]),
+        Condition::All(vec![Condition::Always, Condition::NumberAtMost("count", 3)]),
+        Condition::All(Vec::new()),
     ])
 }
 
 fn update() -> impl Strategy<Value = Update> {
     let leave = subsequence(vec![Index::Gsi1, Index::Gsi2], 0..=2);
-    (option::of(value()), any::<bool>(), leave).prop_map(|(state, remove, leave)| Update {
-        // DynamoDB refuses an update that changes nothing.
-        set: [("touched", Some(json!(1))), ("state", state)]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect(),
-        remove: if remove { vec!["other"] } else { Vec::new() },
-        leave,
-    })
+    let create = option::of((1..3_u32, option::of(Just(4_000_000_001_i64))));
+    let create = create.prop_map(|created| created.map(|(version, ttl)| Created { version, ttl }));
+    let add = option::of(-4..5_i64);
+    (option::of(value()), any::<bool>(), leave, create, add).prop_map(
+        |(state, remove, leave, create, add)| Update {
+            create,
+            add: add.into_iter().map(|number| ("count", number)).collect(),
+            // DynamoDB refuses an update that changes nothing.
+            set: [("touched", Some(json!(1))), ("state", state)]
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect(),
+            remove: if remove { vec!["other"] } else { Vec::new() },
+            leave,
+        },
+    )
 }
 
 fn query() -> impl Strategy<Value = Query> {
@@ -273,11 +315,7 @@ fn query() -> impl Strategy<Value = Query> {
         (select(vec![Index::Gsi1, Index::Gsi2]), select(vec!["i", "j"]))
             .prop_map(|(index, pk)| (Some(index), pk)),
     ];
-    (of, sort(), option::of(1..4_u32)).prop_map(|((index, pk), sort, limit)| Query {
-        index,
-        pk: pk.to_owned(),
-        sort,
-        after: None,
-        limit,
+    (of, sort(), option::of(1..4_u32), any::<bool>()).prop_map(|((index, pk), sort, limit, descending)| {
+        Query { index, pk: pk.to_owned(), sort, after: None, limit, descending }
     })
 }

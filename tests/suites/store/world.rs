@@ -7,11 +7,13 @@ use hearth_store::{Clients, Names, Store, database::Durability, home};
 use hearth_tests::Moto;
 use tempfile::TempDir;
 
-const BUCKET: &str = "hearth-media";
+pub(crate) const BUCKET: &str = "hearth-media";
 
 /// A store and its folder.
 pub(crate) struct World {
     store: Store,
+    /// The emulator of a world in AWS.
+    emulator: Option<AwsEmulator>,
     kind: Kind,
     folder: TempDir,
 }
@@ -41,24 +43,71 @@ impl World {
     }
 
     async fn open(kind: Kind, folder: TempDir) -> Self {
-        let store = match kind.clone() {
-            Kind::Home => home::open(folder.path(), Durability::Os).unwrap(),
-            Kind::Aws => in_aws(folder.path()),
-            Kind::Moto(moto) => moto.store(),
+        let (store, emulator) = match kind.clone() {
+            Kind::Home => (home::open(folder.path(), Durability::Os).unwrap(), None),
+            Kind::Aws => {
+                let emulator = AwsEmulator::open(folder.path(), BUCKET).unwrap();
+                (over(&emulator, "one"), Some(emulator))
+            }
+            Kind::Moto(moto) => (moto.store(), None),
         };
         store.migrate().await.unwrap();
-        Self { store, kind, folder }
+        Self { store, emulator, kind, folder }
     }
 
     /// Closes the store and opens it again.
     pub(crate) async fn restart(self) -> Self {
-        let Self { store, kind, folder } = self;
-        drop(store);
+        let Self { store, emulator, kind, folder } = self;
+        drop((store, emulator));
         Self::open(kind, folder).await
     }
 
     pub(crate) fn store(&self) -> Store {
         self.store.clone()
+    }
+
+    /// The same store of the emulator, with another key of KMS.
+    pub(crate) fn with_kms_key(&self, id: &str) -> Store {
+        let Some(embedded) = &self.emulator else { panic!("the world has no emulator") };
+        over(embedded, id)
+    }
+
+    /// True if the store is in moto.
+    pub(crate) fn is_moto(&self) -> bool {
+        matches!(self.kind, Kind::Moto(_))
+    }
+
+    /// Runs futures at the same time; in moto one after the other, since its transactions aren't isolated from each other: one that
+    /// fails takes back what another has written meanwhile.
+    pub(crate) async fn concurrently<F: Future>(&self, futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+        if !self.is_moto() {
+            return futures::future::join_all(futures).await;
+        }
+        let mut results = Vec::new();
+        for future in futures {
+            results.push(future.await);
+        }
+        results
+    }
+
+    /// Deletes every object of the bucket. Returns false if that can't be done here: in moto.
+    pub(crate) async fn delete_objects(&self) -> bool {
+        match (&self.kind, &self.emulator) {
+            (Kind::Home, _) => {
+                for file in std::fs::read_dir(self.folder.path().join("objects")).unwrap() {
+                    std::fs::remove_file(file.unwrap().path()).unwrap();
+                }
+            }
+            (Kind::Aws, Some(emulator)) => {
+                let s3 = emulator.s3("http://s3.test");
+                let listed = s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+                for key in listed.contents().iter().filter_map(|object| object.key()) {
+                    s3.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Counts the objects of the bucket.
@@ -72,11 +121,15 @@ impl World {
 
 /// Opens the stores of the cloud, in the emulator of this process. Its folder has the layout of earlier versions.
 pub(crate) fn in_aws(folder: &Path) -> Store {
-    let embedded = AwsEmulator::open(folder, BUCKET).unwrap();
+    over(&AwsEmulator::open(folder, BUCKET).unwrap(), "one")
+}
+
+pub(crate) fn over(embedded: &AwsEmulator, kms_key: &str) -> Store {
     let clients = Clients {
         dynamodb: embedded.dynamodb(),
+        kms: embedded.kms(),
         s3: embedded.s3("http://s3.test"),
         secrets: embedded.secrets(),
     };
-    Store::new(clients, Names::at_home())
+    Store::new(clients, Names { kms_key: AwsEmulator::kms_key_arn(kms_key), ..Names::at_home() })
 }

@@ -1,0 +1,167 @@
+//! Uploads in three steps: begun, sent by a signed request, completed.
+
+use hearth_tests::{Answer, Client, Home, Setup};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{content, id_of};
+
+fn request(bytes: u64) -> Value {
+    json!({"filename": "film.mp4", "purpose": "user_data", "bytes": bytes})
+}
+
+async fn begin(client: &Client, bytes: u64) -> Value {
+    let answer = client.post("/v1/files/uploads", &request(bytes)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// Sends the bytes as the upload says, without a token.
+async fn put(home: &Home, upload: &Value, bytes: &[u8]) -> Answer {
+    let url = upload["put"]["url"].as_str().unwrap();
+    let path = url.strip_prefix(&home.url).unwrap();
+    let client = home.client().with_token(None);
+    client.send(client.request(Method::PUT, path).body(bytes.to_vec())).await
+}
+
+async fn complete(client: &Client, upload: &Value) -> Answer {
+    client.post(&format!("/v1/files/uploads/{}/complete", id_of(upload)), &json!({})).await
+}
+
+#[tokio::test]
+async fn upload_is_a_file_once_it_is_completed() {
+    let home = Home::start().await;
+    let client = home.client();
+    let bytes = b"\x00\x00\x00\x18ftypmp42 and so on";
+    let upload = begin(&client, bytes.len() as u64).await;
+    assert_eq!((&upload["object"], &upload["status"]), (&json!("upload"), &json!("pending")));
+    let file = format!("/v1/files/{}", id_of(&upload));
+    client.get(&file).await.error(404, "not_found");
+    let error = complete(&client, &upload).await.error(409, "conflict");
+    assert_eq!(error["details"]["written_bytes"], 0);
+    assert_eq!(put(&home, &upload, &bytes[..4]).await.error(409, "conflict")["details"]["written_bytes"], 4);
+    put(&home, &upload, &[0; 100]).await.error(413, "payload_too_large");
+    assert_eq!(put(&home, &upload, bytes).await.status, 204);
+    // Another body of this size doesn't replace it.
+    put(&home, &upload, &[b'x'; 26][..bytes.len()]).await.error(409, "conflict");
+    assert_eq!(client.get("/v1/files").await.json()["data"], json!([]));
+    let completed = complete(&client, &upload).await.json();
+    assert_eq!((&completed["media_type"], &completed["filename"]), (&json!("video/mp4"), &json!("film.mp4")));
+    // It can be repeated; the bytes can't be changed.
+    assert_eq!(complete(&client, &upload).await.json(), completed);
+    put(&home, &upload, bytes).await.error(409, "conflict");
+    assert_eq!(content(&client, id_of(&upload), &[]).await.body, &bytes[..]);
+    client.delete(&format!("/v1/files/uploads/{}", id_of(&upload))).await.error(409, "conflict");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn upload_without_its_signature_or_room_is_refused() {
+    let home = Setup::new().settings("[files]\nmax_bytes = 50\nuser_max_bytes = 60\n").start().await;
+    let client = home.client();
+    for (body, param) in [
+        (json!({"filename": "a", "purpose": "user_data"}), "bytes"),
+        (json!({"filename": "a", "purpose": "user_data", "bytes": -1}), "bytes"),
+        (json!({"filename": "", "purpose": "user_data", "bytes": 1}), "filename"),
+        (json!({"filename": "a", "purpose": "fun", "bytes": 1}), "purpose"),
+        (json!({"filename": "a", "purpose": "user_data", "bytes": 1, "color": 1}), "color"),
+        (
+            json!({"filename": "a", "purpose": "user_data", "bytes": 1, "expires_after": {"anchor": "created_at", "seconds": 1}}),
+            "expires_after.seconds",
+        ),
+    ] {
+        let error = client.post("/v1/files/uploads", &body).await.error(400, "invalid_request");
+        assert_eq!(error["param"], param, "{body}");
+    }
+    client.post("/v1/files/uploads", &request(51)).await.error(413, "payload_too_large");
+    let (one, other) = (begin(&client, 40).await, begin(&client, 40).await);
+    // The signature of one upload is none for the other.
+    let path = |upload: &Value, query: &str| format!("/v1/files/uploads/{}/content?{query}", id_of(upload));
+    let url = one["put"]["url"].as_str().unwrap();
+    let query = url.split_once('?').unwrap().1;
+    let later = query.replacen("expires=", "expires=9", 1);
+    for path in
+        [path(&other, query), path(&one, &later), path(&one, ""), path(&one, "expires=1&signature=AAAA")]
+    {
+        let sent = client.send(client.request(Method::PUT, &path).body(vec![0; 40])).await;
+        sent.error(403, "forbidden");
+    }
+    for upload in [&one, &other] {
+        assert_eq!(put(&home, upload, &[0; 40]).await.status, 204);
+    }
+    assert_eq!(complete(&client, &one).await.status, 200);
+    complete(&client, &other).await.error(429, "quota_exceeded");
+    complete(&client, &other).await.error(404, "not_found");
+    let cancelled = begin(&client, 5).await;
+    let answer = client.delete(&format!("/v1/files/uploads/{}", id_of(&cancelled))).await.json();
+    assert_eq!(answer["status"], "cancelled");
+    put(&home, &cancelled, &[0; 5]).await.error(404, "not_found");
+    let lasting = std::fs::read_dir(home.data().join("objects/lasting")).unwrap().count();
+    assert_eq!(lasting, 1, "bytes of refused uploads are left");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_that_arrive_after_the_cancellation_are_deleted() {
+    let home = Home::start().await;
+    let client = home.client();
+    let upload = begin(&client, 100_000).await;
+    let path = upload["put"]["url"].as_str().unwrap().strip_prefix(&home.url).unwrap().to_owned();
+    let (more, pieces) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    more.unbounded_send(Ok(vec![7; 50_000])).unwrap();
+    let request = client.request(Method::PUT, &path).body(reqwest::Body::wrap_stream(pieces));
+    let sent = tokio::spawn({
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    let lasting = home.data().join("objects/lasting");
+    let count = || std::fs::read_dir(&lasting).map(Iterator::count).unwrap_or_default();
+    hearth_tests::eventually("the first bytes", async || (count() > 0).then_some(())).await;
+    let cancelled = client.delete(&format!("/v1/files/uploads/{}", id_of(&upload))).await;
+    assert_eq!(cancelled.status, 200);
+    more.unbounded_send(Ok(vec![7; 50_000])).unwrap();
+    drop(more);
+    sent.await.unwrap().error(404, "not_found");
+    assert_eq!(count(), 0, "the bytes are left");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn uploads_in_progress_are_limited_and_cancelled_ones_free() {
+    let home = Setup::new().settings("[files]\nuser_max_bytes = 1000\n").start().await;
+    let client = home.client();
+    client.post("/v1/files/uploads", &request(1001)).await.error(429, "quota_exceeded");
+    let mut uploads = Vec::new();
+    for _ in 0..64 {
+        uploads.push(begin(&client, 5).await);
+    }
+    let error = client.post("/v1/files/uploads", &request(5)).await.error(429, "quota_exceeded");
+    assert_eq!(
+        (&error["details"]["subject"], &error["details"]["max_count"]),
+        (&json!("uploads"), &json!(64))
+    );
+    crate::upload(&client, "a.txt", b"x").await.error(429, "quota_exceeded");
+    assert_eq!(client.delete(&format!("/v1/files/uploads/{}", id_of(&uploads[0]))).await.status, 200);
+    begin(&client, 5).await;
+    assert_eq!(put(&home, &uploads[1], b"hello").await.status, 204);
+    assert_eq!(complete(&client, &uploads[1]).await.status, 200);
+    begin(&client, 5).await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn empty_file_is_uploaded_with_and_without_its_bytes() {
+    let home = Home::start().await;
+    let client = home.client();
+    let (sent, unsent) = (begin(&client, 0).await, begin(&client, 0).await);
+    assert_eq!(put(&home, &sent, b"").await.status, 204);
+    for upload in [&sent, &unsent] {
+        let file = complete(&client, upload).await.json();
+        assert_eq!((&file["bytes"], &file["media_type"]), (&json!(0), &json!("text/plain")), "{file}");
+        let read = content(&client, id_of(upload), &[]).await;
+        assert_eq!((read.status.as_u16(), read.body.len()), (200, 0));
+    }
+    let file = crate::stored(&client, "empty.txt", b"").await;
+    assert_eq!(content(&client, id_of(&file), &[]).await.status, 200);
+    home.stop().await;
+}
