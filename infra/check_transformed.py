@@ -25,8 +25,22 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
-# Names and ARNs that are longer than a description together. A change of them needs a change of Revision.
-TOO_LONG = {"ExistingBucket", "ExistingProviderKeysArn", "ExistingSecretArn", "ExistingTableArn", "TracesLayerArn"}
+# Names, ARNs, lists and settings that are longer than a description together. A change of them needs a change of Revision.
+TOO_LONG = {
+    "CognitoRole",
+    "CorsOrigins",
+    "EnableCognito",
+    "ExistingBucket",
+    "ExistingKmsKeyArn",
+    "ExistingProviderKeysArn",
+    "ExistingSecretArn",
+    "ExistingTableArn",
+    "IdentityProviders",
+    "OperatorPaysFor",
+    "RequestRetentionDays",
+    "SocketDomainName",
+    "TracesLayerArn",
+}
 
 # Lambda's limit, in characters.
 LONGEST_DESCRIPTION = 256
@@ -130,7 +144,9 @@ def longest(template, value):
     if "AllowedValues" in parameter:
         return max(len(str(one)) for one in parameter["AllowedValues"])
     if parameter["Type"] == "Number":
-        return LONGEST_NUMBER
+        # A number of days or requests is a whole one.
+        is_whole = parameter.get("MinValue", 0) >= 1 and "MaxValue" in parameter
+        return len(str(parameter["MaxValue"])) if is_whole else LONGEST_NUMBER
     if "MaxLength" not in parameter:
         raise ValueError(f"{argument} is in VersionDescription; give it a MaxLength")
     return int(parameter["MaxLength"])
