@@ -20,12 +20,12 @@ const TINY_ID: &str = "tiny-chat";
 /// Runs that may wait: more than any measurement lets wait.
 const QUEUE_DEPTH: u32 = 1024;
 
-/// Starts `hearth node`, whose own port is measured.
+/// Starts `hearth node run`, whose own port is measured.
 pub(crate) async fn node(hearth: &Path, model: Option<&Path>, capacity: Capacity) -> Result<Server> {
     let keys = Keys::derive(&Keys::generate_secret()).context("no keys")?;
     let (id, signer) = (NodeId::new(), keys.link().clone());
     let mut process = Process::start(hearth, |command, folder| {
-        command.arg("node").args(["--id", &id.to_string(), "--gateway-key", &signer.public_key()]);
+        command.args(["node", "run"]).args(["--id", &id.to_string(), "--gateway-key", &signer.public_key()]);
         settings(command, folder, model, capacity);
     })?;
     let url = text(&process.ready().await?, "url")?;

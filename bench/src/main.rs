@@ -14,6 +14,7 @@ mod node;
 mod peer;
 mod process;
 mod random;
+mod relay;
 mod rounds;
 mod server;
 mod soak;
@@ -49,6 +50,8 @@ enum Command {
         /// As in `http://127.0.0.1:8000`
         upstream: String,
     },
+    /// Compare a node behind a router with the node alone, and measure what idle nodes cost their gateway
+    Relay(relay::Options),
     /// Wear `hearth up` for a while, and see that nothing is lost
     Soak(soak::Options),
 }
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<()> {
             Command::Gateway(options) => gateway::run(options).await,
             Command::Upstream => gateway::upstream::serve().await,
             Command::PassThrough { upstream } => gateway::pass_through::serve(upstream).await,
+            Command::Relay(options) => relay::run(options).await,
             Command::Soak(options) => soak::run(options).await,
         }
     })

@@ -21,7 +21,7 @@ use crate::{hearth::text, process::Process};
 
 /// Work of Hearth for each request of this benchmark.
 const SETUP: &str = "authentication by token, a run record, routing by the model's name, retries and \
-                     the log at its default level on; the cache too, which keeps answers of temperature 0 only; there is no rate limit yet; no node";
+                     the log at its default level on; the cache too, which keeps answers of temperature 0 only; no node";
 
 /// Name of the earlier build of Hearth in the tables.
 pub(super) const BEFORE: &str = "Hearth before";
@@ -32,6 +32,7 @@ pub(super) struct Home {
     hearth: PathBuf,
     folder: TempDir,
     token: String,
+    token_id: String,
 }
 
 impl Home {
@@ -50,7 +51,9 @@ impl Home {
             bail!("no token can be created: {}", String::from_utf8_lossy(&output.stderr));
         }
         let created: Value = serde_json::from_slice(&output.stdout).context("a token isn't JSON")?;
-        Ok(Self { hearth: hearth.to_owned(), token: text(&created, "token")?, folder })
+        let (token, token_id) =
+            (text(&created, "token")?, text(&created["record"], "id").or_else(|_| text(&created, "id"))?);
+        Ok(Self { hearth: hearth.to_owned(), token, token_id, folder })
     }
 
     /// The built `hearth`.
@@ -76,6 +79,21 @@ impl Home {
         let at = ([127, 0, 0, 1], port).into();
         let address = Address { at, path: "/v1/chat/completions", model: MODEL.to_owned(), headers };
         Subject::started(name, SETUP, process, address, began).await
+    }
+
+    /// Limits the token's requests and tokens, and gives it budgets, at the running gateway `subject`.
+    pub(super) async fn limit(&self, subject: &mut Subject) -> Result<()> {
+        let mut command = Command::new(&self.hearth);
+        command.env_clear().env("HOME", self.folder.path()).kill_on_drop(true);
+        command.args(["limit", "set", "token", &self.token_id, "--requests-per-minute", "4000000000"]);
+        command.args(["--tokens-per-minute", "4000000000", "--tokens-per-day", "1000000000000"]);
+        command.args(["--url", &format!("http://{}", subject.address.at)]).env("HEARTH_TOKEN", &self.token);
+        let output = command.output().await.context("hearth can't be started")?;
+        if !output.status.success() {
+            bail!("no limit can be set: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        subject.setup.push_str("; its token has limits of requests and tokens, and a budget");
+        Ok(())
     }
 
     /// The file that runs are recorded in.

@@ -36,8 +36,12 @@ pub(super) async fn a_request(bench: &mut Bench) -> Result<()> {
     }
     let upstream = bench.upstream();
     let home = Home::new(bench.home.program(), &upstream).await?;
-    // The first start makes keys and tables.
-    home.start(None).await?.process.stop().await?;
+    // The first start makes keys and tables; the limits stay in the store.
+    let mut first = home.start(None).await?;
+    if bench.limits {
+        home.limit(&mut first).await.context("limits")?;
+    }
+    first.process.stop().await?;
     let folder = TempDir::new().context("no temporary folder")?;
     let counts = folder.path().join("counts");
     for (wanted, connections, weight, what) in COUNTED {

@@ -4,16 +4,16 @@ use std::{fs, time::Duration};
 
 /// Bytes of memory.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// All that is there of it.
-    pub(super) resident: u64,
+    pub(crate) resident: u64,
     /// The same, with what is shared with other processes divided by their number.
-    pub(super) proportional: u64,
+    pub(crate) proportional: u64,
 }
 
 impl Memory {
     /// Of a process and of those that it started, as Linux tells it; elsewhere there is none.
-    pub(super) fn of(pid: u32) -> Option<Self> {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
         let mut memory = Self { resident: field(&text, "Rss:")?, proportional: field(&text, "Pss:")? };
         for child in children(pid).into_iter().filter_map(Self::of) {

@@ -6,7 +6,7 @@ mod hearth;
 mod instructions;
 mod load;
 mod matrix;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod pass_through;
 mod peers;
 mod plan;
@@ -55,6 +55,9 @@ pub(crate) struct Options {
     /// See that everything runs: little of everything
     #[arg(long)]
     quick: bool,
+    /// Limit Hearth's token, by figures that no load reaches, and not that of the earlier build
+    #[arg(long)]
+    limits: bool,
     /// The binary was built with LTO, for which the throughput's goal is higher
     #[arg(long)]
     lto: bool,
@@ -78,6 +81,8 @@ enum Part {
 struct Bench {
     plan: Plan,
     only: Vec<Part>,
+    /// Hearth's token has limits.
+    limits: bool,
     /// Requests a second to those of the pass-through, at least.
     throughput_goal: f64,
     home: Home,
@@ -141,6 +146,9 @@ impl Bench {
         let pass_through = hearth::pass_through(&upstream, None).await.context("the pass-through")?;
         let home = Home::new(&options.hearth, &upstream).await?;
         let mut subjects = vec![direct, pass_through, home.start(None).await.context("hearth")?];
+        if options.limits {
+            home.limit(&mut subjects[HEARTH]).await.context("limits")?;
+        }
         let home_before = match &options.before {
             Some(program) => Some(Home::new(program, &upstream).await.context("hearth before")?),
             None => None,
@@ -164,9 +172,18 @@ impl Bench {
         let everybody = Matrix::new(subjects.iter().map(|subject| subject.name).collect());
         let goals = Table::new("Hearth", "other");
         let throughput_goal = if options.lto { 0.65 } else { 0.5 };
-        let only = options.only.clone();
-        let bench =
-            Self { plan, only, throughput_goal, home, _home_before: home_before, subjects, everybody, goals };
+        let (only, limits) = (options.only.clone(), options.limits);
+        let bench = Self {
+            plan,
+            only,
+            limits,
+            throughput_goal,
+            home,
+            _home_before: home_before,
+            subjects,
+            everybody,
+            goals,
+        };
         Ok((bench, missing))
     }
 
