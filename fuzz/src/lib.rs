@@ -1,4 +1,6 @@
-//! The properties that hold for any bytes of a provider.
+//! The properties that hold for any bytes of a provider, and for any credential of a client.
+
+pub mod credentials;
 
 use hearth_providers::{
     Framing,

@@ -1,0 +1,8 @@
+//! Any text as a token of an identity provider, any header and claims under a good signature, and any set of keys.
+
+#![no_main]
+
+use hearth_fuzz::credentials::check_issuer_token;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| check_issuer_token(data));
