@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check that a change must pass, the quickest first.
 
+mod acme;
 mod conformance;
 mod gateway;
 mod infra;
@@ -10,9 +11,10 @@ mod scratch;
 mod smoke;
 mod steps;
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use self::steps::{STEPS, Step};
 use crate::tools::{self, Tool};
@@ -71,22 +73,45 @@ pub(crate) fn run(workspace: Workspace, options: &Options) -> Result<()> {
     tools::ensure(workspace, &needed(&steps))?;
     let mut lines = vec![line("tools", start.elapsed(), &Outcome::Passed)];
 
+    let is_beside =
+        |step: &Step| step.beside.is_some_and(|name| steps.iter().any(|other| other.name == name));
     for (index, step) in steps.iter().enumerate() {
-        println!("\n── {} ({}/{}): {}", step.name, index + 1, steps.len(), step.about);
-        let step_start = Instant::now();
-        let outcome = match (step.run)(workspace) {
-            Ok(outcome) => outcome,
-            Err(error) => bail!("{error:#}\n\nto run this step alone: cargo xtask test --only {}", step.name),
-        };
-        if let Outcome::Skipped(reason) = &outcome {
-            println!("skipped: {reason}");
+        if is_beside(step) {
+            continue;
         }
-        lines.push(line(step.name, step_start.elapsed(), &outcome));
+        let beside =
+            steps.iter().filter(|other| other.beside == Some(step.name)).copied().collect::<Vec<_>>();
+        let names = [&[*step], beside.as_slice()].concat().iter().map(|step| step.name).collect::<Vec<_>>();
+        println!("\n── {} ({}/{}): {}", names.join(", beside it "), index + 1, steps.len(), step.about);
+        if let Some(prepare) = step.prepare {
+            prepare(workspace)?;
+        }
+        let finished = thread::scope(|scope| {
+            let others =
+                beside.iter().map(|step| scope.spawn(|| finish(workspace, step))).collect::<Vec<_>>();
+            let own = finish(workspace, step);
+            let others =
+                others.into_iter().map(|other| other.join().unwrap_or_else(|_| bail!("a step panicked")));
+            std::iter::once(own).chain(others).collect::<Result<Vec<String>>>()
+        });
+        lines.extend(finished?);
     }
 
     println!("\n── summary\n{}", lines.join("\n"));
     println!("\nall passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Runs a step, and returns its line of the summary.
+fn finish(workspace: &Workspace, step: &Step) -> Result<String> {
+    let start = Instant::now();
+    let outcome = (step.run)(workspace).map_err(|error| {
+        anyhow!("{error:#}\n\nto run this step alone: cargo xtask test --only {}", step.name)
+    })?;
+    if let Outcome::Skipped(reason) = &outcome {
+        println!("skipped: {reason}");
+    }
+    Ok(line(step.name, start.elapsed(), &outcome))
 }
 
 /// Returns the tools of all these steps, each once.

@@ -11,6 +11,7 @@ mod environment;
 mod gate;
 mod openapi;
 mod package;
+mod permissions_page;
 mod progress;
 mod shell;
 mod tidy;
@@ -36,7 +37,7 @@ Usage: cargo xtask <command>
       --skip-sdk      leave the conformance suites of the vendors' SDKs out
       --only <step>   run one step
   tidy            Run the checks that read the tree alone
-  openapi         Write docs/openapi.json from the routes
+  openapi         Write docs/openapi.json and docs/permissions.md from the routes
   dist            Build Hearth, and put it with its libraries into a folder that runs wherever it is copied
       --features <f>  build with more features: cuda, vulkan or metal
       --out <folder>  put it there
@@ -45,6 +46,7 @@ Usage: cargo xtask <command>
       --out <folder>  put it there
   bench node      Measure the node beside llama.cpp's own server; --help has the options
   bench gateway   Measure the gateway beside others from PyPI and npm; --help has the options
+  bench relay     Measure a node behind a router beside the node alone; --help has the options
   bench soak      Run everything under load for ten minutes, and check that nothing is lost
       --portable      measure the binary that `dist` ships, with LTO
 ";

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 
+use crate::permissions_page;
 use crate::shell;
 use crate::workspace::{BUILD_HEARTH, Workspace};
 
@@ -9,8 +10,11 @@ pub(crate) const PATH: &str = "docs/openapi.json";
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let description = describe(workspace)?;
-    std::fs::write(workspace.root.join(PATH), description).with_context(|| format!("cannot write {PATH}"))?;
-    println!("wrote {PATH}");
+    let page = permissions_page::render(&description)?;
+    for (path, text) in [(PATH, description), (permissions_page::PATH, page)] {
+        std::fs::write(workspace.root.join(path), text).with_context(|| format!("cannot write {path}"))?;
+        println!("wrote {path}");
+    }
     Ok(())
 }
 

@@ -18,12 +18,14 @@ const RELEASE: &str = "infra/release.py";
 /// Checks a template as CloudFormation gets it.
 const CHECK_TRANSFORMED: &str = "infra/check_transformed.py";
 
-/// Each function, and the event that its cold start is measured with. A function that a schedule starts has none.
-pub(crate) const FUNCTIONS: [(&str, Option<&str>); 5] = [
+/// Each function, and the event that its cold start is measured with. A function that a schedule or a socket starts has none.
+pub(crate) const FUNCTIONS: [(&str, Option<&str>); 7] = [
     ("hearth-fn-generate", Some("post_v1.generate.json")),
     ("hearth-fn-models", Some("get_v1.models.json")),
+    ("hearth-fn-nodes", Some("get_v1.nodes.json")),
     ("hearth-fn-accounts", Some("get_v1.users.tokens.json")),
     ("hearth-fn-ops", Some("get_health.json")),
+    ("hearth-fn-socket", None),
     ("hearth-fn-sweep", None),
 ];
 

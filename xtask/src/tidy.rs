@@ -14,6 +14,7 @@ mod file_names;
 mod length;
 mod lock_files;
 mod metrics;
+mod route_actions;
 mod settings;
 mod suites;
 mod template_routes;
@@ -64,6 +65,7 @@ fn check_tree(workspace: &Workspace, tree: &Tree) -> Vec<String> {
         lock_files::check(tree),
         decisions::check(tree),
         metrics::check(tree),
+        route_actions::check(tree),
         suites::check(tree),
         template_routes::check(tree),
         unguarded_routes::check(tree),

@@ -29,6 +29,8 @@ pub(crate) enum Tool {
     Nextest,
     /// With promtool, and Alertmanager with amtool.
     Prometheus,
+    /// An ACME server for tests, with its DNS server.
+    Pebble,
 }
 
 impl Tool {
@@ -49,6 +51,7 @@ impl Tool {
             Self::Rustfmt => answers("cargo", &["fmt", "--version"]),
             Self::Clippy => answers("cargo", &["clippy", "--version"]),
             Self::Nextest => answers("cargo", &["nextest", "--version"]),
+            Self::Pebble => ["pebble", "pebble-challtestsrv"].into_iter().all(on_path),
             Self::Prometheus => {
                 ["prometheus", "promtool", "amtool"].into_iter().all(on_path)
                     // Debian's name, and the project's own.
@@ -81,6 +84,7 @@ impl Tool {
             Self::Clippy => "clippy",
             Self::Nextest => "cargo-nextest",
             Self::Prometheus => "Prometheus with Alertmanager",
+            Self::Pebble => "Pebble",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Root, target folder and packages of the workspace, from `cargo metadata`.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -94,6 +94,11 @@ impl Workspace {
         let mut command = self.command("cargo");
         command.args(arguments);
         command
+    }
+
+    /// The build folder.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
     }
 
     /// The folder that cargo writes the programs of a profile to.

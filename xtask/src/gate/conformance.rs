@@ -14,9 +14,11 @@ use super::gateway::{Gateway, Ready};
 use super::scratch::Scratch;
 use crate::shell;
 use crate::venv::Venv;
-use crate::workspace::{BUILD_HEARTH, Workspace};
+use crate::workspace::{BUILD_BINARIES, Workspace};
 
 const PYTHON: &str = "tests/sdk/python";
+/// Suite of streamed answers, which also runs against an emulated cloud stack with a box.
+const STREAM_SUITE: &str = "test_stream.py";
 /// Suite that also runs with an older SDK of Anthropic's.
 const OLDER_SDK_SUITE: &str = "test_tool_runner.py";
 const EMBEDDING_MODEL: &str = "models/tiny-embed/tiny-embed.gguf";
@@ -39,7 +41,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     let older = format!("{PYTHON}/requirements-anthropic-0.txt");
     let older = Venv::from_file(workspace, "venv-sdk-anthropic-0", &older)?;
     install_javascript(workspace)?;
-    shell::run(&mut workspace.cargo(BUILD_HEARTH))?;
+    shell::run(&mut workspace.cargo(BUILD_BINARIES))?;
 
     // Both at once, each with a gateway of its own, so that they don't share its load.
     let (python, javascript) = thread::scope(|scope| {
@@ -58,7 +60,28 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
         });
         (python, javascript.join().unwrap_or_else(|_| Err(anyhow!("the suite's thread panicked"))))
     });
-    python.and(javascript).map(|()| Outcome::Passed)
+    python.and(javascript)?;
+    // After the others: its many processes would slow them down.
+    let mut cloud = venv.command(workspace, "python");
+    cloud.args(["-m", "pytest", "-q", &format!("{PYTHON}/{STREAM_SUITE}")]);
+    in_cloud(workspace, &mut cloud)?;
+    Ok(Outcome::Passed)
+}
+
+/// Runs a suite against an emulated cloud stack, whose answers are those of a box that was enrolled in it.
+fn in_cloud(workspace: &Workspace, suite: &mut Command) -> Result<()> {
+    let log = workspace.target.join("sdk-cloud.log");
+    let file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut cloud = workspace.command(workspace.binary("dev", "emulated-cloud"));
+    let cloud = Gateway::start(cloud.stderr(file), START_TIMEOUT)?;
+    println!("cloud at {}", cloud.ready.url);
+    let passed = shell::run(of_gateway(suite, &cloud.ready));
+    // It fails if a function has called what its role doesn't allow.
+    let result = passed.and(cloud.stop(STOP_TIMEOUT));
+    if result.is_err() {
+        println!("\nthe end of {}:\n{}", log.display(), tail(&read(&log), LOG_TAIL_LINES));
+    }
+    result
 }
 
 /// Runs the suites for Node. Their output is printed at the end: pytest uses the terminal meanwhile.
@@ -83,9 +106,9 @@ fn with_gateway(
 ) -> Result<()> {
     let log = workspace.target.join(format!("sdk-gateway-{name}.log"));
     let data = Scratch::new(&format!("sdk-{name}"))?;
-    let vendor = free_address()?;
-    let result = against(workspace, &data.0, &log, &vendor, |ready| {
-        suites(&|command| configured(command, ready, &vendor))
+    let played = Played { vendor: free_address()?, issuer: free_address()? };
+    let result = against(workspace, &data.0, &log, &played, |ready| {
+        suites(&|command| configured(command, workspace, ready, &played))
     });
     if result.is_err() {
         println!("\nthe end of {}:\n{}", log.display(), tail(&read(&log), LOG_TAIL_LINES));
@@ -97,7 +120,7 @@ fn against(
     workspace: &Workspace,
     data: &Path,
     log: &Path,
-    vendor: &str,
+    played: &Played,
     suites: impl FnOnce(&Ready) -> Result<()>,
 ) -> Result<()> {
     let models = data.join("models");
@@ -106,7 +129,7 @@ fn against(
     let file = models.join(embedding.file_name().context("a model is a file")?);
     fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
     let settings = data.join("sdk.toml");
-    fs::write(&settings, played_vendor_settings(vendor))
+    fs::write(&settings, played.settings())
         .with_context(|| format!("cannot write {}", settings.display()))?;
     let mut hearth = workspace.command(workspace.binary("dev", "hearth"));
     hearth.arg("up").arg("--config").arg(&settings).arg("--data").arg(data).args(["--port", "0", "--json"]);
@@ -118,33 +141,61 @@ fn against(
     passed.and(stopped)
 }
 
-/// Settings of the vendor that the suites play, as a provider of each dialect.
-fn played_vendor_settings(vendor: &str) -> String {
-    let provider = |name: &str, kind: &str, path: &str| {
-        format!("[providers.{name}]\n{kind}\nbase_url = \"http://{vendor}{path}\"\napi_key = \"sk-played\"\n")
-    };
-    [
-        provider("played", "kind = \"openai_compatible\"", "/v1"),
-        provider("played_responses", "kind = \"openai\"\napi = \"responses\"", "/v1"),
-        provider("played_messages", "kind = \"anthropic\"", "/v1"),
-        provider("played_gemini", "kind = \"google\"", "/v1beta"),
-    ]
-    .concat()
+/// Addresses at which the suites play a vendor and an identity provider.
+struct Played {
+    vendor: String,
+    issuer: String,
 }
 
-/// Returns the address at which the suites play a vendor: a port that is free now, which they bind later.
+impl Played {
+    /// Settings of the vendor, as a provider of each dialect, and of the identity provider.
+    fn settings(&self) -> String {
+        let Self { vendor, issuer } = self;
+        let provider = |name: &str, kind: &str, path: &str| {
+            format!(
+                "[providers.{name}]\n{kind}\nbase_url = \"http://{vendor}{path}\"\napi_key = \"sk-played\"\n"
+            )
+        };
+        let identity_provider = format!(
+            "[identity_providers.played]\nissuer = \"http://{issuer}\"\nallow_http = true\n\
+             client_id = \"hearth-cli\"\nrole = \"viewer\"\n"
+        );
+        [
+            provider("played", "kind = \"openai_compatible\"", "/v1"),
+            provider("played_responses", "kind = \"openai\"\napi = \"responses\"", "/v1"),
+            provider("played_messages", "kind = \"anthropic\"", "/v1"),
+            provider("played_gemini", "kind = \"google\"", "/v1beta"),
+            identity_provider,
+        ]
+        .concat()
+    }
+}
+
+/// Returns an address for the suites to play a server at: a port that is free now, which they bind later.
 fn free_address() -> Result<String> {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
     Ok(free.local_addr()?.to_string())
 }
 
-fn configured<'a>(command: &'a mut Command, ready: &Ready, vendor: &str) -> &'a mut Command {
+fn configured<'a>(
+    command: &'a mut Command,
+    workspace: &Workspace,
+    ready: &Ready,
+    played: &Played,
+) -> &'a mut Command {
+    of_gateway(command, ready)
+        .env("HEARTH_EMBEDDING_MODEL", "tiny-embed")
+        .env("HEARTH_PLAYED_VENDOR", &played.vendor)
+        .env("HEARTH_PLAYED_ISSUER", &played.issuer)
+        .env("HEARTH_BINARY", workspace.binary("dev", "hearth"))
+}
+
+/// Adds the gateway's address, token and model to a command.
+fn of_gateway<'a>(command: &'a mut Command, ready: &Ready) -> &'a mut Command {
     command
         .env("HEARTH_URL", &ready.url)
         .env("HEARTH_TOKEN", &ready.token)
         .env("HEARTH_MODEL", &ready.model)
-        .env("HEARTH_EMBEDDING_MODEL", "tiny-embed")
-        .env("HEARTH_PLAYED_VENDOR", vendor)
         // The SDKs honour a proxy, and the gateway is on this machine.
         .env("NO_PROXY", "127.0.0.1,localhost")
 }

@@ -1,8 +1,12 @@
 //! The steps of the gate.
 
-use anyhow::Result;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-use super::{Outcome, conformance, infra, moto, observability, smoke};
+use anyhow::{Context as _, Result};
+
+use super::{Outcome, acme, conformance, infra, moto, observability, smoke};
 use crate::tools::Tool;
 use crate::workspace::{WHOLE_WORKSPACE, Workspace};
 use crate::{shell, tidy};
@@ -12,47 +16,51 @@ pub(super) struct Step {
     pub(super) about: &'static str,
     pub(super) needs: &'static [Tool],
     pub(super) run: fn(&Workspace) -> Result<Outcome>,
+    /// Runs before `run`, and before the steps beside it start.
+    pub(super) prepare: Option<fn(&Workspace) -> Result<()>>,
+    /// The step during which this one runs, if both run: that one leaves a part of the processors idle.
+    pub(super) beside: Option<&'static str>,
+}
+
+impl Step {
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        needs: &'static [Tool],
+        run: fn(&Workspace) -> Result<Outcome>,
+    ) -> Self {
+        Self { name, about, needs, run, prepare: None, beside: None }
+    }
 }
 
 pub(super) const STEPS: &[Step] = &[
-    Step { name: "fmt", about: "the format", needs: &[Tool::Rustfmt], run: fmt },
+    Step::new("fmt", "the format", &[Tool::Rustfmt], fmt),
     // Before tidy, which asks the binary for the API's description.
-    Step { name: "build", about: "every binary and test, with every lint", needs: &BUILD, run: build },
+    Step::new("build", "every binary and test, with every lint", &BUILD, build),
     Step {
-        name: "features",
-        about: "the command as README builds it, without the engine, and a function, each alone",
-        needs: &BUILD,
-        run: features,
+        beside: Some("test"),
+        ..Step::new(
+            "features",
+            "the command as README builds it, without the engine, and a function, each alone",
+            &BUILD,
+            features,
+        )
     },
-    Step { name: "tidy", about: "what the tree must look like", needs: &TIDY, run: tidy },
-    Step { name: "deny", about: "licences, sources and versions of the dependencies", needs: &[], run: deny },
-    Step { name: "machete", about: "unused dependencies", needs: &[], run: machete },
-    Step { name: "test", about: "the tests of every crate", needs: &TEST, run: test },
-    Step { name: "moto", about: "stores and commands over another AWS", needs: &MOTO, run: moto::run },
-    Step {
-        name: "smoke",
-        about: "the folder that `dist` makes: start, answers, doctor",
-        needs: &Tool::TO_BUILD,
-        run: smoke::run,
-    },
-    Step {
-        name: "infra",
-        about: "the SAM template, `sam build`, the folder of a release",
-        needs: &INFRA,
-        run: infra::run,
-    },
-    Step {
-        name: "observability",
-        about: "Prometheus, its rules and an alert against a running gateway; the dashboards",
-        needs: &INFRA,
-        run: observability::run,
-    },
-    Step {
-        name: "sdk",
-        about: "the vendors' own SDKs against a running gateway",
-        needs: &SDK,
-        run: conformance::run,
-    },
+    Step::new("tidy", "what the tree must look like", &TIDY, tidy),
+    Step::new("deny", "licences, sources and versions of the dependencies", &[], deny),
+    Step::new("machete", "unused dependencies", &[], machete),
+    Step { prepare: Some(list_tests), ..Step::new("test", "the tests of every crate", &TEST, test) },
+    Step::new("moto", "stores and commands over another AWS", &MOTO, moto::run),
+    Step::new("acme", "a certificate from an ACME server", &TEST, acme::run),
+    Step::new("smoke", "the folder that `dist` makes: start, answers, doctor", &Tool::TO_BUILD, smoke::run),
+    Step::new("infra", "the SAM template, `sam build`, the folder of a release", &INFRA, infra::run),
+    Step::new(
+        "observability",
+        "Prometheus, its rules and an alert against a running gateway; the dashboards",
+        &INFRA,
+        observability::run,
+    ),
+    Step::new("sdk", "the vendors' own SDKs against a running gateway", &SDK, conformance::run),
 ];
 
 const BUILD: [Tool; 5] = with_build(Tool::Clippy);
@@ -86,7 +94,7 @@ fn features(workspace: &Workspace) -> Result<Outcome> {
     let start = ["--package", "hearth"];
     let command = ["--package", "hearth", "--no-default-features", "--features", "aws", "--all-targets"];
     for selection in [start.as_slice(), &command, &["--package", "hearth-fn-accounts"]] {
-        shell::run(workspace.cargo(["check"]).args(selection))?;
+        shell::run(workspace.cargo(["check", "--quiet"]).args(selection))?;
     }
     Ok(Outcome::Passed)
 }
@@ -120,9 +128,30 @@ fn machete(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Names of the files, in the target folder, with the test programs and the packages.
+const TEST_BINARIES: &str = "test-binaries.json";
+const TEST_METADATA: &str = "test-metadata.json";
+
+/// Lists the test programs for nextest. Without the lists it would ask cargo, and wait until cargo has finished the step
+/// beside the tests.
+fn list_tests(workspace: &Workspace) -> Result<()> {
+    let mut list = workspace.cargo(["nextest", "list", "--list-type", "binaries-only"]);
+    let list = list.args(["--message-format", "json"]).args(WHOLE_WORKSPACE);
+    write_output(list, &workspace.target().join(TEST_BINARIES))?;
+    let mut metadata = workspace.cargo(["metadata", "--format-version", "1", "--all-features"]);
+    write_output(&mut metadata, &workspace.target().join(TEST_METADATA))
+}
+
 fn test(workspace: &Workspace) -> Result<Outcome> {
-    shell::run(workspace.cargo(["nextest", "run"]).args(WHOLE_WORKSPACE))?;
+    let mut run = workspace.cargo(["nextest", "run"]);
+    run.arg("--binaries-metadata").arg(workspace.target().join(TEST_BINARIES));
+    run.arg("--cargo-metadata").arg(workspace.target().join(TEST_METADATA));
+    shell::run(&mut run)?;
     // nextest does not run the examples of the documentation.
     shell::run(workspace.cargo(["test", "--doc"]).args(WHOLE_WORKSPACE))?;
     Ok(Outcome::Passed)
+}
+
+fn write_output(command: &mut Command, path: &Path) -> Result<()> {
+    fs::write(path, shell::output(command)?).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -22,11 +22,12 @@ use Rule::{AllBut, Only};
 ///
 /// The stores of AWS in `aws-emulator` are for the tests and the benchmarks alone. No function sees another: what they
 /// share is the gateway's.
-const RULES: [(&str, Rule); 21] = [
+const RULES: [(&str, Rule); 22] = [
     ("domain", Only(&[])),
     ("files", Only(&[])),
     ("schema", Only(&[])),
     ("aws-emulator", Only(&[])),
+    ("fault-proxy", Only(&[])),
     ("sam-template", Only(&[])),
     ("xtask", Only(&[])),
     ("lambda-emulator", Only(&["sam-template"])),
@@ -36,14 +37,23 @@ const RULES: [(&str, Rule); 21] = [
     ("telemetry", Only(&["settings"])),
     ("store", Only(&["domain", "files", "settings", "wire"])),
     ("providers", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth"])),
-    ("gateway", Only(&["domain", "settings", "telemetry", "wire", "auth", "store", "providers"])),
+    ("gateway", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth", "store", "providers"])),
     ("http", Only(&["domain", "telemetry", "wire", "gateway"])),
     ("lambda", Only(&["settings", "store", "gateway", "http", "telemetry"])),
     ("gpu-node", Only(&["domain", "files", "schema", "settings", "wire", "auth", "telemetry"])),
     ("functions/*", Only(&["domain", "wire", "gateway", "http", "lambda", "telemetry"])),
     (
         "cli",
-        AllBut(&["lambda", "tests", "bench", "aws-emulator", "lambda-emulator", "sam-template", "xtask"]),
+        AllBut(&[
+            "lambda",
+            "tests",
+            "bench",
+            "aws-emulator",
+            "fault-proxy",
+            "lambda-emulator",
+            "sam-template",
+            "xtask",
+        ]),
     ),
     ("tests", AllBut(&["bench"])),
     ("bench", AllBut(&["tests"])),

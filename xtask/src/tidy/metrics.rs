@@ -19,23 +19,24 @@ const FOLDERS: [&str; 4] = ["shared/", "functions/", "gpu-node/src/", "cli/src/"
 /// Macros that record a metric.
 const MACROS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
 /// Labels, and the bound of each one's values.
-const LABELS: [(&str, &str); 19] = [
+const LABELS: [(&str, &str); 20] = [
     ("method", "nine methods and `other`"),
     ("route", "the routes' templates and `none`"),
     ("status", "HTTP's status codes"),
     ("code", "the error codes"),
-    ("provider", "the providers in the settings, and the nodes"),
+    ("provider", "the providers in the settings, the nodes, and `own`"),
     (
         "model",
         "the files in the node's model folder, the models of the settings and of the table, and `other`",
     ),
     ("gen_ai_operation_name", "words in the source"),
-    ("gen_ai_provider_name", "the providers in the settings, and the nodes"),
+    ("gen_ai_provider_name", "as `provider`"),
     ("gen_ai_request_model", "as `model`"),
     ("gen_ai_token_type", "words in the source"),
     ("error_type", "the error codes"),
     ("node", "the registered nodes"),
     ("stage", "words in the source"),
+    ("percent", "the thresholds of budgets"),
     ("outcome", "words in the source"),
     ("version", "the version of this build"),
     ("result", "words in the source"),

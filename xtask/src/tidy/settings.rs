@@ -150,7 +150,9 @@ fn unknown_variables(template: &str, settings: &Settings) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in template.lines().enumerate() {
         let Some((name, _)) = line.trim_start().split_once(':') else { continue };
-        if name.starts_with("HEARTH_") && !known.contains(name) {
+        // A setting of an entry of a table, whose entries have free names.
+        let is_of_table = name.split_once("__").is_some_and(|(table, _)| known.contains(table));
+        if name.starts_with("HEARTH_") && !known.contains(name) && !is_of_table {
             problems.push(format!("{TEMPLATE}:{}: there is no variable {name}", number + 1));
         }
     }

@@ -10,6 +10,8 @@ use crate::openapi;
 
 const TEMPLATE: &str = "infra/template.yaml";
 const FUNCTIONS: &str = "functions/";
+/// The function of the WebSocket API. `hearth up` alone serves its route by HTTP.
+const SOCKET_FUNCTION: &str = "socket";
 /// The path of everything that has no other.
 const UNKNOWN_PATHS: &str = "/{proxy+}";
 
@@ -40,7 +42,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     let routes = routes(tree);
     let mut problems = Vec::new();
     let mut reached = vec![false; events.len()];
-    for (function, path) in &routes {
+    for (function, path) in routes.iter().filter(|(function, _)| *function != SOCKET_FUNCTION) {
         let Some(found) = best(&events, &example(path)) else {
             problems.push(format!("{TEMPLATE}: has no path for {path} of functions/{function}"));
             continue;

@@ -11,11 +11,13 @@ const FOLDERS: [&str; 4] = ["cli/src/", "functions/", "shared/http/src/", "share
 const CALLS: [&str; 6] =
     [".route(", ".route_service(", ".nest(", ".nest_service(", ".fallback_service(", ".merge("];
 /// Files that put documented routes together.
-const MERGES: [&str; 5] = [
+const MERGES: [&str; 7] = [
     "shared/http/src/documented_routes.rs",
     "cli/src/api.rs",
+    "functions/accounts/src/lib.rs",
     "functions/generate/src/lib.rs",
     "functions/models/src/lib.rs",
+    "functions/nodes/src/lib.rs",
     "functions/ops/src/lib.rs",
 ];
 /// Calls that are allowed, with the reason.
@@ -23,7 +25,7 @@ const ALLOWED: [(&str, &str, usize); 4] = [
     // The same for the Gemini dialect.
     ("functions/generate/src/lib.rs", ".route(\"/v1beta/models/{*path}\"", 2),
     // The wildcard; the routes below it are documented by name.
-    ("functions/models/src/lib.rs", ".route(\"/v1/models/{*path}\"", 2),
+    ("functions/models/src/lib.rs", ".route(\"/v1/models/{*path}\"", 4),
     // The address alone, and a redirect to the documentation.
     ("functions/ops/src/lib.rs", "get(docs::r", 2),
     // A full server's `/health`, by the public router itself.

@@ -58,6 +58,7 @@ impl Manager {
             (Self::Apt, Tool::Prometheus) => &["prometheus", "prometheus-alertmanager"],
             (Self::Pacman, Tool::Prometheus) => &["prometheus", "alertmanager"],
             (Self::Dnf | Self::Brew, Tool::Prometheus) => &["prometheus"],
+            (_, Tool::Pebble) => &["pebble"],
             (_, Tool::Rustfmt | Tool::Clippy | Tool::Nextest) => &[],
         };
         named.iter().map(ToString::to_string).collect()
