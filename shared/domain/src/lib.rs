@@ -9,11 +9,14 @@ pub mod action;
 pub mod artifact;
 pub mod attachment;
 pub mod audit;
+pub mod batch;
 pub mod cache;
 pub mod check;
 pub mod credits;
+pub mod definition;
 pub mod delivery;
 pub mod email;
+pub mod event;
 pub mod file;
 pub mod generation;
 pub mod hex;
@@ -50,34 +53,42 @@ pub mod sampling;
 pub mod scope;
 pub mod secret;
 pub mod session;
+pub mod structured;
 pub mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timestamp;
 pub mod tool;
+pub mod webhook;
 
 pub use action::{Action, Permission};
 pub use artifact::Artifact;
 pub use attachment::{Attachment, AttachmentContent, Document, DocumentSource, Opaque, PartExtra, PartPlace};
 pub use audit::{AuditDay, AuditEntry, AuditEvent, AuditOwner, AuditResult};
+pub use batch::{BatchCounts, BatchDialect, BatchEndpoint, BatchState, BatchWhen};
 pub use cache::CacheControl;
 pub use check::{Field, InvalidTask};
 pub use credits::{CreditStatus, Credits};
+pub use definition::{
+    AppliedDefinition, AppliedDefinitions, DefinitionId, DefinitionKind, DefinitionOptions,
+    DefinitionReference, DefinitionSubject, SemanticVersion, VersionChange, VersionSelector, Visibility,
+};
 pub use delivery::Delivery;
 pub use email::{EMAIL_MAX_BYTES, InvalidEmail, check_email, normalized_email};
+pub use event::{EventKind, UnknownEventKind};
 pub use file::{FilePurpose, FileState};
 pub use generation::{ClientDialect, Extra, Generation, HostedTools, OnDisconnect, Priority, WhileLoading};
 pub use hex::hex;
 pub use id::{
-    AccessKeyId, ArtifactId, AuditChainId, AuditId, CredentialId, ErasureId, FileId, InviteId, JobId,
-    LoginId, ModelId, NodeCallId, NodeId, OrganisationId, RevisionId, RunId, SessionId, SessionMessageId,
-    TeamId, TokenId, UserId,
+    AccessKeyId, ArtifactId, AuditChainId, AuditId, BatchId, CredentialId, ErasureId, EventId, FileId,
+    InvalidId, InviteId, JobId, LoginId, MessageBatchId, ModelId, NodeCallId, NodeId, OrganisationId,
+    RevisionId, RunId, SchemaId, SessionId, SessionMessageId, TeamId, TemplateId, TokenId, UserId, WebhookId,
 };
 pub use image::{Image, ImageSource, PlacedImage};
 pub use image_task::{ImageFormat, ImageTask, Size};
 pub use intent::Intent;
 pub use ip_address::is_public_ip;
-pub use job::{JobError, JobErrorCode, JobState};
+pub use job::{JobError, JobErrorCode, JobKind, JobState};
 pub use limit::{Budget, LimitSubject, Limits, Period, Spend};
 pub use logprob::{Logprob, TokenLogprob};
 pub use mac_address::MacAddress;
@@ -96,7 +107,7 @@ pub use pattern::Pattern;
 pub use preferences::{Preferences, PreferredModels};
 pub use provider_credential::{CredentialKind, CredentialOwner, Payer};
 pub use reasoning::{Reasoning, ReasoningEffort};
-pub use response_format::{Enforcement, ResponseFormat, SchemaLabel, Structured};
+pub use response_format::{ResponseFormat, SchemaLabel};
 pub use route::{HomeWait, Prefer, Route, SelectionMode, Strategy, WaitReason};
 pub use run::{FinishReason, Run, RunState, Selection, Usage};
 pub use sampling::Sampling;
@@ -106,6 +117,10 @@ pub use session::{
     ContextOverflow, Session, SessionBranch, SessionMessage, SessionMessageState, SessionStatus,
     SessionSummary,
 };
+pub use structured::{
+    Concession, Enforcement, SchemaViolation, Structured, StructuredHow, StructuredOptions, StructuredStatus,
+};
 pub use task::{EmbeddingInput, EmbeddingTask, RawPrompt, Task, TextTask};
 pub use timestamp::Timestamp;
 pub use tool::{Tool, ToolCall, ToolChoice};
+pub use webhook::{DeliveryState, WebhookState, WebhookTarget, WebhookVisibility};

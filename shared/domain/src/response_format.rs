@@ -16,38 +16,12 @@ pub enum ResponseFormat {
     JsonSchema(Value),
 }
 
-/// Enforcement of an answer's JSON Schema, and result of its validation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Structured {
-    /// Means of enforcement.
-    pub enforced: Enforcement,
-    /// Keywords of the schema that the grammar enforces incompletely or not at all; only the validation covers them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub relaxed: Vec<String>,
-    /// True if the answer matches the whole schema.
-    pub valid: bool,
-    /// Number of answers generated until this one.
-    pub attempts: u32,
-    /// First reasons why the answer doesn't match.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<String>,
-}
-
-/// Means of enforcing a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Enforcement {
-    /// A grammar allows matching tokens alone.
-    #[serde(rename = "grammar")]
-    Grammar,
-    /// A grammar enforces part of the schema, and the whole answer is validated.
-    #[serde(rename = "grammar+validated")]
-    GrammarAndValidated,
-    /// The provider was asked to enforce the schema, and the whole answer is validated.
-    #[serde(rename = "provider+validated")]
-    ProviderAndValidated,
-    /// The model was asked to follow the schema, and the whole answer is validated.
-    #[serde(rename = "requested+validated")]
-    RequestedAndValidated,
+impl ResponseFormat {
+    /// Returns whether the answer has a JSON Schema.
+    #[must_use]
+    pub fn has_schema(&self) -> bool {
+        matches!(self, Self::JsonSchema(_))
+    }
 }
 
 /// Name, description and strictness of a client's JSON Schema.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Image, ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, SchemaLabel,
-    Tool, ToolChoice,
+    StructuredOptions, Tool, ToolChoice,
 };
 
 /// Task of a request.
@@ -42,6 +42,9 @@ pub struct TextTask {
     /// Name and description of the answer's schema, if the format has one.
     #[serde(default, skip_serializing_if = "SchemaLabel::is_empty")]
     pub schema_label: SchemaLabel,
+    /// Validation of an answer with a schema.
+    #[serde(default, skip_serializing_if = "StructuredOptions::is_default")]
+    pub structured: StructuredOptions,
     /// Available tools.
     #[serde(default)]
     pub tools: Vec<Tool>,
@@ -61,6 +64,9 @@ pub struct TextTask {
     /// log-probabilities.
     #[serde(default)]
     pub top_logprobs: Option<u32>,
+    /// True if a model without log-probabilities may serve the request: then it has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub logprobs_if_available: bool,
     /// Effort of reasoning before the answer; `None` for the model's default.
     #[serde(default)]
     pub reasoning: Option<ReasoningEffort>,
@@ -98,12 +104,14 @@ impl TextTask {
             sampling,
             response_format: ResponseFormat::Text,
             schema_label: SchemaLabel::default(),
+            structured: StructuredOptions::default(),
             tools: Vec::new(),
             tool_extra: BTreeMap::new(),
             tool_choice: ToolChoice::Auto,
             parallel_tool_calls: true,
             choices: 1,
             top_logprobs: None,
+            logprobs_if_available: false,
             reasoning: None,
             template_kwargs: Map::new(),
             raw: None,

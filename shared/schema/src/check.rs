@@ -3,7 +3,13 @@
 use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
+    time::Duration,
 };
 
 use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, Validator};
@@ -23,13 +29,22 @@ const PATTERN_MAX_BYTES: usize = 1 << 20;
 /// Stack size for building a validator and for checking, which are recursive.
 const STACK_BYTES: usize = 64 << 20;
 /// Largest number of reported errors.
-const ERRORS_MAX_COUNT: usize = 3;
+const ERRORS_MAX_COUNT: usize = 5;
 /// Largest length of a reported error.
 const ERROR_MAX_CHARS: usize = 200;
 
 thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
+    /// Reports the limit of steps from a thread that is abandoned there.
+    static ABANDON: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
 }
+
+/// Timeout of work on a thread that can't be unwound.
+const WORK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest number of threads that were abandoned at the limit of steps.
+const ABANDONED_MAX_COUNT: usize = 8;
+
+static ABANDONED_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +52,29 @@ pub struct CheckResult {
     /// True if the answer fits the schema.
     pub valid: bool,
     /// The first errors.
-    pub errors: Vec<String>,
+    pub errors: Vec<Violation>,
+}
+
+/// A place of an answer that doesn't fit the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// JSON pointer to the place; empty for the whole answer.
+    pub path: String,
+    /// The reason.
+    pub reason: String,
 }
 
 impl CheckResult {
-    fn invalid(error: impl Into<String>) -> Self {
-        Self { valid: false, errors: vec![error.into()] }
+    fn invalid(reason: impl Into<String>) -> Self {
+        let error = Violation { path: String::new(), reason: reason.into() };
+        Self { valid: false, errors: vec![error] }
     }
 }
 
 /// Validator of answers for one schema.
+#[derive(Clone)]
 pub struct AnswerChecker {
-    validator: Validator,
+    validator: Arc<Validator>,
 }
 
 /// Panic payload of a check with too many steps.
@@ -58,7 +84,7 @@ impl AnswerChecker {
     pub(super) fn new(document: &Document) -> Result<Self, String> {
         let mut schema = Document::to_schema(document.definitions.iter().cloned().enumerate());
         add_step_keyword(&mut schema);
-        let build = || {
+        let build = move || {
             let patterns = PatternOptions::fancy_regex()
                 .backtrack_limit(BACKTRACK_MAX_COUNT)
                 .size_limit(PATTERN_MAX_BYTES)
@@ -72,35 +98,70 @@ impl AnswerChecker {
                 .build(&schema)
                 .map_err(|error| invalid_pattern(&error))
         };
-        let validator = on_deep_stack(build)
+        let validator = on_deep_stack(Ending::of_build(), build)
             .unwrap_or_else(|| Err("is too complex to check answers against".to_owned()))?;
-        Ok(Self { validator })
+        Ok(Self { validator: Arc::new(validator) })
     }
 
     /// Checks the text of an answer. This may take seconds of CPU time, so it must not run on an async task.
     pub fn check(&self, text: &str) -> CheckResult {
-        let Ok(answer) = serde_json::from_str::<Value>(text) else {
-            return CheckResult::invalid("the answer isn't JSON");
-        };
-        let check = || {
+        match serde_json::from_str(text) {
+            Ok(answer) => self.check_value(answer),
+            Err(_) => CheckResult::invalid("the answer isn't JSON"),
+        }
+    }
+
+    /// Checks an answer. This may take seconds of CPU time, so it must not run on an async task.
+    pub fn check_value(&self, answer: Value) -> CheckResult {
+        self.check_until(Ending::of_build(), answer)
+    }
+
+    fn check_until(&self, ending: Ending, answer: Value) -> CheckResult {
+        let validator = Arc::clone(&self.validator);
+        let check = move || {
             STEPS.set(0);
-            let errors =
-                self.validator.iter_errors(&answer).take(ERRORS_MAX_COUNT).map(|error| format_error(&error));
-            let errors: Vec<String> = errors.collect();
+            let errors = validator.iter_errors(&answer).take(ERRORS_MAX_COUNT);
+            let errors: Vec<Violation> = errors.map(|error| violation(&error)).collect();
             CheckResult { valid: errors.is_empty(), errors }
         };
-        on_deep_stack(check)
+        on_deep_stack(ending, check)
             .unwrap_or_else(|| CheckResult::invalid("the check of the answer took too many steps"))
     }
 }
 
-/// Runs `work` on a thread with a large stack; `None` if it panicked, as at the limit of steps.
-fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    thread::scope(|scope| {
+/// The way in which a check ends at the limit of steps. `jsonschema` has none of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// By a panic, which is caught.
+    Unwind,
+    /// The thread is abandoned: where a panic aborts the process, as in a Lambda function. Few threads may be.
+    Abandon,
+}
+
+impl Ending {
+    fn of_build() -> Self {
+        if cfg!(panic = "abort") { Self::Abandon } else { Self::Unwind }
+    }
+}
+
+/// Runs `work` on a thread with a large stack; `None` if it reached the limit of steps.
+fn on_deep_stack<T: Send + 'static>(ending: Ending, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let builder = thread::Builder::new().stack_size(STACK_BYTES);
+    if ending == Ending::Unwind {
         let guarded = move || catch_unwind(AssertUnwindSafe(work)).ok();
-        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, guarded).ok()?;
-        thread.join().ok().flatten()
-    })
+        return builder.spawn(guarded).ok()?.join().ok().flatten();
+    }
+    if ABANDONED_COUNT.load(Ordering::Relaxed) >= ABANDONED_MAX_COUNT {
+        return None;
+    }
+    let (sender, result) = mpsc::channel();
+    let exhausted = sender.clone();
+    let reporting = move || {
+        ABANDON.set(Some(Box::new(move || drop(exhausted.send(None)))));
+        let _ = sender.send(Some(work()));
+    };
+    builder.spawn(reporting).ok()?;
+    result.recv_timeout(WORK_TIMEOUT).ok().flatten()
 }
 
 /// Adds the counting keyword to each schema.
@@ -126,12 +187,18 @@ impl<'i> Keyword<'i> for Step {
     }
 }
 
-/// Counts an applied schema, and panics at the limit of steps to leave the check.
+/// Counts an applied schema. At the limit of steps it leaves the check: by a panic, or by never returning.
 fn count_step() {
     let steps = STEPS.get() + 1;
     STEPS.set(steps);
-    if steps > STEPS_MAX_COUNT {
-        resume_unwind(Box::new(Exhausted));
+    if steps <= STEPS_MAX_COUNT {
+        return;
+    }
+    let Some(report) = ABANDON.take() else { resume_unwind(Box::new(Exhausted)) };
+    ABANDONED_COUNT.fetch_add(1, Ordering::Relaxed);
+    report();
+    loop {
+        thread::park();
     }
 }
 
@@ -142,10 +209,9 @@ fn invalid_pattern(error: &ValidationError<'_>) -> String {
     format!("has a pattern that isn't a regular expression, or is too large: {value}")
 }
 
-/// Formats an error with its path in the answer.
-fn format_error(error: &ValidationError<'_>) -> String {
-    let path = error.instance_path().as_str();
-    truncated(&if path.is_empty() { error.to_string() } else { format!("{path}: {error}") })
+/// The place and the reason of an error.
+fn violation(error: &ValidationError<'_>) -> Violation {
+    Violation { path: truncated(error.instance_path().as_str()), reason: truncated(&error.to_string()) }
 }
 
 fn truncated(text: &str) -> String {

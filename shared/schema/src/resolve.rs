@@ -22,13 +22,17 @@ const DEFINITIONS_MAX_COUNT: usize = 1000;
 /// Base URI of a schema without an identifier.
 const BASE: &str = "json-schema:///";
 
-/// Resolves the references of `schema`, which is valid in `draft`.
+/// Resolves the references of `schema`, which is valid in `draft`. `annotations`: the annotations that are kept.
 ///
 /// # Errors
 /// A reference without a target or to another document, or an exceeded limit.
-pub(super) fn resolve(schema: &Value, draft: Draft) -> Result<Document, String> {
+pub(super) fn resolve(
+    schema: &Value,
+    draft: Draft,
+    annotations: &'static [&'static str],
+) -> Result<Document, String> {
     let base = Url::parse(BASE).map_err(|error| error.to_string())?;
-    let mut resolver = Resolver::default();
+    let mut resolver = Resolver { annotations, ..Resolver::default() };
     resolver.index(schema, &base, draft);
     resolver.definition_number(SchemaAt { schema, base, draft })?;
     let mut definitions = Vec::new();
@@ -58,6 +62,8 @@ struct Resolver<'a> {
     /// Numbers of the definitions, by the memory address of the schema.
     numbers: HashMap<*const Value, usize>,
     queue: VecDeque<SchemaAt<'a>>,
+    /// The annotations that are kept.
+    annotations: &'static [&'static str],
 }
 
 impl<'a> Resolver<'a> {
@@ -161,6 +167,10 @@ impl<'a> Resolver<'a> {
         draft: Draft,
         written: &mut Map<String, Value>,
     ) -> Result<(), String> {
+        if self.annotations.contains(&keyword) {
+            written.insert(keyword.to_owned(), value.clone());
+            return Ok(());
+        }
         if !is_constraint(keyword, draft) {
             return Ok(());
         }

@@ -4,7 +4,7 @@
 use hearth_domain::Extra;
 
 /// The names of [`RunOptions`](crate::run_options::RunOptions)' fields, with those that Gemini's clients may write.
-const OPTION_NAMES: [&str; 13] = [
+const OPTION_NAMES: [&str; 19] = [
     "on_disconnect",
     "onDisconnect",
     "while_loading",
@@ -18,6 +18,12 @@ const OPTION_NAMES: [&str; 13] = [
     "deadline",
     "max_price",
     "maxPrice",
+    "max_attempts",
+    "maxAttempts",
+    "allow_relaxed",
+    "allowRelaxed",
+    "bypass_validation",
+    "bypassValidation",
 ];
 /// Largest edit distance between a misspelt name and an option's.
 const EDITS_MAX_COUNT: usize = 2;

@@ -5,7 +5,8 @@
 //! the options itself and converts them.
 
 use hearth_domain::{
-    Generation, OnDisconnect, Prefer, Priority, Rate, Route, SelectionMode, Task, WhileLoading,
+    Generation, OnDisconnect, Prefer, Priority, Rate, Route, SelectionMode, StructuredOptions, Task,
+    WhileLoading,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_path_to_error::Track;
@@ -65,6 +66,21 @@ pub struct RunOptions {
     #[serde(alias = "maxPrice")]
     #[schema(value_type = Option<f64>, example = 0.6)]
     pub max_price: Option<Rate>,
+    /// Extension. Largest number of answers that are generated until one fits the JSON Schema, 1 to 5. Each one costs. Absent:
+    /// 3 at a node, 1 at a provider. A streamed answer is generated once.
+    #[serde(alias = "maxAttempts")]
+    #[schema(example = 2)]
+    pub max_attempts: Option<u32>,
+    /// Extension. True to accept an answer that fits the JSON Schema without its bounds, patterns and required fields, if none
+    /// fits the whole schema: `structured.status` is then `relaxed`.
+    #[serde(alias = "allowRelaxed")]
+    #[schema(example = false)]
+    pub allow_relaxed: Option<bool>,
+    /// Extension. True to return the answer without validating it against the JSON Schema: `structured.status` is then
+    /// `bypassed`.
+    #[serde(alias = "bypassValidation")]
+    #[schema(example = false)]
+    pub bypass_validation: Option<bool>,
 }
 
 /// Sampling parameters of local models that a vendor's dialect lacks. They stand beside the dialect's own fields.
@@ -104,7 +120,8 @@ impl RunOptions {
     ///
     /// # Errors
     /// `invalid_request`, naming the option, for an option that the task can't obey.
-    pub(crate) fn apply(self, generation: Generation) -> Result<Generation, ApiError> {
+    pub(crate) fn apply(self, mut generation: Generation) -> Result<Generation, ApiError> {
+        self.apply_structured(&mut generation.task)?;
         let on_disconnect = self.on_disconnect.unwrap_or_default();
         let resume = self.resume.unwrap_or_default();
         if resume && !matches!(generation.task, Task::Text(_)) {
@@ -140,6 +157,36 @@ impl RunOptions {
             },
             ..generation
         })
+    }
+}
+
+impl RunOptions {
+    /// Sets the options of answers with a JSON Schema. Other tasks than texts have none, and obey the defaults alone.
+    fn apply_structured(&self, task: &mut Task) -> Result<(), ApiError> {
+        const MOST: u32 = StructuredOptions::ATTEMPTS_MAX_COUNT;
+        if self.max_attempts.is_some_and(|attempts| !(1..=MOST).contains(&attempts)) {
+            return Err(ApiError::invalid("max_attempts", format!("max_attempts must be from 1 to {MOST}")));
+        }
+        let (allow_relaxed, bypass_validation) =
+            (self.allow_relaxed.unwrap_or_default(), self.bypass_validation.unwrap_or_default());
+        if let Task::Text(task) = task {
+            let max_attempts = self.max_attempts.or(task.structured.max_attempts);
+            task.structured = StructuredOptions { max_attempts, allow_relaxed, bypass_validation };
+            return Ok(());
+        }
+        let options = [
+            ("max_attempts", self.max_attempts.is_some_and(|attempts| attempts > 1)),
+            ("allow_relaxed", allow_relaxed),
+            ("bypass_validation", bypass_validation),
+        ];
+        match options.into_iter().find(|(_, is_set)| *is_set) {
+            Some((name, _)) => {
+                let message =
+                    format!("{name} is for answers with a JSON Schema, which are texts: leave it out");
+                Err(ApiError::invalid(name, message))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -234,7 +281,8 @@ mod tests {
         let body = json!({
             "model": "m", "other": 1, "on_disconnect": "continue", "whileLoading": "default", "priority": null,
             "fallback": false, "resume": true, "selectionMode": "free_only", "top_k": 3, "ignore_eos": true,
-            "prefer": "home", "deadline": 5, "maxPrice": 0.6,
+            "prefer": "home", "deadline": 5, "maxPrice": 0.6, "maxAttempts": 2, "allow_relaxed": true,
+            "bypassValidation": false,
         });
         let request: Request = serde_json::from_value(body).unwrap();
         assert_eq!(Value::Object(request.extra), json!({"other": 1}));
@@ -248,6 +296,9 @@ mod tests {
             prefer: Some(Prefer::Home),
             deadline: Some(Deadline::Seconds(5.0)),
             max_price: "0.6".parse().ok(),
+            max_attempts: Some(2),
+            allow_relaxed: Some(true),
+            bypass_validation: Some(false),
         };
         assert_eq!(request.options, expected);
         assert_eq!((request.sampling.top_k, request.sampling.ignore_eos), (Some(3), Some(true)));
@@ -265,6 +316,9 @@ mod tests {
             ("prefer", json!("cloud")),
             ("deadline", json!("soon")),
             ("max_price", json!(-1)),
+            ("max_attempts", json!("many")),
+            ("allowRelaxed", json!(1)),
+            ("bypass_validation", json!("no")),
             ("min_p", json!("a")),
         ] {
             let text = json!({"model": "m", name: value}).to_string();
@@ -297,6 +351,12 @@ mod tests {
             assert_eq!(param.as_deref(), Some("on_disconnect.continue_for"), "{seconds}");
         }
         assert_eq!(refused(json!({"fallback": true}), text()).as_deref(), Some("fallback"));
+        for attempts in [0, StructuredOptions::ATTEMPTS_MAX_COUNT + 1] {
+            let param = refused(json!({"max_attempts": attempts}), text());
+            assert_eq!(param.as_deref(), Some("max_attempts"), "{attempts}");
+        }
+        assert_eq!(refused(json!({"allow_relaxed": true}), vectors()).as_deref(), Some("allow_relaxed"));
+        assert_eq!(refused(json!({"max_attempts": 2}), image()).as_deref(), Some("max_attempts"));
         assert_eq!(refused(json!({"max_price": 1}), image()).as_deref(), Some("max_price"));
         assert_eq!(refused(json!({"deadline": 5}), text()).as_deref(), Some("deadline"));
         let many = json!({"fallback": {"models": vec!["m"; FALLBACKS_MAX_COUNT + 1]}});

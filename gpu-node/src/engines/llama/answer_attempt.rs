@@ -8,8 +8,6 @@ use hearth_wire::RunEventBody;
 
 use super::prepared_run::PreparedRun;
 
-/// Maximum number of attempts at one answer until it fits its schema.
-const SCHEMA_ATTEMPTS_MAX_COUNT: u32 = 3;
 /// Age of a run up to which its answers are generated again.
 const SCHEMA_RETRY_WINDOW: Duration = Duration::from_secs(60);
 
@@ -83,7 +81,8 @@ impl FinishedAnswer {
     /// Checks the text against the schema.
     pub(super) fn check(mut self) -> Self {
         let schema = self.attempt.prepared.schema_check.as_ref();
-        self.structured = schema.map(|schema| schema.check(&self.text, self.reason, self.attempt.number));
+        let (attempt, options) = (self.attempt.number, self.attempt.prepared.structured);
+        self.structured = schema.map(|schema| schema.check(&self.text, self.reason, attempt, options));
         self
     }
 
@@ -96,7 +95,7 @@ impl FinishedAnswer {
         let again = !fits
             && self.attempt.prepared.whole
             && temperature > 0.0
-            && self.attempt.number < SCHEMA_ATTEMPTS_MAX_COUNT
+            && self.attempt.number < self.attempt.prepared.structured.attempts_at_node()
             && left >= self.generated_tokens.max(1)
             && run_age < SCHEMA_RETRY_WINDOW;
         again.then(|| {
@@ -115,7 +114,7 @@ impl FinishedAnswer {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{Enforcement, Sampling};
+    use hearth_domain::{Enforcement, Sampling, StructuredOptions};
 
     use super::*;
 
@@ -126,7 +125,15 @@ mod tests {
         change(&mut prepared);
         let attempt = AnswerAttempt::first_attempts(&Arc::new(prepared)).next().unwrap();
         let enforced = Enforcement::GrammarAndValidated;
-        let structured = Structured { enforced, relaxed: Vec::new(), valid, attempts: 1, errors: Vec::new() };
+        let structured = Structured {
+            enforced,
+            relaxed: Vec::new(),
+            valid,
+            concession: None,
+            repaired: false,
+            attempts: 1,
+            errors: Vec::new(),
+        };
         let max_tokens = attempt.max_tokens(4096);
         FinishedAnswer {
             attempt,
@@ -151,6 +158,8 @@ mod tests {
         // Fewer tokens are left than the attempt took.
         assert!(!retries(&finished(false, |_| (), 51), young));
         assert!(!retries(&finished(false, |_| (), 50), SCHEMA_RETRY_WINDOW));
+        let once = StructuredOptions { max_attempts: Some(1), ..StructuredOptions::default() };
+        assert!(!retries(&finished(false, |prepared| prepared.structured = once, 50), young));
     }
 
     #[test]
@@ -159,7 +168,7 @@ mod tests {
         let second = first.schema_retry(Duration::ZERO).unwrap();
         assert_eq!((second.number, second.earlier_tokens, second.max_tokens(4096)), (2, 30, 70));
         assert_eq!((first.attempt.seed_offset(), second.seed_offset()), (0, MAX_CHOICES));
-        let third = AnswerAttempt { number: SCHEMA_ATTEMPTS_MAX_COUNT, ..second };
+        let third = AnswerAttempt { number: StructuredOptions::DEFAULT_ATTEMPTS, ..second };
         let last = FinishedAnswer { attempt: third, ..first };
         assert!(last.schema_retry(Duration::ZERO).is_none());
     }

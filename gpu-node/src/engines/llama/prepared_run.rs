@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use hearth_domain::{RunId, Sampling, Tool};
+use hearth_domain::{RunId, Sampling, StructuredOptions, Tool};
 use llama_cpp_2::token::LlamaToken;
 
 use super::{
@@ -27,6 +27,8 @@ pub(super) struct PreparedRun {
     pub(super) grammar_param: &'static str,
     /// The check of finished answers, if they have a JSON Schema.
     pub(super) schema_check: Option<Arc<SchemaCheck>>,
+    /// The attempts at an answer with a schema, and its validation.
+    pub(super) structured: StructuredOptions,
     /// True if the client gets the answer in one piece.
     pub(super) whole: bool,
     /// Syntax of the answer's tool calls, if tools are on offer.
@@ -71,6 +73,7 @@ impl PreparedRun {
             grammar: None,
             grammar_param: "response_format",
             schema_check: None,
+            structured: StructuredOptions::default(),
             whole: false,
             tools: None,
             reasoning_prompt_end: None,

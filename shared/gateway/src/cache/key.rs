@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, io};
 use hearth_domain::{
     ClientDialect, CredentialId, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId,
     ModelLimits, OrganisationId, Rate, RawPrompt, ReasoningEffort, ResponseFormat, Route, Sampling,
-    SchemaLabel, SelectionMode, Task, TextTask, ToolChoice, UserId,
+    SchemaLabel, SelectionMode, StructuredOptions, Task, TextTask, ToolChoice, UserId,
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -69,6 +69,9 @@ enum KeyTask<'a> {
         tools: Vec<KeyTool<'a>>,
         #[serde(skip_serializing_if = "SchemaLabel::is_empty")]
         label: &'a SchemaLabel,
+        /// The way its answers are validated, if they have a schema.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        structured: Option<&'a StructuredOptions>,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         tool_extra: &'a BTreeMap<String, Map<String, Value>>,
         tool_choice: &'a ToolChoice,
@@ -143,6 +146,9 @@ pub(crate) fn cache_key_of(
         deadline: _,
         store: _,
         replay_of: _,
+        // What they say is in the task.
+        definitions: _,
+        applied: _,
     } = generation;
     let parts = KeyParts {
         version: VERSION,
@@ -200,12 +206,15 @@ fn task_of(task: &Task) -> KeyTask<'_> {
         sampling,
         response_format,
         schema_label,
+        structured,
         tools,
         tool_extra,
         tool_choice,
         parallel_tool_calls,
         choices,
         top_logprobs,
+        // The key of an answer with log-probabilities is that of a request for them: the model decides.
+        logprobs_if_available: _,
         reasoning,
         template_kwargs,
         raw,
@@ -229,6 +238,7 @@ fn task_of(task: &Task) -> KeyTask<'_> {
         },
         tools: tools.collect(),
         label: schema_label,
+        structured: Some(structured).filter(|options| response_format.has_schema() && !options.is_default()),
         tool_extra,
         tool_choice,
         parallel_tool_calls: *parallel_tool_calls,

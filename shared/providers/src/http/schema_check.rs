@@ -4,8 +4,8 @@
 //! complete answer is checked against the client's whole schema, as a local model's is.
 
 use futures::StreamExt as _;
-use hearth_domain::{Enforcement, FinishReason, ResponseFormat, Structured, TextTask};
-use hearth_schema::AnswerSchema;
+use hearth_domain::{Enforcement, FinishReason, ResponseFormat, SchemaViolation, Structured, TextTask};
+use hearth_schema::{AnswerSchema, CheckResult, Violation};
 use hearth_wire::{
     RunEventBody,
     answer::{Answer, Answers},
@@ -88,12 +88,23 @@ fn verdicts(
     let checker = AnswerSchema::parse(schema).and_then(|schema| schema.checker());
     let Ok(checker) = checker else { return Vec::new() };
     let verdict = |(choice, text, reason): (u32, String, Option<FinishReason>)| {
-        let mut verdict = checker.check(&text);
-        if !verdict.valid && reason == Some(FinishReason::Length) {
-            verdict.errors = vec!["the answer was cut at its token limit".to_owned()];
-        }
-        let (valid, errors) = (verdict.valid, verdict.errors);
-        let structured = Structured { enforced, relaxed: Vec::new(), valid, attempts: 1, errors };
+        let CheckResult { valid, errors } = checker.check(&text);
+        let errors = match !valid && reason == Some(FinishReason::Length) {
+            true => vec![SchemaViolation::of_answer("the answer was cut at its token limit")],
+            false => errors
+                .into_iter()
+                .map(|Violation { path, reason }| SchemaViolation { path, reason })
+                .collect(),
+        };
+        let structured = Structured {
+            enforced,
+            relaxed: Vec::new(),
+            valid,
+            concession: None,
+            repaired: false,
+            attempts: 1,
+            errors,
+        };
         RunEventBody::Structured { choice, structured }
     };
     texts.into_iter().map(verdict).collect()
@@ -146,7 +157,7 @@ mod tests {
                 (valid, Enforcement::ProviderAndValidated),
                 "{text}"
             );
-            assert!(verdict.errors.concat().contains(word), "{text}: {verdict:?}");
+            assert!(word.is_empty() || verdict.errors[0].reason.contains(word), "{text}: {verdict:?}");
             assert_eq!(behind, ends(reason), "{text}");
         }
     }

@@ -4,7 +4,7 @@ use super::{super::resolve::resolve, *};
 
 /// Returns the relaxed root and the dropped keywords.
 fn relaxed(schema: &Value, level: RelaxLevel) -> (Value, Vec<String>) {
-    let document = resolve(schema, Draft::Draft202012).unwrap();
+    let document = resolve(schema, Draft::Draft202012, &[]).unwrap();
     let RelaxedSchema { schema, keywords } = relax(&document, level);
     let root = schema.get("$defs").map_or(schema.clone(), |definitions| definitions["d0"].clone());
     (root, keywords)

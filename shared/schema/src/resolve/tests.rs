@@ -1,7 +1,7 @@
 use super::*;
 
 fn resolved(schema: &Value, draft: Draft) -> Result<Vec<Value>, String> {
-    resolve(schema, draft).map(|document| document.definitions)
+    resolve(schema, draft, &[]).map(|document| document.definitions)
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use hearth_domain::{
     ClientDialect, Cost, Extra, Field, FinishReason, Generation, Intent, Message, Modality, ModelId, NodeId,
-    Payer, Role, Route, Sampling, Selection, SessionId, SessionMessageId, Task, TextTask, ToolChoice, Usage,
-    message::name_results,
+    Payer, Role, Route, Sampling, Selection, SessionId, SessionMessageId, StructuredOptions, Task, TextTask,
+    ToolChoice, Usage, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -79,6 +79,9 @@ impl GenerateRequest {
             prefer: self.prefer,
             deadline: self.deadline,
             max_price: self.max_price,
+            max_attempts: self.max_attempts,
+            allow_relaxed: self.allow_relaxed,
+            bypass_validation: self.bypass_validation,
         }
     }
 
@@ -102,6 +105,8 @@ impl GenerateRequest {
         task.tools = tools;
         task.tool_choice = tool_choice;
         task.parallel_tool_calls = self.parallel_tool_calls.unwrap_or(true);
+        // A streamed answer is generated once.
+        task.structured.max_attempts = (!self.stream).then_some(StructuredOptions::DEFAULT_ATTEMPTS);
         task.check().map_err(|error| ApiError::unfit(param(error.field, before), &error))?;
         if let Some(names) = allowed {
             retain_allowed(&mut task.tools, &names, ALLOWED_TOOLS_PARAM)?;

@@ -88,6 +88,20 @@ pub struct GenerateRequest {
     /// price isn't known is left out.
     #[schema(value_type = Option<f64>, example = 0.6)]
     pub max_price: Option<Rate>,
+    /// Largest number of answers that are generated until one fits the JSON Schema, 1 to 5. Each one costs at a provider.
+    /// Absent: 3. A streamed answer is generated once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 2)]
+    pub max_attempts: Option<u32>,
+    /// True to accept an answer that fits the JSON Schema without its bounds, patterns and required fields, if none fits the
+    /// whole schema: `structured.status` is then `relaxed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = false)]
+    pub allow_relaxed: Option<bool>,
+    /// True to return the answer without validating it against the JSON Schema: `structured.status` is then `bypassed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = false)]
+    pub bypass_validation: Option<bool>,
     /// Use of the cache: `use` accepts a cached answer even if the model might give another one, `no-cache` asks the
     /// model, `no-store` also stores nothing, `only-if-cached` returns a cached answer or an error. Absent: the
     /// header `x-hearth-cache`.

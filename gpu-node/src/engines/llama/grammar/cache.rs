@@ -129,12 +129,13 @@ pub(super) fn compile_schema(
     let with_subject = |reason: String| format!("the schema {reason}");
     let schema = AnswerSchema::parse(schema).map_err(with_subject)?;
     let checker = schema.checker().map_err(with_subject)?;
+    let lenient = schema.lenient_checker().map_err(with_subject)?;
     for level in schema.levels() {
         let relaxed = schema.relax(*level);
         let cost = if *level == RelaxLevel::Json { CompileCost::Bounded } else { CompileCost::Unbounded };
         match compile(Some(&single_line_schema(relaxed.schema, true)), cost) {
             Ok(Some(matcher)) => {
-                let check = SchemaCheck { checker, relaxed: relaxed.keywords };
+                let check = SchemaCheck { checker, lenient, relaxed: relaxed.keywords };
                 return Ok(Some((matcher, Some(Arc::new(check)))));
             }
             Ok(None) => return Ok(None),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use hearth_domain::{Enforcement, FinishReason};
+use hearth_domain::{Enforcement, FinishReason, StructuredOptions, StructuredStatus};
 use llguidance::{
     Matcher, ParserFactory,
     api::TopLevelGrammar,
@@ -107,11 +107,26 @@ fn inexpressible_keywords_are_relaxed_and_checked() {
     ] {
         let (matcher, check) = compile_with_check(&schema).unwrap();
         assert!(accepts(matcher, accepted), "{schema}");
-        let structured = check.check(accepted, FinishReason::Stop, 1);
+        let structured = check.check(accepted, FinishReason::Stop, 1, StructuredOptions::default());
         assert_eq!((structured.enforced, structured.valid), (Enforcement::GrammarAndValidated, false));
         assert_eq!(structured.relaxed, relaxed, "{schema}");
         assert!(!structured.errors.is_empty());
     }
+}
+
+#[test]
+fn answer_outside_the_grammar_is_relaxed_or_unchecked_where_the_request_says_so() {
+    let schema = json!({"type": "array", "items": {"type": "integer"}, "uniqueItems": true});
+    let (_, check) = compile_with_check(&schema).unwrap();
+    let status = |text, allow_relaxed, bypass_validation| {
+        let options = StructuredOptions { allow_relaxed, bypass_validation, ..StructuredOptions::default() };
+        check.check(text, FinishReason::Stop, 1, options).status()
+    };
+    assert_eq!(status("[1,2]", true, false), StructuredStatus::Passed);
+    assert_eq!(status("[1,1]", false, false), StructuredStatus::Failed);
+    assert_eq!(status("[1,1]", true, false), StructuredStatus::Relaxed);
+    assert_eq!(status("[\"a\"]", true, false), StructuredStatus::Failed);
+    assert_eq!(status("[1,1]", false, true), StructuredStatus::Bypassed);
 }
 
 #[test]
@@ -125,13 +140,13 @@ fn expressible_schemas_are_enforced_by_the_grammar_alone() {
     ] {
         let (matcher, check) = compile_with_check(&schema).unwrap();
         assert!(accepts(matcher, fits), "{schema}");
-        let structured = check.check(fits, FinishReason::Stop, 2);
+        let structured = check.check(fits, FinishReason::Stop, 2, StructuredOptions::default());
         assert_eq!(
             (structured.enforced, structured.valid, structured.attempts),
             (Enforcement::Grammar, true, 2)
         );
-        let cut = check.check("{", FinishReason::Length, 1);
-        assert!(!cut.valid && cut.errors[0].contains("token limit"));
+        let cut = check.check("{", FinishReason::Length, 1, StructuredOptions::default());
+        assert!(!cut.valid && cut.errors[0].reason.contains("token limit"));
     }
 }
 
