@@ -7,6 +7,7 @@ mod media_exchange;
 mod request_error;
 mod runs;
 mod schema_check;
+mod schema_refusal;
 mod target;
 
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::{
     json_body,
     provider::{Call, EventStream, Provider},
     redact::Redactor,
-    rules::{self, Prepared},
+    rules::{self, Prepared, SchemaChoice},
     transport::VendorClient,
     url_path::check_model_name,
 };
@@ -132,7 +133,26 @@ impl HttpProvider {
     }
 
     async fn generate_text(&self, call: &Call, task: &TextTask) -> Result<EventStream, ApiError> {
-        let TextRequest { request, mode, decoder, schema } = self.text_request(call, task)?;
+        match self.request_text(call, task, SchemaChoice::Best).await {
+            // Nothing was generated, and nothing is charged.
+            Err(error) if schema_refusal::refuses_schema(&error, task) => {
+                tracing::info!(
+                    provider = self.endpoint().name,
+                    "the provider refuses a schema; it is sent as an instruction"
+                );
+                self.request_text(call, task, SchemaChoice::Instruction).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn request_text(
+        &self,
+        call: &Call,
+        task: &TextTask,
+        choice: SchemaChoice,
+    ) -> Result<EventStream, ApiError> {
+        let TextRequest { request, mode, decoder, schema } = self.text_request(call, task, choice)?;
         // OpenRouter's models of this name are free.
         let billing = if call.model.as_str().ends_with(":free") { Billing::Free } else { Billing::Paid };
         let events = match mode {
@@ -146,19 +166,27 @@ impl HttpProvider {
     }
 
     /// Builds the request for a text, which conforms to the vendor's rules.
-    fn text_request(&self, call: &Call, task: &TextTask) -> Result<TextRequest, ApiError> {
+    fn text_request(
+        &self,
+        call: &Call,
+        task: &TextTask,
+        choice: SchemaChoice,
+    ) -> Result<TextRequest, ApiError> {
         let endpoint = self.endpoint();
         let Endpoint { name, vendor, dialect, .. } = endpoint;
         if !vendor.media.text {
             return Err(endpoint.unsupported(Modality::Text));
         }
         let original = task;
-        let Prepared { task, restore } =
-            rules::prepare(name, vendor.rules, vendor.kind, *dialect, call, task)?;
+        let Prepared { task, restore, schema } =
+            rules::prepare(name, vendor.rules, vendor.kind, *dialect, call, task, choice)?;
         let mode = answer_mode(endpoint, call, &task, restore.applies_stops());
         let body = dialect.body(call, &task, mode);
         let body = body.map_err(|error| rules::with_client_field_name(error, &call.generation))?;
-        let schema = SchemaCheck::new(original, dialect.enforces_schema(&body));
+        let schema = schema.and_then(|plan| {
+            let how = plan.how(dialect.enforces_schema(&body));
+            SchemaCheck::new(original, how, plan.form, call.delivery)
+        });
         let body = Bytes::from(json_body::serialize(&body));
         let path = dialect.path(call.model.as_str(), mode)?;
         let mut request = self.connection.target()?.post_json(&path, dialect.media_type(mode), body)?;

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod answer_error;
+mod answer_schema;
 mod balance;
 pub mod config;
 mod credits;
@@ -23,6 +24,7 @@ pub mod media;
 pub mod model_info;
 pub mod model_list;
 pub mod node;
+mod post;
 mod provider;
 pub mod reader;
 mod redact;
@@ -48,6 +50,7 @@ pub use node::{
     LinkEvents, LinkRequest, LinkResponse, LinkTransport, LocalNode, NodeLink, http_client,
     pinned_http_client,
 };
+pub use post::{PostAnswer, PostError};
 pub use provider::{Call, EventStream, Provider};
 pub use token_exchange::{ServiceAccount, TokenAnswer, request_token};
 pub use transport::{AllowedAddresses, PinnedKey, VendorClient};

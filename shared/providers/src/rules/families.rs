@@ -1,13 +1,16 @@
 //! Differences of model families from the rules of their vendor ([`super::vendors`]).
 
 use super::{
-    rule::{Efforts, Prefill, Rule, Rules, Stops},
+    rule::{AnswerSchemas, Efforts, Otherwise, Prefill, Rule, Rules, Stops},
     vendors::{
         ALL_SAMPLERS, ANTHROPIC_TOOLS, CLAUDE_4_6, ONE_SAMPLER, OPENAI_CHAT, OPENAI_REASONING, PENALTIES,
         RESPONSES, XAI_REASONING,
     },
 };
-use crate::dialect::{Dialect, claude_version, gemini};
+use crate::{
+    answer_schema::profile,
+    dialect::{Dialect, claude_version, gemini},
+};
 
 /// A family of models.
 struct Family {
@@ -99,6 +102,37 @@ const FAMILIES: &[Family] = &[
         has: |model| claude_version(model).is_some(),
         change: |rules| rules.schema_unions = Some(ANTHROPIC_TOOLS),
     },
+    // Structured outputs are of Claude 4.5 and later; earlier ones call tools.
+    Family {
+        kinds: &["anthropic"],
+        has: |model| claude_version(model).is_some_and(|version| version < (4, 5)),
+        change: |rules| {
+            rules.answer_schemas = Rule { value: AnswerSchemas::Tool, source: profile::ANTHROPIC.source };
+        },
+    },
+    Family {
+        kinds: &["bedrock"],
+        has: |model| {
+            claude_version(model).is_some_and(|version| version >= (4, 5)) || has_bedrock_schemas(model)
+        },
+        change: |rules| {
+            rules.answer_schemas = Rule {
+                value: AnswerSchemas::Rewritten(&profile::BEDROCK, Otherwise::Tool),
+                source: profile::BEDROCK.source,
+            };
+        },
+    },
+    // Strict mode is of gpt-oss alone.
+    Family {
+        kinds: &["groq"],
+        has: |model| model.contains("gpt-oss"),
+        change: |rules| {
+            rules.answer_schemas = Rule {
+                value: AnswerSchemas::Rewritten(&profile::OPENAI, Otherwise::AsSent),
+                source: "https://console.groq.com/docs/structured-outputs",
+            };
+        },
+    },
     // "Function calling with a response mime type: 'application/json' is unsupported"
     Family {
         kinds: &["google"],
@@ -108,6 +142,14 @@ const FAMILIES: &[Family] = &[
         },
     },
 ];
+
+/// Returns whether a model that isn't a Claude has structured outputs at Bedrock
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html>).
+fn has_bedrock_schemas(model: &str) -> bool {
+    const NAMES: [&str; 8] =
+        ["qwen3", "deepseek.v3", "gpt-oss", "gemma-3", "ministral", "nemotron", "minimax", "kimi"];
+    NAMES.iter().any(|name| model.contains(name))
+}
 
 /// Returns whether a model is of OpenAI's o-series, or gpt-5 or later; the models of the chat application aren't.
 fn is_openai_reasoning(model: &str) -> bool {

@@ -1,9 +1,13 @@
 //! Restores the client's names of tools in an answer, and applies the stop texts that weren't sent to the provider.
 
+mod answer_tool;
+
 use std::collections::BTreeMap;
 
 use hearth_domain::{FinishReason, TokenLogprob};
 use hearth_wire::{ApiError, RunEventBody};
+
+use answer_tool::AnswerToolDecoder;
 
 use crate::decoder::{Decoder, Frame};
 
@@ -14,11 +18,13 @@ pub(crate) struct Restore {
     names: BTreeMap<String, String>,
     /// Stop texts that weren't sent to the provider.
     stops: Vec<String>,
+    /// The answer is the arguments of a tool.
+    has_answer_tool: bool,
 }
 
 impl Restore {
-    pub(super) fn new(names: BTreeMap<String, String>, stops: Vec<String>) -> Self {
-        Self { names, stops }
+    pub(super) fn new(names: BTreeMap<String, String>, stops: Vec<String>, has_answer_tool: bool) -> Self {
+        Self { names, stops, has_answer_tool }
     }
 
     /// Returns whether the gateway itself ends the answer at stop texts.
@@ -28,6 +34,10 @@ impl Restore {
 
     /// Wraps `decoder` in one that undoes the changes, if there are any.
     pub(crate) fn wrap(self, decoder: Box<dyn Decoder>) -> Box<dyn Decoder> {
+        let decoder = match self.has_answer_tool {
+            true => Box::new(AnswerToolDecoder::new(decoder)),
+            false => decoder,
+        };
         if self.names.is_empty() && self.stops.is_empty() {
             return decoder;
         }

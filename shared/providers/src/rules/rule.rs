@@ -1,5 +1,7 @@
 //! The types of rules: restrictions of vendors and of families of their models.
 
+use crate::answer_schema::profile::SchemaProfile;
+
 /// A value, and the page of the vendor's documentation, or the report, that states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule<T> {
@@ -51,8 +53,8 @@ pub(crate) struct Rules {
     pub(super) schema_unions: Refused,
     /// Schemas with `strict` that aren't strict.
     pub(super) loose_strict_schemas: Refused,
-    /// JSON Schemas of answers: the schema becomes an instruction.
-    pub(super) response_schemas: Refused,
+    /// The way in which the provider is asked for an answer with a JSON Schema.
+    pub(super) answer_schemas: Rule<AnswerSchemas>,
     /// The way to request JSON without a schema.
     pub(super) json_object: Rule<JsonObject>,
     /// JSON or a schema together with tools.
@@ -123,6 +125,28 @@ pub(crate) enum Prefill {
     /// A text without white space at its end.
     Trimmed,
     Refused,
+}
+
+/// Ways to request an answer with a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerSchemas {
+    /// The schema as the client has sent it.
+    AsSent,
+    /// The schema in the subset that the provider enforces, or another way for one that can't be written in it.
+    Rewritten(&'static SchemaProfile, Otherwise),
+    /// The schema as the parameters of a tool that the model must call, or as an instruction where it can't be one.
+    Tool,
+    /// The schema as an instruction.
+    Instruction,
+}
+
+/// Ways to request an answer with a JSON Schema that the provider doesn't enforce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    /// The schema as the client has sent it, which the model only follows.
+    AsSent,
+    Tool,
+    Instruction,
 }
 
 /// Ways to request JSON without a schema.

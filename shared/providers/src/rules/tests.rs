@@ -60,7 +60,7 @@ impl Request {
     fn sent(&self, task: TextTask) -> Result<TextTask, ApiError> {
         let call = self.call(task);
         let Task::Text(task) = &call.generation.task else { panic!("no text") };
-        prepare("acme", self.rules(), self.kind, self.dialect(), &call, task)
+        prepare("acme", self.rules(), self.kind, self.dialect(), &call, task, SchemaChoice::Best)
             .map(|prepared| prepared.task.into_owned())
     }
 
@@ -135,7 +135,9 @@ fn conforming_request_is_not_copied() {
         let request = Request::to(vendor.kind, "any");
         let call = request.call(hello());
         let Task::Text(task) = &call.generation.task else { panic!("no text") };
-        let prepared = prepare("acme", vendor.rules, vendor.kind, vendor.dialect, &call, task).unwrap();
+        let prepared =
+            prepare("acme", vendor.rules, vendor.kind, vendor.dialect, &call, task, SchemaChoice::Best)
+                .unwrap();
         assert!(matches!(prepared.task, Cow::Borrowed(_)), "{}", vendor.kind);
     }
 }
@@ -330,6 +332,10 @@ fn unsupported_field_is_refused_by_the_clients_name() {
         assert_eq!(Request::to(kind, "any").refused(likely.clone()), "top_logprobs");
         assert_eq!(Request::to(kind, "any").refused(biased.clone()), "logit_bias");
     }
+    // A client that takes them only if there are any gets none.
+    let if_any = TextTask { logprobs_if_available: true, ..likely };
+    assert_eq!(Request::to("groq", "any").sent(if_any.clone()).unwrap().top_logprobs, None);
+    assert_eq!(Request::to("openai", "gpt-4o").sent(if_any).unwrap().top_logprobs, Some(2));
     let native = Request { client: ClientDialect::Native, ..Request::to("anthropic", "any") };
     assert_eq!(native.refused(two), "parameters.n");
     let notes = json!({"metadata": {"who": "x".repeat(513)}});
@@ -484,7 +490,8 @@ fn required_hosted_tools_are_refused_by_other_dialects() {
         let mut call = request.call(hello());
         Arc::make_mut(&mut call.generation).extra.hosted = hosted.clone();
         let Task::Text(task) = &call.generation.task else { panic!("no text") };
-        let prepared = prepare("acme", request.rules(), kind, request.dialect(), &call, task);
+        let prepared =
+            prepare("acme", request.rules(), kind, request.dialect(), &call, task, SchemaChoice::Best);
         (prepared.is_ok(), local_task(&call).is_ok())
     };
     assert_eq!(is_accepted(&hosted, "anthropic"), (true, true));

@@ -4,9 +4,10 @@
 //! the vendor's documentation, or a report with the vendor's own words.
 
 use super::rule::{
-    CallIds, DocumentTypes, Documents, IdLength, JsonObject, MetadataBounds, Parameter, Prefill, Rule, Rules,
-    Stops, ToolNames,
+    AnswerSchemas, CallIds, DocumentTypes, Documents, IdLength, JsonObject, MetadataBounds, Otherwise,
+    Parameter, Prefill, Rule, Rules, Stops, ToolNames,
 };
+use crate::answer_schema::profile;
 
 pub(super) const OPENAI_CHAT: &str = "https://platform.openai.com/docs/api-reference/chat/create";
 pub(super) const OPENAI_RESPONSES: &str = "https://platform.openai.com/docs/api-reference/responses/create";
@@ -64,7 +65,7 @@ pub(crate) const UNRESTRICTED: Rules = Rules {
     documents: Documents { types: DocumentTypes::Any, urls: None, source: OPENAI_CHAT },
     schema_unions: None,
     loose_strict_schemas: None,
-    response_schemas: None,
+    answer_schemas: Rule { value: AnswerSchemas::AsSent, source: OPENAI_SCHEMAS },
     json_object: Rule { value: JsonObject::Field, source: OPENAI_CHAT },
     format_with_tools: None,
     metadata: None,
@@ -72,6 +73,12 @@ pub(crate) const UNRESTRICTED: Rules = Rules {
 
 pub(super) const OPENAI_NAMES: ToolNames =
     ToolNames { max_chars: 64, dots: false, begins_with_letter: false };
+
+/// OpenAI's strict mode; a schema outside its subset is sent without `strict`.
+const OPENAI_STRICT: Rule<AnswerSchemas> = Rule {
+    value: AnswerSchemas::Rewritten(&profile::OPENAI, Otherwise::AsSent),
+    source: profile::OPENAI.source,
+};
 
 pub(crate) const OPENAI: Rules = Rules {
     max_tools: Some(Rule { value: 128, source: OPENAI_CHAT }),
@@ -86,6 +93,7 @@ pub(crate) const OPENAI: Rules = Rules {
     documents: Documents { types: DocumentTypes::Any, urls: Some(OPENAI_FILES), source: OPENAI_FILES },
     schema_unions: Some(OPENAI_SCHEMAS),
     loose_strict_schemas: Some(OPENAI_SCHEMAS),
+    answer_schemas: OPENAI_STRICT,
     json_object: Rule { value: JsonObject::FieldWithWord, source: OPENAI_CHAT },
     metadata: Some(Rule {
         value: MetadataBounds { max_pairs: 16, name_max_chars: 64, value_max_chars: 512 },
@@ -122,7 +130,10 @@ pub(crate) const DEEPSEEK: Rules = Rules {
     choices: Some("https://api-docs.deepseek.com/api/create-chat-completion"),
     logit_bias: Some("https://api-docs.deepseek.com/api/create-chat-completion"),
     documents: DOCUMENTS_REFUSED,
-    response_schemas: Some("https://api-docs.deepseek.com/guides/json_mode"),
+    answer_schemas: Rule {
+        value: AnswerSchemas::Instruction,
+        source: "https://api-docs.deepseek.com/guides/json_mode",
+    },
     json_object: Rule {
         value: JsonObject::FieldWithWord,
         source: "https://api-docs.deepseek.com/guides/json_mode",
@@ -161,6 +172,10 @@ pub(crate) const MISTRAL: Rules = Rules {
     // "Assistant message must have either content or tool_calls, but not none"
     empty_turns: Some("https://github.com/continuedev/continue/issues/4245"),
     documents: DOCUMENTS_REFUSED,
+    answer_schemas: Rule {
+        source: "https://docs.mistral.ai/capabilities/structured_output/custom_structured_output",
+        ..OPENAI_STRICT
+    },
     json_object: Rule { value: JsonObject::FieldWithWord, source: "https://docs.mistral.ai/api" },
     ..UNRESTRICTED
 };
@@ -168,11 +183,16 @@ pub(crate) const MISTRAL: Rules = Rules {
 pub(crate) const XAI: Rules = Rules {
     max_tools: Some(Rule { value: 128, source: "https://docs.x.ai/docs/api-reference" }),
     logit_bias: Some("https://docs.x.ai/docs/api-reference"),
+    answer_schemas: Rule { source: "https://docs.x.ai/docs/guides/structured-outputs", ..OPENAI_STRICT },
     documents: DOCUMENTS_REFUSED,
     ..UNRESTRICTED
 };
 
 pub(crate) const OPENROUTER: Rules = Rules {
+    answer_schemas: Rule {
+        source: "https://openrouter.ai/docs/features/structured-outputs",
+        ..OPENAI_STRICT
+    },
     documents: Documents {
         types: DocumentTypes::Any,
         urls: None,
@@ -224,6 +244,10 @@ pub(crate) const ANTHROPIC: Rules = Rules {
         source: ANTHROPIC_FILES,
     },
     schema_unions: Some(ANTHROPIC_TOOLS),
+    answer_schemas: Rule {
+        value: AnswerSchemas::Rewritten(&profile::ANTHROPIC, Otherwise::Tool),
+        source: profile::ANTHROPIC.source,
+    },
     json_object: Rule { value: JsonObject::Instruction, source: ANTHROPIC_MESSAGES },
     ..UNRESTRICTED
 };
@@ -244,6 +268,10 @@ pub(crate) const GEMINI: Rules = Rules {
         types: DocumentTypes::Any,
         urls: None,
         source: "https://ai.google.dev/gemini-api/docs/document-processing",
+    },
+    answer_schemas: Rule {
+        value: AnswerSchemas::Rewritten(&profile::GEMINI, Otherwise::Instruction),
+        source: profile::GEMINI.source,
     },
     json_object: Rule { value: JsonObject::Field, source: GEMINI_CONTENT },
     ..UNRESTRICTED
@@ -276,6 +304,8 @@ pub(crate) const BEDROCK: Rules = Rules {
         urls: Some(CONVERSE_DOCUMENT),
         source: CONVERSE_DOCUMENT,
     },
+    // Models without structured outputs, such as Nova and Llama, call tools.
+    answer_schemas: Rule { value: AnswerSchemas::Tool, source: profile::BEDROCK.source },
     json_object: Rule { value: JsonObject::Instruction, source: CONVERSE },
     ..UNRESTRICTED
 };

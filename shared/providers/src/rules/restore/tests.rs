@@ -22,7 +22,7 @@ fn restored(restore: Restore, events: Vec<RunEventBody>) -> Vec<RunEventBody> {
 }
 
 fn stops(texts: &[&str]) -> Restore {
-    Restore::new(BTreeMap::new(), texts.iter().map(|text| (*text).to_owned()).collect())
+    Restore::new(BTreeMap::new(), texts.iter().map(|text| (*text).to_owned()).collect(), false)
 }
 
 fn usage() -> RunEventBody {
@@ -125,6 +125,30 @@ fn calls_get_the_clients_names_back() {
         begins: Some(ToolCallBegin { id: "1".into(), name: name.into() }),
         arguments: String::new(),
     };
-    let events = restored(Restore::new(names, Vec::new()), vec![call("look_up_0"), call("hear")]);
+    let events = restored(Restore::new(names, Vec::new(), false), vec![call("look_up_0"), call("hear")]);
     assert_eq!(events, [call("look.up"), call("hear")]);
+}
+
+#[test]
+fn arguments_of_the_answer_tool_are_the_text() {
+    let begins = |name: &str| Some(ToolCallBegin { id: "a".to_owned(), name: name.to_owned() });
+    let piece = |index, begins, arguments: &str| RunEventBody::ToolCall {
+        choice: 0,
+        index,
+        begins,
+        arguments: arguments.to_owned(),
+    };
+    let events = vec![
+        piece(0, begins(crate::answer_schema::ANSWER_TOOL), ""),
+        piece(0, None, "{\"a\":"),
+        piece(0, None, "1}"),
+        piece(1, begins(crate::answer_schema::ANSWER_TOOL), "{}"),
+        usage(),
+        done(FinishReason::ToolCalls),
+    ];
+    let restored = restored(Restore::new(BTreeMap::new(), Vec::new(), true), events);
+    assert_eq!(
+        restored,
+        [RunEventBody::text("{\"a\":"), RunEventBody::text("1}"), usage(), done(FinishReason::Stop)]
+    );
 }
