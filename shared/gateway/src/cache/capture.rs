@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hearth_domain::{Selection, Timestamp, UserId};
+use hearth_domain::{Selection, StructuredStatus, Timestamp, UserId};
 use hearth_store::cached_answers::CachedFacts;
 use hearth_wire::RunEventBody;
 use tokio::task::JoinHandle;
@@ -78,13 +78,20 @@ impl Capture {
                 self.is_spoiled |= self.is_shared && selected.payer.is_some_and(is_members);
                 self.selected = Some(selected.clone());
             }
-            // A replayed answer has no place in a queue and no provider's credit. Its cost is zero, which the replay adds.
+            // A replayed answer has no place in a queue, no steps and no provider's credit. Its cost is zero, which the replay adds.
             RunEventBody::Waiting { .. }
             | RunEventBody::Queued { .. }
             | RunEventBody::Loading { .. }
+            | RunEventBody::Progress { .. }
             | RunEventBody::Credits { .. }
             | RunEventBody::Cost { .. } => {}
             RunEventBody::Error { .. } | RunEventBody::Cancelled => self.spoil(),
+            // Another attempt may fit.
+            RunEventBody::Structured { structured, .. }
+                if structured.status() == StructuredStatus::Failed =>
+            {
+                self.spoil();
+            }
             RunEventBody::ChoiceDone { finish_reason, .. } | RunEventBody::Done { finish_reason }
                 if !is_complete(*finish_reason) =>
             {

@@ -17,6 +17,8 @@ const TOKENS_PER_IMAGE: usize = 1600;
 const TOKENS_PER_GENERATED_IMAGE: u32 = 6240;
 /// Tokens of an answer without a limit that a rate counts until the answer is complete.
 const RATE_COMPLETION_TOKENS: u32 = 1024;
+/// Tokens of the turn that requests a corrected answer, with its errors.
+const RETRY_TURN_TOKENS: u32 = 400;
 /// Tokens of an answer without a limit that a budget reserves: models that may write more seldom do.
 const BUDGET_COMPLETION_TOKENS: u32 = 4096;
 
@@ -89,6 +91,11 @@ pub(crate) fn worst_case(generation: &Generation, candidates: &[Candidate]) -> S
     let worst = candidates.iter().map(Some).chain(unknown).map(|candidate| {
         let info = candidate.and_then(|candidate| candidate.info.as_ref());
         let usage = worst_usage(generation, prompt, info);
+        let usage = match candidate {
+            // All attempts of a node keep to the limit of one answer.
+            Some(candidate) if candidate.node.is_some() => usage,
+            _ => of_all_attempts(&usage, &generation.task),
+        };
         let price = info.and_then(|info| info.price.as_ref());
         let cost = match candidate.and_then(|candidate| candidate.energy.as_ref()) {
             Some(energy) => Some(energy.worst_cost(usage.total_tokens())),
@@ -117,6 +124,22 @@ fn worst_usage(generation: &Generation, prompt: u32, info: Option<&ModelInfo>) -
         Task::Embedding(_) | Task::Mesh(_) => 0,
     };
     Usage { prompt_tokens: prompt, completion_tokens: answer, ..Usage::default() }
+}
+
+/// The most that all attempts at an answer with a schema use: each has the conversation, with the answer before and its errors.
+fn of_all_attempts(first: &Usage, task: &Task) -> Usage {
+    let Task::Text(task) = task else { return *first };
+    if !task.response_format.has_schema() || task.choices > 1 {
+        return *first;
+    }
+    let attempts = task.structured.attempts_at_provider();
+    let further =
+        first.prompt_tokens.saturating_add(first.completion_tokens).saturating_add(RETRY_TURN_TOKENS);
+    Usage {
+        prompt_tokens: first.prompt_tokens.saturating_add(further.saturating_mul(attempts - 1)),
+        completion_tokens: first.completion_tokens.saturating_mul(attempts),
+        ..*first
+    }
 }
 
 /// The cost of a usage if the provider writes the whole prompt to its cache, where that is dearer.

@@ -15,6 +15,7 @@ use super::{
     output::RunOutput,
     pricing::CostMeter,
     resume::PartialAnswer,
+    schema_retry::{HeldAnswer, SchemaRetry},
 };
 use crate::{
     access::Caller,
@@ -53,6 +54,8 @@ pub(super) enum Outcome {
     Failed(ApiError),
     /// The answer broke off, and another model may resume it.
     BrokenOff(ApiError),
+    /// The answer doesn't fit its schema, and the next one is to be requested.
+    Unfit,
 }
 
 impl Outcome {
@@ -61,6 +64,7 @@ impl Outcome {
         match self {
             Self::Ended { provider_failure } => provider_failure.as_ref(),
             Self::Failed(error) | Self::BrokenOff(error) => Some(error),
+            Self::Unfit => None,
         }
     }
 }
@@ -68,6 +72,7 @@ impl Outcome {
 impl RunInProgress {
     pub(super) fn new(mut output: RunOutput, caller: Caller, delivery: Delivery) -> Self {
         output.summary.set_delivery(delivery);
+        output.schema_retry = SchemaRetry::new(&output.generation, delivery);
         let limits = AnswerLimits::new(output.context.answer_max_bytes);
         Self {
             output,
@@ -108,13 +113,17 @@ impl RunInProgress {
         self.output.cost_meter = CostMeter::new(price, energy, load.metrics());
         self.goes_on_at_node = provider.outlives_gateway()
             && self.output.generation.on_disconnect.outlives_client()
+            // Of a file, this process alone has the first pieces.
+            && !matches!(self.output.generation.task, Task::Image(_) | Task::Mesh(_))
             && !context.records.are_shared();
         let provider = context.artifacts.storing(&self.caller, &self.output.generation, provider);
         self.output.trace.begin_attempt(candidate, &self.output.generation, self.output.id);
         let outcome = match self.begin(&*provider, model.clone(), defaults).await {
             Ok(events) => {
                 self.send_credits(&*provider, false).await;
-                self.follow(&*provider, events, &mut times, permit).await
+                // A node generates an answer again itself.
+                let holds = candidate.node.is_none() && self.output.schema_retry.is_some();
+                self.follow(&*provider, events, &mut times, permit, holds).await
             }
             Err(outcome) => outcome,
         };
@@ -200,13 +209,14 @@ impl RunInProgress {
         Err(Outcome::Ended { provider_failure: None })
     }
 
-    /// Follows the provider's events to the end.
+    /// Follows the provider's events to the end. `holds`: the answer is held until it is checked.
     async fn follow(
         &mut self,
         provider: &dyn Provider,
         mut events: EventStream,
         times: &mut AttemptTimes<'_>,
         mut permit: Option<&mut Permit>,
+        holds: bool,
     ) -> Outcome {
         let (mut deadline, mut has_answered) = (None, false);
         let mut withdraw_at = self.withdraw_at;
@@ -246,7 +256,10 @@ impl RunInProgress {
                 error: ApiError::new(ErrorCode::ProviderError, "the provider's stream broke off"),
             });
             match event {
-                RunEventBody::Error { error } if !has_answered && deadline.is_none() => {
+                RunEventBody::Error { error } if (!has_answered || holds) && deadline.is_none() => {
+                    if holds {
+                        self.output.charge_held();
+                    }
                     return Outcome::Failed(error);
                 }
                 RunEventBody::Error { error } if self.may_resume(&error) && deadline.is_none() => {
@@ -279,6 +292,14 @@ impl RunInProgress {
                         self.cancel(provider).await;
                         self.output.emit(RunEventBody::Error { error }).await;
                         return Outcome::Ended { provider_failure: None };
+                    }
+                    if holds {
+                        match self.output.hold(event).await {
+                            HeldAnswer::Open => {}
+                            HeldAnswer::Sent => return Outcome::Ended { provider_failure },
+                            HeldAnswer::Unfit => return Outcome::Unfit,
+                        }
+                        continue;
                     }
                     self.output.emit(event).await;
                     if terminal {

@@ -249,13 +249,19 @@ impl Driver {
                     finish(permit, label, Some(&error));
                     return Err(error);
                 }
+                Outcome::Unfit => {
+                    metrics::counter!("hearth_schema_retries_total", "provider" => label.to_owned())
+                        .increment(1);
+                    continue;
+                }
                 Outcome::Failed(error) => error,
             };
             // A node isn't retried: its errors are of its queue, its models, or its connection, and don't pass soon.
             let wait = if candidate.node.is_none() { retry::backoff(&error, retries, is_last) } else { None };
             let Some(wait) = wait else {
                 finish(permit, label, Some(&error));
-                return Err(error);
+                // An earlier answer that doesn't fit its schema is better than none.
+                return if self.run.output.emit_best_unfit().await { Ok(()) } else { Err(error) };
             };
             retries += 1;
             metrics::counter!("hearth_provider_retries_total", "provider" => label.to_owned()).increment(1);

@@ -5,7 +5,8 @@
 //!
 //! - [`Runs::start`] starts a run, [`Runs::replay`] serves one with a cached answer.
 //! - `driver`: asks the candidates in turn, with retries (`retry`); `attempt`: asks one candidate once; `output`: sends
-//!   the events, and counts usage and cost (`pricing`); `resume`: continues an answer that broke off.
+//!   the events, and counts usage and cost (`pricing`); `resume`: continues an answer that broke off; `schema_retry`: requests
+//!   an answer again that doesn't fit its JSON Schema.
 //! - `home`: waits for a node of the caller, for a request that prefers one; `waiting`: limits the runs that wait;
 //!   `renewal`: their callers and routing, read again.
 //! - `stop_watch`: stops a run at the time limit of its process, or when another process has cancelled it.
@@ -27,6 +28,7 @@ mod readers;
 mod renewal;
 mod resume;
 mod retry;
+mod schema_retry;
 mod stop_watch;
 mod stream;
 mod summary;
@@ -286,6 +288,7 @@ fn new_run(caller: &Caller, id: RunId, selection: &Selection) -> Run {
         finished_at: None,
         token: Some(caller.credential_id()),
         replay_of: None,
+        definitions: None,
         has_expired_text: false,
     }
 }

@@ -23,6 +23,7 @@ use super::{
     pricing::CostMeter,
     readers::Readers,
     resume::{PartialAnswer, UsageAndCost},
+    schema_retry::SchemaRetry,
     stream::EventSender,
     summary::RunSummary,
     trace::RunTrace,
@@ -56,7 +57,9 @@ pub(super) struct RunOutput {
     pub(super) summary: RunSummary,
     /// The reservation of the run, and what it has used.
     pub(super) account: RunAccount,
-    unreported: UnreportedUsage,
+    /// The attempts at an answer with a schema, if it may be requested again.
+    pub(super) schema_retry: Option<SchemaRetry>,
+    pub(super) unreported: UnreportedUsage,
     seq: u64,
 }
 
@@ -87,6 +90,7 @@ impl RunOutput {
             trace: RunTrace::start(trace.clone(), id),
             summary: RunSummary::new(context.records.are_shared(), trace),
             account,
+            schema_retry: None,
             unreported: UnreportedUsage::default(),
             seq: 0,
         }
@@ -100,6 +104,7 @@ impl RunOutput {
             RunEventBody::Usage { .. } if self.partial.is_some() => return,
             RunEventBody::Usage { usage } => {
                 let spent = self.charge(*usage);
+                let spent = self.with_earlier_attempts(spent);
                 return self.send_usage(spent).await;
             }
             end if end.is_terminal() => {
@@ -112,12 +117,15 @@ impl RunOutput {
                 if let Some(spent) = self.partial.take().and_then(|partial| partial.total()) {
                     self.send_usage(spent).await;
                 } else if let Some(usage) = estimate {
-                    if is_cut {
+                    if is_cut || self.has_earlier_attempts() {
                         let spent = self.charge(usage);
+                        let spent = self.with_earlier_attempts(spent);
                         self.send_usage(spent).await;
                     } else {
                         self.account.estimate(usage, self.cost_meter.cost_of(&usage));
                     }
+                } else if let Some(spent) = self.schema_retry.as_mut().and_then(SchemaRetry::take_spent) {
+                    self.send_usage(spent).await;
                 }
             }
             _ => {}
@@ -141,8 +149,18 @@ impl RunOutput {
         }
     }
 
+    fn has_earlier_attempts(&self) -> bool {
+        self.schema_retry.as_ref().is_some_and(SchemaRetry::has_spent)
+    }
+
+    /// Adds the usage and cost of earlier attempts at the answer.
+    fn with_earlier_attempts(&mut self, spent: UsageAndCost) -> UsageAndCost {
+        let earlier = self.schema_retry.as_mut().and_then(SchemaRetry::take_spent);
+        earlier.map_or(spent, |earlier| earlier.and(spent))
+    }
+
     /// Counts the usage, and computes its cost.
-    fn charge(&mut self, usage: Usage) -> UsageAndCost {
+    pub(super) fn charge(&mut self, usage: Usage) -> UsageAndCost {
         let cost = self.cost_meter.charge_tokens(&self.generation.task, &usage);
         self.trace.charge(&usage, cost);
         UsageAndCost { usage, cost }

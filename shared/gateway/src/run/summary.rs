@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_domain::{Cost, Delivery, Payer, RunId, Selection, Usage};
+use hearth_domain::{Cost, Delivery, Payer, RunId, Selection, StructuredStatus, Usage};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{ErrorCode, RunEventBody};
 use metrics::{Counter, Histogram};
@@ -16,7 +16,9 @@ pub(super) struct RunMetrics {
     failed_seconds: Histogram,
     cancelled_seconds: Histogram,
     valid_answers: Counter,
+    relaxed_answers: Counter,
     invalid_answers: Counter,
+    unchecked_answers: Counter,
 }
 
 impl RunMetrics {
@@ -29,7 +31,9 @@ impl RunMetrics {
             failed_seconds: seconds("failed"),
             cancelled_seconds: seconds("cancelled"),
             valid_answers: structured("valid"),
+            relaxed_answers: structured("relaxed"),
             invalid_answers: structured("invalid"),
+            unchecked_answers: structured("bypassed"),
         }
     }
 }
@@ -69,8 +73,15 @@ impl RunSummary {
         match event {
             RunEventBody::Selected(selection) if self.is_logged => self.selection = Some(selection.clone()),
             RunEventBody::Structured { structured, .. } => {
-                let counter =
-                    if structured.valid { &metrics.valid_answers } else { &metrics.invalid_answers };
+                let counter = match structured.status() {
+                    StructuredStatus::Passed => &metrics.valid_answers,
+                    StructuredStatus::Relaxed => {
+                        tracing::info!(run = %id, "an answer is accepted by its relaxed schema");
+                        &metrics.relaxed_answers
+                    }
+                    StructuredStatus::Failed => &metrics.invalid_answers,
+                    StructuredStatus::Bypassed => &metrics.unchecked_answers,
+                };
                 counter.increment(1);
             }
             RunEventBody::Usage { usage } => self.usage = *usage,
