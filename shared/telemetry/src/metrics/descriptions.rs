@@ -21,7 +21,7 @@ const COUNTERS: [(&str, &str); 14] = [
 ];
 
 /// Counters with labels.
-const LABELLED_COUNTERS: [(&str, &str); 14] = [
+const LABELLED_COUNTERS: [(&str, &str); 17] = [
     ("hearth_requests_total", "Requests by method, route and status"),
     ("hearth_cost_nanodollars_total", "Cost of the runs whose price is known"),
     ("hearth_cost_unknown_total", "Runs whose price isn't known"),
@@ -29,7 +29,10 @@ const LABELLED_COUNTERS: [(&str, &str); 14] = [
     ("hearth_limited_requests_total", "Requests that a limit of their caller refused, by reason"),
     ("hearth_budget_events_total", "Budgets that have reached a part of their limit, in percent"),
     ("hearth_structured_answers_total", "Answers that were validated against a JSON Schema, by result"),
+    ("hearth_analyses_total", "Analyses by the result of their validation"),
+    ("hearth_suspicious_prompts_total", "Patterns of attacks in the texts of analyses, by kind"),
     ("hearth_provider_requests_total", "Clients' requests to a provider, each once, by result"),
+    ("hearth_schema_retries_total", "Answers that didn't fit their JSON Schema and were requested again"),
     ("hearth_provider_retries_total", "Requests that were sent to the same provider again"),
     ("hearth_fallbacks_total", "Runs that went on to another candidate, by the error's code"),
     ("hearth_node_runs_total", "Runs of the node that ended, by outcome"),
@@ -59,9 +62,10 @@ const GAUGES: [(&str, &str); 18] = [
     ("hearth_node_storage_free_bytes", "Free space of the model folder's disk"),
 ];
 
-const HISTOGRAMS: [(&str, &str); 12] = [
+const HISTOGRAMS: [(&str, &str); 13] = [
     ("hearth_request_seconds", "Time to the response's headers"),
     ("hearth_run_seconds", "Time from a run's start to its end"),
+    ("hearth_analysis_confidence", "Confidence of the analyses, 0 to 1"),
     ("hearth_stage_seconds", "Time that a request spends in each stage"),
     (
         "gen_ai_client_operation_duration_seconds",
