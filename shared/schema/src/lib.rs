@@ -16,6 +16,8 @@ mod keywords;
 mod lenient;
 mod relax;
 mod resolve;
+#[cfg(any(test, feature = "testing"))]
+pub mod samples;
 
 use serde_json::Value;
 
@@ -89,7 +91,8 @@ pub fn normalise(schema: &Value) -> Result<Value, String> {
     }
     let mut rest = definitions.into_iter().enumerate();
     let mut root = rest.next().map_or(Value::Bool(true), |(_, root)| root);
-    let rest: serde_json::Map<String, Value> = rest.map(|(number, schema)| (format!("d{number}"), schema)).collect();
+    let rest: serde_json::Map<String, Value> =
+        rest.map(|(number, schema)| (format!("d{number}"), schema)).collect();
     if let Value::Object(members) = &mut root
         && !rest.is_empty()
     {

@@ -28,6 +28,8 @@ pub(crate) const ANSWER_TOOL: &str = "return_answer";
 pub(crate) enum SchemaRequest {
     /// The schema as the client has sent it.
     AsSent,
+    /// The same, without `strict`.
+    Followed,
     /// The provider enforces this schema.
     Strict(Value),
     /// The model must call [`ANSWER_TOOL`] with these parameters.
@@ -46,6 +48,10 @@ pub(crate) struct SchemaPlan {
 impl SchemaPlan {
     pub(crate) fn as_sent() -> Self {
         Self { request: SchemaRequest::AsSent, form: AnswerForm::default() }
+    }
+
+    pub(crate) fn followed() -> Self {
+        Self { request: SchemaRequest::Followed, form: AnswerForm::default() }
     }
 
     pub(crate) fn instruction() -> Self {

@@ -128,10 +128,16 @@ const FAMILIES: &[Family] = &[
         has: |model| model.contains("gpt-oss"),
         change: |rules| {
             rules.answer_schemas = Rule {
-                value: AnswerSchemas::Rewritten(&profile::OPENAI, Otherwise::AsSent),
+                value: AnswerSchemas::Rewritten(&profile::OPENAI, Otherwise::Followed),
                 source: "https://console.groq.com/docs/structured-outputs",
             };
         },
+    },
+    // "Setting logprobs, top_logprobs will trigger an error."
+    Family {
+        kinds: &["deepseek"],
+        has: |model| model.starts_with("deepseek-reasoner"),
+        change: |rules| rules.logprobs = Some("https://api-docs.deepseek.com/guides/reasoning_model"),
     },
     // "Function calling with a response mime type: 'application/json' is unsupported"
     Family {

@@ -35,6 +35,8 @@ pub(crate) struct Rules {
     pub(super) choices: Refused,
     /// Log-probabilities.
     pub(super) logprobs: Refused,
+    /// Log-probabilities that a client takes only if there are any, from a vendor of which some models refuse them.
+    pub(super) uneven_logprobs: Refused,
     /// Biases of tokens.
     pub(super) logit_bias: Refused,
     /// Names of messages' speakers.
@@ -143,8 +145,8 @@ pub(crate) enum AnswerSchemas {
 /// Ways to request an answer with a JSON Schema that the provider doesn't enforce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Otherwise {
-    /// The schema as the client has sent it, which the model only follows.
-    AsSent,
+    /// The schema as the client has sent it, without `strict`: the model only follows it.
+    Followed,
     Tool,
     Instruction,
 }

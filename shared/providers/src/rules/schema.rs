@@ -97,7 +97,7 @@ fn choose(support: AnswerSchemas, place: SchemaPlace, draft: &Draft<'_>) -> Sche
         AnswerSchemas::Rewritten(..) if says_strict => SchemaPlan::as_sent(),
         AnswerSchemas::Rewritten(profile, otherwise) => SchemaPlan::strict(schema, profile, place.is_whole)
             .unwrap_or_else(|| match otherwise {
-                Otherwise::AsSent => SchemaPlan::as_sent(),
+                Otherwise::Followed => SchemaPlan::followed(),
                 Otherwise::Tool => tool(),
                 Otherwise::Instruction => SchemaPlan::instruction(),
             }),
@@ -110,6 +110,7 @@ fn choose(support: AnswerSchemas, place: SchemaPlace, draft: &Draft<'_>) -> Sche
 fn request_schema(request: &SchemaRequest, draft: &mut Draft<'_>) {
     match request {
         SchemaRequest::AsSent => {}
+        SchemaRequest::Followed => draft.edit().schema_label.strict = Some(false),
         SchemaRequest::Strict(schema) => {
             let task = draft.edit();
             task.response_format = ResponseFormat::JsonSchema(schema.clone());

@@ -56,6 +56,7 @@ pub(crate) const UNRESTRICTED: Rules = Rules {
     efforts: None,
     choices: None,
     logprobs: None,
+    uneven_logprobs: None,
     logit_bias: None,
     speaker_names: None,
     empty_turns: None,
@@ -76,7 +77,7 @@ pub(super) const OPENAI_NAMES: ToolNames =
 
 /// OpenAI's strict mode; a schema outside its subset is sent without `strict`.
 const OPENAI_STRICT: Rule<AnswerSchemas> = Rule {
-    value: AnswerSchemas::Rewritten(&profile::OPENAI, Otherwise::AsSent),
+    value: AnswerSchemas::Rewritten(&profile::OPENAI, Otherwise::Followed),
     source: profile::OPENAI.source,
 };
 
@@ -209,7 +210,12 @@ pub(crate) const OLLAMA: Rules = Rules {
     ..UNRESTRICTED
 };
 
-pub(crate) const HUGGING_FACE: Rules = Rules { documents: DOCUMENTS_REFUSED, ..UNRESTRICTED };
+pub(crate) const HUGGING_FACE: Rules = Rules {
+    // Each of its providers has parameters of its own.
+    uneven_logprobs: Some("https://huggingface.co/docs/inference-providers/tasks/chat-completion"),
+    documents: DOCUMENTS_REFUSED,
+    ..UNRESTRICTED
+};
 
 pub(super) const DOCUMENTS_REFUSED: Documents = Documents {
     types: DocumentTypes::Only(&[]),
@@ -259,6 +265,7 @@ pub(crate) const GEMINI: Rules = Rules {
         source: "https://ai.google.dev/api/caching#FunctionDeclaration",
     }),
     stops: Some(Rule { value: Stops { max_count: 5, blank: true }, source: GEMINI_CONTENT }),
+    uneven_logprobs: Some(GEMINI_CONTENT),
     logit_bias: Some(GEMINI_CONTENT),
     images: Some(Rule {
         value: GEMINI_FORMATS,
