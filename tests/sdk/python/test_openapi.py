@@ -57,33 +57,40 @@ def test_python_client_is_generated_without_warnings(document, tmp_path):
     assert compileall.compile_dir(tmp_path / "client", quiet=1)
 
 
+def examples(content):
+    """The examples of a body: one, or several with names."""
+    several = [example["value"] for example in content.get("examples", {}).values()]
+    return [content["example"]] if "example" in content else several
+
+
 def test_every_json_body_has_an_example(document):
     bodies = {
         operation["operationId"]: operation["requestBody"]["content"]["application/json"]
         for _, _, operation in operations(document)
         if "application/json" in operation.get("requestBody", {}).get("content", {})
     }
-    assert {name for name, body in bodies.items() if "example" not in body} == set()
+    assert {name for name, body in bodies.items() if not examples(body)} == set()
 
 
 def test_examples_are_served(document, http, embedding_model):
     refused = {}
     for method, path, operation in operations(document):
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-        if "example" not in content or operation["operationId"] in NOT_SERVED:
+        if operation["operationId"] in NOT_SERVED:
             continue
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path":
                 path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example", "")))
-        response = http.request(method, path, json=content["example"])
-        # An example can't have the code, the password or the id of a thing that is there.
-        accounts = ("/v1/users", "/v1/organisations", "/v1/admin", "/v1/limits", "/v1/provider-keys")
-        # Nor the signature of a node.
-        nodes = ("/v1/node/", "/v1/nodes")
-        accepted = {401, 403, 404, 409, 429} if path.startswith(accounts + nodes) else set()
-        # Nor the id of a session, a conversation or a model.
-        if path.startswith(("/v1/sessions/", "/v1/conversations/", "/v1/models/")):
-            accepted = {404}
-        if response.status_code >= 300 and response.status_code not in accepted:
-            refused[operation["operationId"]] = (response.status_code, response.text)
+        for example in examples(content):
+            response = http.request(method, path, json=example)
+            # An example can't have the code, the password or the id of a thing that is there.
+            accounts = ("/v1/users", "/v1/organisations", "/v1/admin", "/v1/limits", "/v1/provider-keys")
+            # Nor the signature of a node.
+            nodes = ("/v1/node/", "/v1/nodes")
+            accepted = {401, 403, 404, 409, 429} if path.startswith(accounts + nodes) else set()
+            # Nor the id of a session, a conversation or a model.
+            if path.startswith(("/v1/sessions/", "/v1/conversations/", "/v1/models/", "/v1/uploads/")):
+                accepted = {404}
+            if response.status_code >= 300 and response.status_code not in accepted:
+                refused[operation["operationId"]] = (response.status_code, response.text)
     assert refused == {}

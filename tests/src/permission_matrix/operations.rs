@@ -68,5 +68,11 @@ fn action(path: &str, operation: &Value) -> Option<Action> {
 /// The example of a JSON body.
 fn body(operation: &Value) -> Option<Value> {
     let content = operation["requestBody"]["content"].as_object()?;
-    Some(content.get("application/json").map(|json| json["example"].clone()).unwrap_or_default())
+    // One example, or the first of several with names.
+    let example =
+        |json: &Value| match json["examples"].as_object().and_then(|examples| examples.values().next()) {
+            Some(first) => first["value"].clone(),
+            None => json["example"].clone(),
+        };
+    Some(content.get("application/json").map(example).unwrap_or_default())
 }

@@ -18,7 +18,10 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
     post, path = "/v1/chat/completions", operation_id = "create_chat_completion", tag = "compatible", security(("token" = [])),
     request_body(
         content = ChatRequest,
-        example = json!({"model": "auto", "messages": [{"role": "user", "content": "What is the capital of France?"}]}),
+        examples(
+            ("question" = (summary = "A question", value = json!({"model": "auto", "messages": [{"role": "user", "content": "What is the capital of France?"}]}))),
+            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "max_tokens": 60, "messages": [{"role": "user", "content": "What is the capital of France?"}], "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}))),
+        ),
     ),
     params(RunHeaders),
     responses(

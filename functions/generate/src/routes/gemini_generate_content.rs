@@ -18,7 +18,10 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
     security(("token" = [])),
     request_body(
         content = GenerateContentRequest,
-        example = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}),
+        examples(
+            ("question" = (summary = "A question", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}))),
+            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}], "generationConfig": {"maxOutputTokens": 60, "responseMimeType": "application/json", "responseJsonSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}))),
+        ),
     ),
     params(
         ("model" = String, Path, description = "Model id, or `auto`; may contain slashes and colons", example = "auto"),
@@ -49,7 +52,10 @@ pub(crate) async fn generate(
     tag = "compatible", security(("token" = [])),
     request_body(
         content = GenerateContentRequest,
-        example = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}),
+        examples(
+            ("question" = (summary = "A question", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}))),
+            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}], "generationConfig": {"maxOutputTokens": 60, "responseMimeType": "application/json", "responseJsonSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}))),
+        ),
     ),
     params(
         ("model" = String, Path, description = "Model id, or `auto`; may contain slashes and colons", example = "auto"),

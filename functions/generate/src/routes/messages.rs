@@ -18,7 +18,10 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
     post, path = "/v1/messages", operation_id = "create_message", tag = "compatible", security(("token" = [])),
     request_body(
         content = MessagesRequest,
-        example = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}]}),
+        examples(
+            ("question" = (summary = "A question", value = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}]}))),
+            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}], "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}))),
+        ),
     ),
     params(
         ("anthropic-beta" = Option<String>, Header, description = "Betas of Anthropic's API, sent to a provider of that dialect"),

@@ -21,7 +21,7 @@ use hearth_wire::{
 use serde_json::json;
 
 use crate::{
-    conversation_turn, references,
+    conversation_turn,
     responses_socket::{MESSAGE_MAX_BYTES, Session},
     run_headers::RunHeaders,
     run_request::RunRequest,
@@ -42,7 +42,10 @@ const BUFFER_BYTES: usize = 16 << 10;
     post, path = "/v1/responses", operation_id = "create_response", tag = "compatible", security(("token" = [])),
     request_body(
         content = ResponsesRequest,
-        example = json!({"model": "auto", "input": "What is the capital of France?"}),
+        examples(
+            ("question" = (summary = "A question", value = json!({"model": "auto", "input": "What is the capital of France?"}))),
+            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "input": "What is the capital of France?", "max_output_tokens": 60, "text": {"format": {"type": "json_schema", "name": "city", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}))),
+        ),
     ),
     params(RunHeaders),
     responses(
@@ -56,7 +59,7 @@ pub(crate) async fn responses(
 ) -> Result<Response, HttpError> {
     let (streams, stores, renderer) = (request.streams(), request.stores(), request.renderer(run_request.id));
     let (is_background, render) = (request.is_background(), request.render_options());
-    references::resolve_item_references(&run_request, &mut request).await?;
+    run_request.gateway.resolve_item_references(&run_request.caller, &mut request).await?;
     let request_echo = json!(request.echo());
     let (run_request, ResponsesTurn { generation, messages }) =
         conversation_turn::into_turn(run_request, request).await?;

@@ -23,7 +23,10 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
     post, path = "/api/generate", operation_id = "ollama_generate", tag = "compatible", security(("token" = [])),
     request_body(
         content = OllamaGenerateRequest,
-        example = json!({"model": "auto", "stream": false, "prompt": "What is the capital of France?"}),
+        examples(
+            ("question" = (summary = "A question", value = json!({"model": "auto", "stream": false, "prompt": "What is the capital of France?"}))),
+            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "stream": false, "prompt": "What is the capital of France?", "format": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}, "options": {"num_predict": 60}}))),
+        ),
     ),
     params(RunHeaders),
     responses(
