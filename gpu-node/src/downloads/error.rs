@@ -48,7 +48,7 @@ impl DownloadError {
 
 impl From<DownloadError> for JobError {
     fn from(error: DownloadError) -> Self {
-        Self { code: error.code, message: error.message }
+        Self::new(error.code, error.message)
     }
 }
 
