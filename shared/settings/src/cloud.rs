@@ -3,7 +3,7 @@
 use crate::{Layers, Settings, SettingsError, variable::PREFIX};
 
 /// Variables that only the functions have.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 13] = [
     "TABLE",
     "BUCKET",
     "SECRET",
@@ -14,6 +14,9 @@ const VARIABLES: [&str; 10] = [
     "CLOUDWATCH_METRICS",
     "SOCKET_ENDPOINT",
     "SOCKET_URL",
+    "JOB_QUEUE_HIGH",
+    "JOB_QUEUE",
+    "JOB_QUEUE_LOW",
 ];
 
 /// The settings of a function: the names of its stores, and all that it has in common with `hearth up`.
@@ -39,6 +42,8 @@ pub struct CloudSettings {
     pub socket_endpoint: String,
     /// Address to which nodes and clients connect, `wss://...`. Empty: the one of `socket_endpoint`.
     pub socket_url: String,
+    /// Addresses of the queues of jobs, of high, normal and low priority. Empty: jobs wait for the function `sweep`.
+    pub job_queues: [String; 3],
     /// The settings in common with `hearth up`.
     pub settings: Settings,
     /// The texts that the settings were read from.
@@ -82,6 +87,9 @@ impl CloudSettings {
             cloudwatch_metrics,
             socket_endpoint,
             socket_url,
+            queue_high,
+            queue_normal,
+            queue_low,
         ] = VARIABLES.map(|name| layers.take(name));
         let required = |name: &str, value: Option<String>| {
             value.ok_or_else(|| SettingsError::new(format!("the variable {PREFIX}{name} must be set")))
@@ -95,8 +103,7 @@ impl CloudSettings {
             _,
             private_nodes_name,
             cloudwatch_metrics_name,
-            _,
-            _,
+            ..,
         ] = VARIABLES;
         let settings = layers.read()?;
         layers.check(&settings)?;
@@ -113,6 +120,12 @@ impl CloudSettings {
                  extension, which adds it (docs/tracing.md)",
             ));
         }
+        if settings.notifications.smtp.password.is_some() {
+            return Err(layers.locate(
+                "notifications.smtp.password: a function's environment may have no password; use a relay without one, \
+                 Slack or PagerDuty (docs/webhooks.md)",
+            ));
+        }
         Ok(Self {
             table: required(table_name, table)?,
             bucket: required(bucket_name, bucket)?,
@@ -124,6 +137,7 @@ impl CloudSettings {
             cloudwatch_metrics: flag(cloudwatch_metrics_name, cloudwatch_metrics.as_deref())?,
             socket_endpoint: socket_endpoint.unwrap_or_default(),
             socket_url: socket_url.unwrap_or_default(),
+            job_queues: [queue_high, queue_normal, queue_low].map(Option::unwrap_or_default),
             settings,
             layers,
         })

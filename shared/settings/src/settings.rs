@@ -12,10 +12,11 @@ use hearth_domain::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountSettings, Alias, AuditSettings, CacheSettings, CorsOrigins, DownloadSettings, Durability,
-    FileSettings, HubSettings, IdentityProviderSettings, InvalidSetting, KeySettings, LimitSettings,
-    ModelOverride, NodeSettings, ProviderSettings, RelaySettings, RequestSettings, SelectionSettings,
-    ServerSettings, SessionSettings, SocketSettings, StorageSettings, TlsSettings, TraceSettings,
+    AccountSettings, Alias, AnalyzeSettings, AuditSettings, BatchSettings, CacheSettings, CorsOrigins,
+    DownloadSettings, Durability, FileSettings, HubSettings, IdentityProviderSettings, InvalidSetting,
+    JobSettings, KeySettings, LimitSettings, ModelOverride, NodeSettings, NotificationSettings,
+    ProviderSettings, RelaySettings, RequestSettings, SelectionSettings, ServerSettings, SessionSettings,
+    SocketSettings, StorageSettings, TlsSettings, TraceSettings, WebhookSettings,
     bounds::{DAY_SECONDS, check_ranges},
     shown,
 };
@@ -67,6 +68,8 @@ pub struct Settings {
     pub hub: HubSettings,
     /// Downloads of models by the node.
     pub downloads: DownloadSettings,
+    /// Jobs.
+    pub jobs: JobSettings,
     /// The model folder.
     pub storage: StorageSettings,
     /// The cache of answers.
@@ -77,10 +80,14 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// Records of requests.
     pub requests: RequestSettings,
+    /// Analyses.
+    pub analyze: AnalyzeSettings,
     /// Sockets of nodes and clients.
     pub sockets: SocketSettings,
     /// Files and artifacts.
     pub files: FileSettings,
+    /// Batches of requests.
+    pub batches: BatchSettings,
     /// The relay to nodes.
     pub relay: RelaySettings,
     /// Limits of each user who has none of their own.
@@ -89,6 +96,10 @@ pub struct Settings {
     pub accounts: AccountSettings,
     /// Keys of providers that users and organisations store.
     pub keys: KeySettings,
+    /// Webhooks.
+    pub webhooks: WebhookSettings,
+    /// Notifications.
+    pub notifications: NotificationSettings,
     /// Traces.
     pub traces: TraceSettings,
     /// Providers beside the node, by the names that clients use for them.
@@ -129,17 +140,22 @@ impl Default for Settings {
             node: NodeSettings::default(),
             hub: HubSettings::default(),
             downloads: DownloadSettings::default(),
+            jobs: gateway.jobs,
             storage: StorageSettings::default(),
             cache: gateway.cache,
             audit: gateway.audit,
             sessions: gateway.sessions,
             requests: gateway.requests,
+            analyze: gateway.analyze,
             sockets: gateway.sockets,
             files: gateway.files,
+            batches: gateway.batches,
             relay: gateway.relay,
             limits: gateway.limits,
             accounts: gateway.accounts,
             keys: gateway.keys,
+            webhooks: gateway.webhooks,
+            notifications: gateway.notifications,
             traces: TraceSettings::default(),
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
@@ -172,15 +188,20 @@ impl Settings {
         self.tls.validate()?;
         self.node.validate()?;
         self.downloads.validate()?;
+        self.jobs.validate()?;
         self.storage.validate()?;
         self.cache.validate()?;
         self.audit.validate()?;
         self.sessions.validate()?;
         self.requests.validate()?;
+        self.analyze.validate()?;
         self.sockets.validate()?;
         self.files.validate()?;
+        self.batches.validate()?;
         self.relay.validate()?;
         self.limits.validate()?;
+        self.webhooks.validate()?;
+        self.notifications.validate()?;
         self.traces.validate()?;
         crate::identity_provider::validate(&self.identity_providers)?;
         crate::routing::validate_aliases(&self.aliases)?;
@@ -200,12 +221,17 @@ impl Settings {
             audit: self.audit,
             sessions: self.sessions,
             requests: self.requests,
+            analyze: self.analyze,
             sockets: self.sockets,
             files: self.files,
+            batches: self.batches,
             relay: self.relay,
+            jobs: self.jobs,
             cors_origins: self.server.cors_origins.clone(),
             limits: self.limits,
             keys: self.keys.clone(),
+            webhooks: self.webhooks,
+            notifications: self.notifications.clone(),
             hub: self.hub.clone(),
             identity_providers: self.identity_providers.clone(),
         }
@@ -239,18 +265,28 @@ pub struct GatewaySettings {
     pub sessions: SessionSettings,
     /// Records of requests.
     pub requests: RequestSettings,
+    /// Analyses.
+    pub analyze: AnalyzeSettings,
     /// Sockets of nodes and clients.
     pub sockets: SocketSettings,
     /// Files and artifacts.
     pub files: FileSettings,
+    /// Batches of requests.
+    pub batches: BatchSettings,
     /// The relay to nodes.
     pub relay: RelaySettings,
+    /// Jobs.
+    pub jobs: JobSettings,
     /// Origins of pages that may read responses in a browser.
     pub cors_origins: CorsOrigins,
     /// Limits of each user who has none of their own.
     pub limits: LimitSettings,
     /// Keys of providers that users and organisations store.
     pub keys: KeySettings,
+    /// Webhooks.
+    pub webhooks: WebhookSettings,
+    /// Notifications.
+    pub notifications: NotificationSettings,
     /// The hub that is searched for models.
     pub hub: HubSettings,
     /// Issuers by which users sign in, by names of the operator's choice.
@@ -283,12 +319,17 @@ impl Default for GatewaySettings {
             audit: AuditSettings::default(),
             sessions: SessionSettings::default(),
             requests: RequestSettings::default(),
+            analyze: AnalyzeSettings::default(),
             sockets: SocketSettings::default(),
             files: FileSettings::default(),
+            batches: BatchSettings::default(),
             relay: RelaySettings::default(),
+            jobs: JobSettings::default(),
             cors_origins: CorsOrigins::default(),
             limits: LimitSettings::default(),
             keys: KeySettings::default(),
+            webhooks: WebhookSettings::default(),
+            notifications: NotificationSettings::default(),
             hub: HubSettings::default(),
             identity_providers: BTreeMap::new(),
         }
