@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_settings::{AccountSettings, CorsOrigins, SessionSettings};
+use hearth_settings::{AccountSettings, AnalyzeSettings, CorsOrigins, SessionSettings};
 use hearth_store::Store;
 
 use crate::{
@@ -15,17 +15,20 @@ use crate::{
     artifacts::Artifacts,
     audit::Audit,
     background::Background,
+    batches::Batches,
     cache::Cache,
     configuration::Configuration,
     conversations::Conversations,
+    definitions::Definitions,
+    events::Events,
     files::Files,
     hub::Hub,
-    jobs::Jobs,
+    jobs::{Jobs, engine::JobEngine},
     keys::GatewayKeys,
     limits::Limiter,
     lost_runs::LostRuns,
     models::{Models, ProviderModels, Registries},
-    nodes::{NodeAuthentication, NodeEnding, Nodes},
+    nodes::{NodeAuthentication, NodeEnding, NodePresence, Nodes},
     options::{HttpClients, Options},
     providers::Providers,
     readiness::ReadinessCache,
@@ -37,6 +40,8 @@ use crate::{
     sessions::{pending::TurnsInProgress, turn_lease::SessionTurns},
     settings::Routing,
     sockets::Sockets,
+    store_quotas::store_quotas,
+    webhooks::{DeliveryQueue, Subscriptions, Webhooks},
 };
 
 /// The components of a gateway. Those that other components use too are shared.
@@ -80,8 +85,16 @@ pub(crate) struct Components {
     pub(crate) providers: Arc<Providers>,
     /// The hub that models are downloaded from.
     pub(crate) hub: Arc<Hub>,
-    /// Downloads of models.
+    /// The jobs of callers.
     pub(crate) jobs: Jobs,
+    /// Carries out jobs.
+    pub(crate) job_engine: Arc<JobEngine>,
+    /// Publishes events.
+    pub(crate) events: Events,
+    /// Webhooks, and the deliveries of events to them.
+    pub(crate) webhooks: Webhooks,
+    /// Publishes that nodes come and go.
+    pub(crate) node_presence: NodePresence,
     /// The models of nodes and providers.
     pub(crate) models: Models,
     /// Explicit entries of models, and schemas of parameters.
@@ -96,6 +109,10 @@ pub(crate) struct Components {
     pub(crate) artifacts: Arc<Artifacts>,
     /// Files of users.
     pub(crate) files: Files,
+    /// Schemas of answers and templates of prompts.
+    pub(crate) definitions: Definitions,
+    /// Batches of requests.
+    pub(crate) batches: Batches,
     /// Records of the runs that are in progress.
     pub(crate) records: Arc<Records>,
     /// The runs that are in progress.
@@ -124,12 +141,15 @@ pub(crate) struct Components {
     pub(crate) preferences: UserPreferences,
     /// Each request is stored with its run, unless it says otherwise.
     pub(crate) stores_requests: bool,
+    /// Settings of analyses.
+    pub(crate) analyze_settings: AnalyzeSettings,
 }
 
 impl Components {
     /// Builds each component from those that it uses.
     pub(crate) fn new(store: Store, http: HttpClients, options: Options, routing: Routing) -> Self {
         let store = store.with_record_ttl(options.settings.requests.record_ttl());
+        let store = store.with_quotas(store_quotas(&options.settings));
         let background = Background::new(options.long_lived);
         let keys = Arc::new(GatewayKeys::new(store.clone(), options.new_secret));
         let audit =
@@ -146,6 +166,23 @@ impl Components {
             Arc::clone(&throttle),
         ));
         let cache = Arc::new(Cache::new(store.clone(), options.settings.cache, background));
+        let job_engine = Arc::new(JobEngine::new(
+            store.clone(),
+            options.settings.jobs,
+            options.jobs,
+            background.outlives_response(),
+        ));
+        let subscriptions = Arc::new(Subscriptions::new(store.clone(), background));
+        let deliveries = DeliveryQueue::new(store.clone(), Arc::clone(&job_engine));
+        let events = Events::new(store.clone(), Arc::clone(&subscriptions), deliveries.clone());
+        let webhooks = Webhooks::new(
+            store.clone(),
+            Arc::clone(&keys),
+            (subscriptions, deliveries),
+            options.settings.webhooks,
+            options.settings.notifications.clone(),
+            (http.vendors.clone(), http.user_servers.clone()),
+        );
         let leases = NodeLeases::new(store.clone(), background, options.settings.relay.report_interval());
         let node_authentication = Arc::new(NodeAuthentication::new(store.clone()));
         let sockets = Arc::new(Sockets::new(
@@ -157,9 +194,10 @@ impl Components {
             leases.clone(),
             background,
         ));
+        let node_presence = NodePresence::new(store.clone(), events.clone(), leases.report_interval());
         let relay = Relay::new(
             store.clone(),
-            Arc::clone(&sockets),
+            (Arc::clone(&sockets), node_presence.clone()),
             leases,
             background,
             RelayTimes::new(background, &options.settings),
@@ -178,7 +216,8 @@ impl Components {
         let nodes = Arc::new(nodes);
         let hub = Hub::new(hub_http, options.settings.hub.clone(), Arc::clone(&keys), Arc::clone(&nodes));
         let hub = Arc::new(hub);
-        let jobs = Jobs::new(store.clone(), Arc::clone(&keys), Arc::clone(&nodes), Arc::clone(&hub));
+        let jobs =
+            Jobs::new(store.clone(), Arc::clone(&keys), Arc::clone(&nodes), Arc::clone(&hub), events.clone());
         let node_ending = Arc::new(NodeEnding {
             store: store.clone(),
             authentication: Arc::clone(&node_authentication),
@@ -224,9 +263,12 @@ impl Components {
             options.settings.artifact_link_ttl(),
             options.settings.files.artifact_ttl(),
         ));
+        let definitions = Definitions::new(store.clone(), Arc::clone(&keys));
         let files = Files::new(store.clone(), options.settings.files);
-        let records = Arc::new(Records::new(store.clone(), background));
-        let limits = Arc::new(Limiter::new(store.clone(), options.settings.limits, background));
+        let batches = Batches::new(options.settings.batches);
+        let records = Arc::new(Records::new(store.clone(), events.clone(), background));
+        let limits =
+            Arc::new(Limiter::new(store.clone(), options.settings.limits, events.clone(), background));
         let runs = Arc::new(Runs::new(
             Arc::clone(&router),
             Arc::clone(&providers),
@@ -239,7 +281,7 @@ impl Components {
         let lost_runs = LostRuns::new(
             store.clone(),
             Arc::clone(&nodes),
-            (Arc::clone(&access), Arc::clone(&limits)),
+            (Arc::clone(&access), Arc::clone(&limits), events.clone()),
             records.are_shared(),
             options.settings.answer_max_bytes,
         );
@@ -283,6 +325,10 @@ impl Components {
             nodes,
             hub,
             jobs,
+            job_engine,
+            events,
+            webhooks,
+            node_presence,
             node_ending,
             node_authentication,
             sockets,
@@ -295,6 +341,8 @@ impl Components {
             cache,
             artifacts,
             files,
+            definitions,
+            batches,
             records,
             runs,
             requests,
@@ -309,6 +357,7 @@ impl Components {
             accounts: options.settings.accounts,
             preferences,
             stores_requests: options.settings.requests.store,
+            analyze_settings: options.settings.analyze,
         }
     }
 }

@@ -15,6 +15,7 @@ const LABELLED_NODES_MAX_COUNT: usize = 100;
 pub(crate) async fn update(components: &Components) {
     #[expect(clippy::cast_precision_loss, reason = "a graph needs few digits")]
     metrics::gauge!("hearth_runs_in_progress").set(components.runs.in_progress() as f64);
+    components.job_engine.update_gauges();
     if !components.background.outlives_response() {
         // A function may read no keys of nodes and providers only to report their state.
         return;

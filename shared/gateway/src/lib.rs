@@ -3,8 +3,11 @@
 //! Each module below is a component with its own state. [`Gateway`] puts them together, and its methods only call them.
 //! `generate` is the entry of a request for an answer: read it first. Arrows of `use` point downwards:
 //!
+//! - [`analyze`]: data out of texts, by a schema: writes requests for `generate`, and reads their answers.
 //! - `generate`: prepares a request, looks up the cache, and starts a run.
+//! - [`definitions`]: schemas of answers and templates of prompts, applied to requests.
 //! - `conversations`, `requests`: store the conversation of a run; read, follow and cancel runs.
+//! - `batches`: files of requests, carried out by jobs.
 //! - [`sessions`]: conversations of several turns.
 //! - `run`: drives a run at one candidate after the other, and streams its events.
 //! - `cache`: stores answers, and replays them for identical requests.
@@ -15,6 +18,7 @@
 //! - [`limits`]: limits of requests, tokens and money, and sums of usage.
 //! - [`nodes`], `artifacts`, `record`: status of nodes, files of runs, records of runs.
 //! - [`files`]: files that users upload, and the bytes of files and artifacts.
+//! - `events`, `webhooks`: changes that webhooks are called for; subscriptions to them, and their deliveries.
 //! - [`sockets`]: sockets of nodes and clients.
 //! - `relay`: runs and calls for nodes that the gateway can't reach.
 //! - [`access`]: callers and their API tokens.
@@ -27,18 +31,23 @@
 
 pub mod access;
 pub mod accounts;
+pub mod analyze;
 pub mod artifacts;
 pub mod audit;
 pub mod background;
+mod batches;
 pub mod cache;
 mod components;
 pub mod configuration;
 mod conversations;
+pub mod definitions;
 mod error;
+mod events;
 pub mod files;
 mod gauges;
 mod generate;
 mod hub;
+mod item_references;
 mod jobs;
 mod keys;
 pub mod limits;
@@ -60,8 +69,10 @@ pub mod sessions;
 pub mod settings;
 pub mod sockets;
 mod stage;
+mod store_quotas;
 mod time_filter;
 mod timed_cache;
+mod webhooks;
 
 use std::{sync::Arc, time::Instant};
 
@@ -74,7 +85,7 @@ use hearth_wire::{
     ApiError, RunEvent,
     native::{
         cache::CacheStats,
-        models::{ModelBody, ModelQuery, ModelRemoved},
+        models::{ModelBody, ModelQuery},
         providers::ProviderBody,
         route::RouteBody,
     },
@@ -87,7 +98,13 @@ pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
 pub use hearth_domain::Delivery;
 pub use hearth_providers::AllowedAddresses;
-pub use jobs::JobChange;
+pub use jobs::{
+    JobChange,
+    engine::{
+        JobDispatcher, JobOutcome,
+        queue::{JobMessage, JobQueue, JobQueueError},
+    },
+};
 pub use limits::{LimitAccess, RateState, RateStatus, UsageAccess};
 pub use models::ModelPage;
 pub use options::{HttpClients, Options};
@@ -95,9 +112,11 @@ pub use readiness::{DependencyKind, DependencyState, Readiness, ReadinessReport}
 pub use relay::Relay;
 pub use run::RunStream;
 pub use settings::Routing;
+pub use webhooks::WebhookAccess;
 
 use components::Components;
 use configuration::Configuration;
+use definitions::Definitions;
 use nodes::NodeAuthentication;
 use sockets::Sockets;
 use stage::Stage;
@@ -164,6 +183,12 @@ impl Gateway {
         &self.0.node_authentication
     }
 
+    /// Schemas of answers and templates of prompts.
+    #[must_use]
+    pub fn definitions(&self) -> &Definitions {
+        &self.0.definitions
+    }
+
     /// The relay to nodes that the gateway can't reach.
     #[must_use]
     pub fn relay(&self) -> &Relay {
@@ -207,9 +232,9 @@ impl Gateway {
         self.0.models.get(caller, id).await
     }
 
-    /// The model id for a name with Ollama's tag `latest`.
-    pub async fn without_latest_tag(&self, name: &str) -> String {
-        self.0.models.without_latest_tag(name).await
+    /// The model id for a name of Ollama's clients: without the tag `latest`, or that of a downloaded model with another tag.
+    pub async fn without_latest_tag(&self, caller: &Caller, name: &str) -> String {
+        self.0.models.without_latest_tag(caller, name).await
     }
 
     /// The models in memory, or on their way there.
@@ -234,19 +259,6 @@ impl Gateway {
     /// `model_not_found`, or `conflict` if it is in use.
     pub async fn unload_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
         self.0.models.unload(caller, id).await
-    }
-
-    /// Removes an explicit entry; without one, and unless `only_registration` is set, a local model's file from its node.
-    ///
-    /// # Errors
-    /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
-    pub async fn remove_model(
-        &self,
-        caller: &Caller,
-        id: &str,
-        only_registration: bool,
-    ) -> Result<ModelRemoved, ApiError> {
-        self.0.models.remove(caller, id, only_registration).await
     }
 
     /// The providers, as the caller sees them.

@@ -1,10 +1,12 @@
 //! Options that depend on where the gateway runs, and the HTTP clients of its outgoing requests.
 
+use std::sync::Arc;
+
 use hearth_providers::AllowedAddresses;
 use hearth_settings::GatewaySettings;
 use hearth_store::NewSecret;
 
-use crate::sockets::SocketService;
+use crate::{jobs::engine::queue::JobQueue, sockets::SocketService};
 
 /// HTTP clients of outgoing requests.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Options {
     pub new_secret: Option<NewSecret>,
     /// The service that has the sockets of nodes and clients; none: this process has them itself.
     pub sockets: Option<SocketService>,
+    /// The queue of jobs that processes share; none: this process has one of its own.
+    pub jobs: Option<Arc<dyn JobQueue>>,
     /// The operator's settings.
     pub settings: GatewaySettings,
 }

@@ -6,13 +6,13 @@
 
 mod archive;
 
-use std::io;
+use std::{fmt::Display, io};
 
 use futures::{Stream, StreamExt as _, stream::BoxStream};
-use hearth_domain::{OrganisationId, RunId, Scope, Timestamp, UserId};
+use hearth_domain::{DefinitionId, OrganisationId, RunId, Scope, Timestamp, UserId};
 use hearth_store::owned::OwnedEntry;
 use hearth_wire::{ApiError, native::requests::RequestStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use archive::Archive;
 
@@ -33,10 +33,12 @@ tokens.json          your API tokens, without their texts
 logins.json          your logins, without their secrets
 identities.json      the identities by which you sign in from outside
 nodes.json           your nodes
+webhooks.json        your webhooks, without their secrets
 usage.jsonl          a line for each day, credential and model of the last twelve months
 runs.jsonl           a line for each run of the last 30 days, as GET /v1/requests/{id} returns it
 conversations.jsonl  a line for each stored conversation
 sessions.jsonl       a line for each session, and after it a line for each of its messages
+definitions.jsonl    a line for each version of each private schema and template
 requests.jsonl       a line for each request that is stored for a replay
 jobs.jsonl           a line for each download that you have begun
 artifacts.jsonl      a line for each artifact
@@ -96,6 +98,10 @@ impl Gateway {
             nodes.extend(store.nodes().of(*organisation).await.map_err(error::store)?);
         }
         nodes.retain(|node| node.owner == user);
+        let mut webhooks = Vec::new();
+        for organisation in &organisations {
+            webhooks.extend(self.0.webhooks.of_user(user, *organisation).await?);
+        }
         let has_usage = caller.require_scope(Scope::Usage).is_ok();
         let has_runs = caller.require_scope(Scope::Generate).is_ok();
         Ok(async_stream::try_stream! {
@@ -108,6 +114,7 @@ impl Gateway {
             archive.json("logins.json", &logins)?;
             archive.json("identities.json", &identities)?;
             archive.json("nodes.json", &nodes)?;
+            archive.json("webhooks.json", &webhooks)?;
             if !has_usage {
                 organisations.clear();
                 missing.push("the usage: the token has no scope `usage`".to_owned());
@@ -178,12 +185,30 @@ impl Gateway {
                     yield archive.take();
                 }
             }
+            archive.begin("definitions.jsonl")?;
+            let mut entries = gateway.owned(user, has_runs);
+            while let Some(entry) = entries.next().await {
+                let OwnedEntry::Definition(id) = entry else { continue };
+                match gateway.export_definition(id, only).await {
+                    Ok(versions) => {
+                        for version in versions {
+                            archive.line(&version)?;
+                            yield archive.take();
+                        }
+                    }
+                    Err(problem) => missing.push(problem),
+                }
+            }
             archive.begin("jobs.jsonl")?;
             let mut entries = gateway.owned(user, has_runs);
             while let Some(entry) = entries.next().await {
                 let OwnedEntry::Job(id) = entry else { continue };
                 match gateway.0.store.jobs().get(id).await {
-                    Ok(Some(job)) if job.user == user && is_included(job.organisation) => archive.line(&job)?,
+                    Ok(Some(mut job)) if job.user == user && is_included(job.organisation) => {
+                        // The hash of a credential.
+                        job.work.iter_mut().for_each(|work| work.caller = None);
+                        archive.line(&job)?;
+                    }
                     Ok(_) => {}
                     Err(error) => missing.push(format!("the job {id}: {error}")),
                 }
@@ -301,6 +326,22 @@ impl Gateway {
                 }
             }
         })
+    }
+
+    /// The versions of a private definition; none if it isn't of the organisation `only`. An error says what is missing.
+    async fn export_definition(
+        &self,
+        id: DefinitionId,
+        only: Option<OrganisationId>,
+    ) -> Result<Vec<Value>, String> {
+        let problem = |error: &dyn Display| format!("the versions of {id}: {error}");
+        let record = self.0.store.definitions().get(id).await.map_err(|error| problem(&error))?;
+        match record.filter(|record| only.is_none_or(|only| record.organisation == only)) {
+            Some(record) => {
+                self.0.definitions.export_lines(&record).await.map_err(|error| problem(&error.message))
+            }
+            None => Ok(Vec::new()),
+        }
     }
 
     /// A run, as the API returns it; none if it has expired, or isn't of the organisation `only`. An error says what is missing.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::future::join_all;
-use hearth_domain::{JobId, JobState, NodeId};
+use hearth_domain::{JobId, JobKind, JobState, NodeId};
 use hearth_store::jobs::JobRecord;
 use hearth_wire::{
     ApiError,
@@ -25,8 +25,9 @@ impl Jobs {
         if !(1..=PAGE_MAX_COUNT).contains(&limit) {
             return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
         }
-        let state = query.state.map(JobState::as_str);
-        let context = format!("{}|{}|jobs|{state:?}", caller.user, caller.organisation);
+        let (state, kind) = (query.state.map(JobState::as_str), query.kind.map(JobKind::as_str));
+        let filter = format!("{state:?}|{kind:?}|{}", query.dead);
+        let context = format!("{}|{}|jobs|{filter}", caller.user, caller.organisation);
         let keys = self.keys.get().await?;
         let bad_cursor =
             || ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor");
@@ -39,9 +40,14 @@ impl Jobs {
         };
         let (mut jobs, mut read) = (Vec::new(), 0);
         let has_more = loop {
-            let page = self.store.jobs().page(caller.owner(), before, PAGE_MAX_COUNT).await;
-            let (records, next) = page.map_err(error::store)?;
+            let (records, next) = match query.dead {
+                true => self.store.jobs().dead_page(caller.owner(), before, PAGE_MAX_COUNT).await,
+                false => self.store.jobs().page(caller.owner(), before, PAGE_MAX_COUNT).await,
+            }
+            .map_err(error::store)?;
             read += PAGE_MAX_COUNT;
+            let is_of_kind = |job: &JobRecord| query.kind.is_none_or(|kind| kind == job.kind);
+            let records = records.into_iter().filter(is_of_kind).collect();
             let mut bodies = self.refresh(caller, records, false).await?;
             bodies.retain(|job| query.state.is_none_or(|state| state == job.state));
             jobs.extend(bodies);
@@ -70,7 +76,9 @@ impl Jobs {
     ) -> Result<Vec<JobBody>, ApiError> {
         let mut by_node: HashMap<NodeId, Vec<JobId>> = HashMap::new();
         for record in records.iter().filter(|record| !record.state.is_terminal()) {
-            by_node.entry(record.node).or_default().push(record.id);
+            if let Some(download) = &record.download {
+                by_node.entry(download.node).or_default().push(record.id);
+            }
         }
         let asks = by_node
             .into_iter()
@@ -78,7 +86,8 @@ impl Jobs {
         let states: HashMap<NodeId, NodeAnswer> = join_all(asks).await.into_iter().collect();
         let mut bodies = Vec::with_capacity(records.len());
         for record in records {
-            let answer = states.get(&record.node).filter(|_| !record.state.is_terminal());
+            let node = record.download.as_ref().map(|download| download.node);
+            let answer = node.and_then(|node| states.get(&node)).filter(|_| !record.state.is_terminal());
             bodies.push(match answer {
                 Some(NodeAnswer::Downloads(downloads)) => match downloads.get(&record.id) {
                     // A state that can't be stored is that of one job, and no failure of the list.

@@ -1,16 +1,22 @@
-//! Jobs: downloads of models by nodes.
+//! Jobs: downloads of models by nodes, and the work that the gateway carries out ([`engine`]).
 //!
-//! The node has the present state of a download. The gateway asks it when a job is read, and stores the answer, at most once in
+//! Of a download the node has the present state. The gateway asks it when a job is read, and stores the answer, at most once in
 //! [`PROGRESS_INTERVAL`] while only bytes are added. So no process has to stay for a job, and the record has its end as long as
 //! the node remembers it.
 
 mod body;
+mod download_end;
+pub(crate) mod engine;
 mod list;
+mod work;
 
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{JobError, JobErrorCode, JobId, JobState, NodeTransport, Owner, Secret, Timestamp};
-use hearth_store::{Store, StoreError, jobs::JobRecord};
+use hearth_store::{
+    Store, StoreError,
+    jobs::{DownloadJob, JobRecord},
+};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::{
@@ -26,6 +32,7 @@ use crate::{
     Gateway,
     access::Caller,
     error,
+    events::Events,
     hub::Hub,
     keys::GatewayKeys,
     nodes::{LiveNode, Nodes},
@@ -45,6 +52,7 @@ pub(crate) struct Jobs {
     keys: Arc<GatewayKeys>,
     nodes: Arc<Nodes>,
     hub: Arc<Hub>,
+    events: Events,
 }
 
 /// A change of a job by its owner.
@@ -94,7 +102,11 @@ impl Gateway {
     /// # Errors
     /// `not_found`; `internal` if the store fails.
     pub async fn job(&self, caller: &Caller, id: JobId) -> Result<JobBody, ApiError> {
-        self.0.jobs.get(caller, id).await
+        let record = self.0.jobs.read(caller, id).await?;
+        match record.work {
+            Some(_) => self.work_body(record).await,
+            None => self.0.jobs.download(caller, record).await,
+        }
     }
 
     /// Changes a job of the caller's. One that has ended stays as it is.
@@ -107,13 +119,29 @@ impl Gateway {
         id: JobId,
         change: JobChange,
     ) -> Result<JobBody, ApiError> {
-        self.0.jobs.change(caller, id, change).await
+        let record = self.0.jobs.read(caller, id).await?;
+        let body = match (record.state.is_terminal(), &record.work) {
+            (true, _) => body::of(record, None),
+            (false, Some(_)) => body::of(self.change_work(&record, change).await?, None),
+            (false, None) => self.0.jobs.change_at_node(caller, record, change).await?,
+        };
+        if body.state.is_terminal() && change != JobChange::Cancel {
+            let message = format!("the job has ended: it is {}; begin a new one", body.state.as_str());
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        }
+        Ok(body)
     }
 }
 
 impl Jobs {
-    pub(crate) fn new(store: Store, keys: Arc<GatewayKeys>, nodes: Arc<Nodes>, hub: Arc<Hub>) -> Self {
-        Self { store, keys, nodes, hub }
+    pub(crate) fn new(
+        store: Store,
+        keys: Arc<GatewayKeys>,
+        nodes: Arc<Nodes>,
+        hub: Arc<Hub>,
+        events: Events,
+    ) -> Self {
+        Self { store, keys, nodes, hub, events }
     }
 
     async fn begin(&self, caller: &Caller, request: DownloadRequest) -> Result<JobBody, ApiError> {
@@ -142,13 +170,15 @@ impl Jobs {
             false => None,
         };
         // The node's job may be an earlier one of the caller's. Whoever asks at the same time may store it first.
-        let record = JobRecord::new(download.job, caller.owner(), node.link.id(), &download.source);
-        let record = JobRecord { priority: request.priority, card, ..advanced(&record, &download) };
+        let mut record =
+            JobRecord::new_download(download.job, caller.owner(), node.link.id(), &download.source);
+        record = JobRecord { priority: request.priority, ..advanced(&record, &download) };
+        record.download.iter_mut().for_each(|download| download.card.clone_from(&card));
         match self.store.jobs().create(&record).await {
             Ok(()) => Ok(body::of(record, Some(&download))),
             Err(StoreError::Conflict) => {
                 let stored = self.read(caller, download.job).await?;
-                if stored.node != node.link.id() {
+                if stored.download.as_ref().is_none_or(|stored| stored.node != node.link.id()) {
                     let message = "the node has answered with the job of another node";
                     return Err(ApiError::new(ErrorCode::ProviderError, message));
                 }
@@ -164,25 +194,10 @@ impl Jobs {
         tokio::time::timeout(CARD_TIMEOUT, self.hub.card(&repository, token)).await.ok()?.ok()
     }
 
-    async fn get(&self, caller: &Caller, id: JobId) -> Result<JobBody, ApiError> {
-        let record = self.read(caller, id).await?;
+    /// The body of a download, with its present state on its node.
+    async fn download(&self, caller: &Caller, record: JobRecord) -> Result<JobBody, ApiError> {
         let mut bodies = self.refresh(caller, vec![record], true).await?;
         bodies.pop().ok_or_else(no_such_job)
-    }
-
-    async fn change(&self, caller: &Caller, id: JobId, change: JobChange) -> Result<JobBody, ApiError> {
-        let record = self.read(caller, id).await?;
-        let body = match record.state.is_terminal() {
-            true => body::of(record, None),
-            false => self.change_at_node(caller, record, change).await?,
-        };
-        let is_refused = body.state.is_terminal() && change != JobChange::Cancel;
-        if is_refused {
-            let message =
-                format!("the job has ended: it is {}; download again for a new one", body.state.as_str());
-            return Err(ApiError::new(ErrorCode::Conflict, message));
-        }
-        Ok(body)
     }
 
     async fn change_at_node(
@@ -191,7 +206,10 @@ impl Jobs {
         record: JobRecord,
         change: JobChange,
     ) -> Result<JobBody, ApiError> {
-        let Some(node) = self.nodes.of_organisation(caller, record.node).await? else {
+        let Some(id) = record.download.as_ref().map(|download| download.node) else {
+            return Ok(body::of(record, None));
+        };
+        let Some(node) = self.nodes.of_organisation(caller, id).await? else {
             return self.lose(record).await;
         };
         match node.link.change_download(record.id, change.as_str()).await {
@@ -211,8 +229,8 @@ impl Jobs {
     async fn store_state(&self, before: JobRecord, download: &NodeDownload) -> Result<JobBody, ApiError> {
         let after = advanced(&before, download);
         let is_due = before.updated_at.until(after.updated_at) >= PROGRESS_INTERVAL;
-        let is_changed = before.state != after.state || before.model != after.model;
-        if !(is_due || is_changed) || self.store.jobs().advance(&after).await.map_err(error::store)? {
+        let is_changed = before.state != after.state || model(&before) != model(&after);
+        if !(is_due || is_changed) || self.advance(&after).await? {
             return Ok(body::of(after, Some(download)));
         }
         // Another process has stored a later state, or the end.
@@ -223,10 +241,8 @@ impl Jobs {
     /// Ends a job that its node doesn't have.
     async fn lose(&self, before: JobRecord) -> Result<JobBody, ApiError> {
         let now = Timestamp::now();
-        let error = JobError {
-            code: JobErrorCode::NodeLost,
-            message: "the node is gone, or has no record of the download; download again".to_owned(),
-        };
+        let message = "the node is gone, or has no record of the download; download again";
+        let error = JobError::new(JobErrorCode::NodeLost, message);
         let after = JobRecord {
             state: JobState::Failed,
             error: Some(error),
@@ -235,7 +251,7 @@ impl Jobs {
             ended_at: Some(now),
             ..before
         };
-        self.store.jobs().advance(&after).await.map_err(error::store)?;
+        self.advance(&after).await?;
         Ok(body::of(after, None))
     }
 
@@ -249,20 +265,28 @@ impl Jobs {
 /// The record with a state of its node.
 fn advanced(before: &JobRecord, download: &NodeDownload) -> JobRecord {
     let now = Timestamp::now();
-    JobRecord {
+    let part = before.download.clone().map(|before| DownloadJob {
         source: download.source.clone(),
-        state: download.state,
-        revision: download.revision,
         model: download.model.clone(),
         file: download.file.clone(),
         sha256: download.sha256.clone(),
         size_bytes: download.size_bytes,
         done_bytes: download.done_bytes,
+        ..before
+    });
+    JobRecord {
+        state: download.state,
+        revision: download.revision,
         error: download.error.clone(),
+        download: part,
         updated_at: now,
         ended_at: download.state.is_terminal().then_some(now),
         ..before.clone()
     }
+}
+
+fn model(record: &JobRecord) -> Option<&str> {
+    record.download.as_ref()?.model.as_deref()
 }
 
 /// Refuses a credential for a node of the relay, which stores its calls.
@@ -292,7 +316,7 @@ fn may_ask(node: &LiveNode, is_patient: bool) -> bool {
     is_patient || node.link.transport() != NodeTransport::Relay
 }
 
-fn no_such_job() -> ApiError {
+pub(crate) fn no_such_job() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "you have no such job")
 }
 

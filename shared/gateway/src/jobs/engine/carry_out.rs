@@ -1,0 +1,241 @@
+//! One slice of a job: take the lease, have the handler work, and apply its step.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hearth_domain::{JobError, JobErrorCode, JobId, JobState, RunId, Timestamp};
+use hearth_store::jobs::{JobAttempt, JobRecord, JobWork};
+use hearth_wire::ApiError;
+
+use super::{
+    JobEngine, JobStep, LeasedJob,
+    backoff::after_attempt,
+    end::JobEnd,
+    handlers,
+    lease::{LEASE_TTL, Lease, handler_died},
+    queue::JobMessage,
+};
+use crate::{Gateway, background, error};
+
+/// Time of a slice in a process without a time limit.
+const SLICE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Number of leases that may end without a word: then the job itself is taken for what kills the processes.
+const INTERRUPTIONS_MAX_COUNT: u32 = 10;
+/// Limit of the bytes of a result: that of a Lambda function's response, with room for the rest of its body.
+const RESULT_MAX_BYTES: usize = 5 << 20;
+
+/// The outcome of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// There is nothing to do for this message any more.
+    Done,
+    /// The job may be carried out at that time.
+    Later(Timestamp),
+    /// The job's kind is paused.
+    Held,
+}
+
+impl Gateway {
+    /// Carries out one slice of a job, if it may be carried out now. `until`: the time at which the process ends, if it has a
+    /// time limit; the slice ends before.
+    ///
+    /// # Errors
+    /// `internal` if the store fails: the message should come again.
+    pub async fn carry_out_job(&self, id: JobId, until: Option<Timestamp>) -> Result<JobOutcome, ApiError> {
+        let engine = &self.0.job_engine;
+        // Another message of this process is first; it ends with the state that this one would find.
+        let Some(active) = engine.active.begin(id) else { return Ok(JobOutcome::Done) };
+        let Some(record) = engine.store.jobs().get(id).await.map_err(error::store)? else {
+            return Ok(JobOutcome::Done);
+        };
+        let next = match engine.admit(self, record).await? {
+            Admission::Admitted(next) => *next,
+            Admission::Refused(outcome) => return Ok(outcome),
+        };
+        if !engine.store.jobs().replace(&next).await.map_err(error::store)? {
+            // Another process has changed it; its message, or the next look, finds the state.
+            return Ok(JobOutcome::Later(Timestamp::now().plus(Duration::from_secs(1))));
+        }
+        let lease = Lease::new(engine, next.clone());
+        active.set(Arc::clone(&lease));
+        let step = self.slice(&lease, &next, until).await;
+        self.apply(&lease, step).await
+    }
+
+    /// Has the handler work. It has a task of its own, so that a panic ends the attempt alone.
+    async fn slice(&self, lease: &Arc<Lease>, record: &JobRecord, until: Option<Timestamp>) -> JobStep {
+        let engine = &self.0.job_engine;
+        let Some(work) = record.work.as_deref().cloned() else {
+            return JobStep::Failed { error: handler_died() };
+        };
+        let input = match engine.store.jobs().input(record.id).await {
+            Ok(input) => input,
+            Err(hearth_store::StoreError::Gone(_)) => {
+                let message = "the input of the job is no longer stored; submit the job again";
+                return JobStep::Failed { error: JobError::new(JobErrorCode::InvalidInput, message) };
+            }
+            Err(failure) => {
+                let error = super::job_error(error::store(failure));
+                return JobStep::Retry { error, after: None };
+            }
+        };
+        let time = until.map_or(SLICE_TIMEOUT, |until| Timestamp::now().until(until));
+        let mut job =
+            LeasedJob::new(self, Arc::clone(lease), (record.owner(), work), input, Instant::now() + time);
+        let (gateway, kind) = (self.clone(), record.kind);
+        let began = Instant::now();
+        let handler = async move { handlers::carry_out(&gateway, kind, &mut job).await };
+        let step = background::spawn(handler).await;
+        metrics::histogram!("hearth_job_slice_seconds", "kind" => kind.as_str()).record(began.elapsed());
+        step.unwrap_or_else(|error| {
+            tracing::error!(job = %record.id, %error, "the handler of a job has died");
+            JobStep::Retry { error: handler_died(), after: None }
+        })
+    }
+
+    /// Applies the step of a handler. What another process has done meanwhile stands.
+    async fn apply(&self, lease: &Arc<Lease>, step: JobStep) -> Result<JobOutcome, ApiError> {
+        let record = lease.record().await;
+        let end = match step {
+            JobStep::Completed { result } => self.completed(&record, &result).await?,
+            JobStep::Failed { error } => JobEnd::failed(error),
+            JobStep::Continue { after } => return Ok(self.release(lease, after, None).await),
+            JobStep::Retry { error, after } => {
+                let (attempts, limit) = match &record.work {
+                    Some(work) => (work.attempts.len(), work.max_attempts),
+                    None => (1, 1),
+                };
+                let number = u32::try_from(attempts).unwrap_or(u32::MAX);
+                if number < limit {
+                    let after = after.unwrap_or_else(|| after_attempt(number));
+                    return Ok(self.release(lease, after, Some(error)).await);
+                }
+                JobEnd::failed(error)
+            }
+        };
+        self.end_leased_job(lease, end).await;
+        Ok(JobOutcome::Done)
+    }
+
+    /// The end of a completed job, whose result is stored.
+    async fn completed(&self, record: &JobRecord, result: &serde_json::Value) -> Result<JobEnd, ApiError> {
+        if json_bytes(result) > RESULT_MAX_BYTES {
+            let message =
+                format!("the result has more than {RESULT_MAX_BYTES} bytes; ask for less in one job");
+            return Ok(JobEnd::failed(JobError::new(JobErrorCode::ResultTooLarge, message)));
+        }
+        let place = self.0.store.jobs().put_result(record, result).await.map_err(error::store)?;
+        Ok(JobEnd::completed(place))
+    }
+
+    /// Ends a lease before the job's end: after a slice, or after an attempt that has failed with `error`.
+    async fn release(&self, lease: &Arc<Lease>, after: Duration, error: Option<JobError>) -> JobOutcome {
+        let engine = &self.0.job_engine;
+        let (now, start_at) = (Timestamp::now(), Timestamp::now().plus(after));
+        let released = lease.change(|record| {
+            if record.state == JobState::Running {
+                record.state = JobState::Queued;
+            }
+            let Some(work) = &mut record.work else { return };
+            (work.leased_until, work.start_at) = (None, start_at);
+            if let (Some(error), Some(attempt)) = (&error, work.attempts.last_mut()) {
+                (attempt.ended_at, attempt.error) = (Some(now), Some(error.clone()));
+            }
+            let look_at = engine.look_at(record);
+            record.work.iter_mut().for_each(|work| work.look_at = look_at);
+        });
+        if let Ok(record) = released.await {
+            if error.is_some() {
+                metrics::counter!("hearth_job_retries_total", "kind" => record.kind.as_str()).increment(1);
+            }
+            if record.state == JobState::Queued {
+                engine.send(JobMessage::of(&record, start_at)).await;
+            }
+        }
+        JobOutcome::Done
+    }
+}
+
+/// The decision whether a job may be carried out now.
+enum Admission {
+    /// The record under the new lease, not written yet.
+    Admitted(Box<JobRecord>),
+    /// It may not.
+    Refused(JobOutcome),
+}
+
+impl JobEngine {
+    /// Decides whether a job may be carried out now. Ends one whose time is over.
+    async fn admit(&self, gateway: &Gateway, record: JobRecord) -> Result<Admission, ApiError> {
+        let now = Timestamp::now();
+        let Some(work) = record.work.as_deref() else { return Ok(Admission::Refused(JobOutcome::Done)) };
+        if record.state.is_terminal() {
+            return Ok(Admission::Refused(JobOutcome::Done));
+        }
+        if work.expires_at <= now {
+            gateway.end_job(&record, JobEnd::expired()).await?;
+            return Ok(Admission::Refused(JobOutcome::Done));
+        }
+        if record.state == JobState::Paused {
+            return Ok(Admission::Refused(JobOutcome::Done));
+        }
+        // The only process has no other lease: its own one would be active.
+        if let Some(until) = work.leased_until.filter(|until| *until > now && !self.is_sole_process) {
+            return Ok(Admission::Refused(JobOutcome::Later(until)));
+        }
+        if work.start_at > now {
+            return Ok(Admission::Refused(JobOutcome::Later(work.start_at)));
+        }
+        if self.pauses.current().await.map_err(error::store)?.hold(record.owner(), record.kind) {
+            self.hold(record).await?;
+            return Ok(Admission::Refused(JobOutcome::Held));
+        }
+        if work.leased_until.is_some() && work.interruptions >= INTERRUPTIONS_MAX_COUNT {
+            let message = format!("{INTERRUPTIONS_MAX_COUNT} processes died while they carried out the job");
+            let error = JobError::new(JobErrorCode::Interrupted, message);
+            gateway.end_job(&record, JobEnd::failed(error)).await?;
+            return Ok(Admission::Refused(JobOutcome::Done));
+        }
+        let mut next = JobRecord { state: JobState::Running, revision: record.revision + 1, ..record };
+        next.updated_at = now;
+        if let Some(work) = &mut next.work {
+            lease(work, now);
+        }
+        let look_at = self.look_at(&next);
+        next.work.iter_mut().for_each(|work| work.look_at = look_at);
+        Ok(Admission::Admitted(Box::new(next)))
+    }
+}
+
+impl JobEngine {
+    /// Has the next look find a job of a paused kind, whose message is used up.
+    async fn hold(&self, mut record: JobRecord) -> Result<(), ApiError> {
+        if self.local.is_some() {
+            return Ok(());
+        }
+        record.revision += 1;
+        record.work.iter_mut().for_each(|work| work.look_at = Some(Timestamp::now()));
+        // A conflict: somebody has changed it meanwhile, and set the time.
+        self.store.jobs().replace(&record).await.map(drop).map_err(error::store)
+    }
+}
+
+/// Takes the lease. The attempt of an earlier slice, or of a process that has died, goes on.
+fn lease(work: &mut JobWork, now: Timestamp) {
+    if work.leased_until.is_some() {
+        work.interruptions += 1;
+    }
+    work.fence += 1;
+    work.leased_until = Some(now.plus(LEASE_TTL));
+    if work.attempts.last().is_none_or(|attempt| attempt.ended_at.is_some()) {
+        let number = u32::try_from(work.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let (run, started_at) = (RunId::new(), now);
+        work.attempts.push(JobAttempt { number, run, started_at, ended_at: None, error: None });
+    }
+}
+
+fn json_bytes(value: &serde_json::Value) -> usize {
+    serde_json::to_string(value).map_or(usize::MAX, |json| json.len())
+}

@@ -1,0 +1,146 @@
+//! The ends of jobs. Each is one conditional write, which the first of several wins.
+
+use std::{sync::Arc, time::Duration};
+
+use hearth_domain::{EventKind, JobError, JobErrorCode, JobState, Timestamp};
+use hearth_store::jobs::{JobRecord, JobResult};
+use hearth_wire::ApiError;
+
+use super::lease::{Lease, StopSlice};
+use crate::{
+    Gateway, error,
+    events::{Announcement, Event},
+    jobs::body,
+};
+
+/// Time for which a dead letter is stored.
+const DEAD_LETTER_TTL: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// The end of a job.
+#[derive(Debug, Clone)]
+pub(super) struct JobEnd {
+    state: JobState,
+    error: Option<JobError>,
+    result: Option<JobResult>,
+}
+
+impl JobEnd {
+    pub(super) fn completed(result: JobResult) -> Self {
+        Self { state: JobState::Completed, error: None, result: Some(result) }
+    }
+
+    pub(super) fn failed(error: JobError) -> Self {
+        Self { state: JobState::Failed, error: Some(error), result: None }
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self { state: JobState::Cancelled, error: None, result: None }
+    }
+
+    pub(super) fn expired() -> Self {
+        let message = "the job wasn't complete in its time; give it more by expires_after_seconds";
+        let error = JobError::new(JobErrorCode::TimedOut, message);
+        Self { state: JobState::Expired, error: Some(error), result: None }
+    }
+
+    /// Ends a record.
+    fn apply(&self, record: &mut JobRecord) {
+        let now = Timestamp::now();
+        (record.state, record.ended_at, record.updated_at) = (self.state, Some(now), now);
+        record.error.clone_from(&self.error);
+        let Some(work) = &mut record.work else { return };
+        work.leased_until = None;
+        work.cursor = None;
+        work.result.clone_from(&self.result);
+        if let Some(attempt) = work.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
+            (attempt.ended_at, attempt.error) = (Some(now), self.error.clone());
+        }
+        work.is_dead = self.state == JobState::Failed;
+        if work.is_dead {
+            work.retention_seconds = work.retention_seconds.max(DEAD_LETTER_TTL.as_secs());
+        }
+        work.look_at = deletion_time(record);
+    }
+}
+
+/// The time at which a job that has ended is deleted by `maintenance`: one with objects, which the database doesn't delete. A
+/// dead letter has another place in the index.
+pub(super) fn deletion_time(record: &JobRecord) -> Option<Timestamp> {
+    let work = record.work.as_ref()?;
+    let result = work.result.as_ref().and_then(|result| result.result_key.as_ref());
+    let has_objects = !work.objects.is_empty() || result.is_some();
+    let ended_at = record.ended_at.filter(|_| has_objects && !work.is_dead)?;
+    Some(ended_at.plus(Duration::from_secs(work.retention_seconds)))
+}
+
+impl Gateway {
+    /// Ends a job under the lease of this process, unless it was taken over or has another end.
+    pub(super) async fn end_leased_job(&self, lease: &Arc<Lease>, end: JobEnd) {
+        let mut ended = lease.record().await;
+        end.apply(&mut ended);
+        let announcement = self.announce_end(&ended).await;
+        let written = lease.change(|record| end.apply(record)).await;
+        self.after_end(&ended, announcement, written.is_ok()).await;
+    }
+
+    /// Ends an open job, whoever carries it out. Returns the record as it is stored then, which may have another end.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub(super) async fn end_job(&self, record: &JobRecord, end: JobEnd) -> Result<JobRecord, ApiError> {
+        let jobs = self.0.store.jobs();
+        let mut record = record.clone();
+        while !record.state.is_terminal() {
+            let mut ended = JobRecord { revision: record.revision + 1, ..record.clone() };
+            end.apply(&mut ended);
+            let announcement = self.announce_end(&ended).await;
+            let written = jobs.replace(&ended).await;
+            self.after_end(&ended, announcement, matches!(written, Ok(true))).await;
+            if written.map_err(error::store)? {
+                self.0.job_engine.active.stop(ended.id, StopSlice::Ended);
+                return Ok(ended);
+            }
+            let stored = jobs.get(ended.id).await.map_err(error::store)?;
+            record = stored.ok_or_else(crate::jobs::no_such_job)?;
+        }
+        Ok(record)
+    }
+
+    /// Announces the event of an end that is about to be written; none for a hidden job.
+    async fn announce_end(&self, ended: &JobRecord) -> Option<Announcement> {
+        let work = ended.work.as_ref().filter(|work| !work.is_hidden)?;
+        let events = &self.0.events;
+        if work.webhook.is_none() && !events.may_have_webhooks(ended.organisation) {
+            return None;
+        }
+        let kind = match ended.state {
+            JobState::Completed => EventKind::JobCompleted,
+            JobState::Failed => EventKind::JobFailed,
+            JobState::Expired => EventKind::JobExpired,
+            _ => EventKind::JobCancelled,
+        };
+        let body = match self.work_body(ended.clone()).await {
+            Ok(body) => body,
+            Err(_) => body::of(ended.clone(), None),
+        };
+        let data = serde_json::to_value(body).unwrap_or_default();
+        let event = Event::new(kind, ended.id.to_string(), data).for_webhook(work.webhook);
+        Some(events.announce(ended.owner(), event).await)
+    }
+
+    async fn after_end(&self, ended: &JobRecord, announcement: Option<Announcement>, is_written: bool) {
+        if !is_written {
+            if let Some(announcement) = announcement {
+                announcement.withdraw().await;
+            }
+            return;
+        }
+        if let Some(announcement) = announcement {
+            announcement.send().await;
+        }
+        let (kind, state) = (ended.kind.as_str(), ended.state.as_str());
+        metrics::counter!("hearth_jobs_ended_total", "kind" => kind, "state" => state).increment(1);
+        metrics::histogram!("hearth_job_seconds", "kind" => kind)
+            .record(ended.created_at.until(ended.updated_at));
+    }
+}
