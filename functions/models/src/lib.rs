@@ -1,5 +1,6 @@
 //! `/v1/models`: listing, state, loading, unloading and removing of models; `/v1/providers`: providers and
-//! their keys; `/v1/config`: the configuration of routing.
+//! their keys; `/v1/config`: the configuration of routing; `/v1/schemas` and `/v1/templates`: schemas of answers and
+//! templates of prompts.
 
 #![warn(missing_docs)]
 
@@ -16,7 +17,7 @@ use hearth_http::{
 };
 use utoipa::OpenApi;
 
-use routes::{configuration, hub, jobs, models, ollama, providers, registry, schema};
+use routes::{configuration, hub, jobs, models, ollama, providers, registry, schema, schemas, templates};
 
 /// Documentation of the routes below the wildcard that read.
 #[derive(OpenApi)]
@@ -51,13 +52,17 @@ pub fn routes(state: &AppState) -> Routes {
     let changes = Routes::with_documentation(WildcardChanges::openapi)
         .routes(routes!(registry::register))
         .route("/v1/models/{*path}", patch(registry::patch).put(schema::write));
-    let downloads = Routes::new()
-        .routes(routes!(jobs::download))
-        .routes(routes!(hub::search))
-        .routes(routes!(jobs::list))
+    let downloads = Routes::new().routes(routes!(jobs::download)).routes(routes!(hub::search));
+    let own_jobs = Routes::new()
+        .routes(routes!(jobs::list, jobs::submit))
         .routes(routes!(jobs::get, jobs::cancel))
+        .routes(routes!(jobs::result))
         .routes(routes!(jobs::pause))
-        .routes(routes!(jobs::resume));
+        .routes(routes!(jobs::resume))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::remove_dead));
+    let job_pauses =
+        Routes::new().routes(routes!(jobs::pauses)).routes(routes!(jobs::pause_kind, jobs::resume_kind));
     let provider_reads = Routes::new().routes(routes!(providers::list));
     // The address of a provider decides where its key is sent: the same permission changes both.
     let settings = Routes::new()
@@ -73,8 +78,37 @@ pub fn routes(state: &AppState) -> Routes {
         .merge(dialect::with_client_error_format(guarded(provider_reads, state, Action::ReadProviders)))
         .merge(guarded(changes, state, Action::ManageModels))
         .merge(guarded(removals, state, Action::RemoveModels))
-        .merge(guarded(downloads, state, Action::DownloadModels));
-    model_routes.merge(guarded(settings, state, Action::ManageGateway)).merge(ollama_routes(state))
+        .merge(guarded(downloads, state, Action::DownloadModels))
+        .merge(guarded(own_jobs, state, Action::ManageJobs))
+        .merge(guarded(job_pauses, state, Action::PauseJobs));
+    model_routes
+        .merge(guarded(settings, state, Action::ManageGateway))
+        .merge(definitions(state))
+        .merge(ollama_routes(state))
+}
+
+/// Returns the routes of schemas and templates.
+fn definitions(state: &AppState) -> Routes {
+    let reads = Routes::new()
+        .routes(routes!(schemas::list))
+        .routes(routes!(schemas::get))
+        .routes(routes!(schemas::versions))
+        .routes(routes!(schemas::diff))
+        .routes(routes!(schemas::check))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::get))
+        .routes(routes!(templates::versions))
+        .routes(routes!(templates::diff))
+        .routes(routes!(templates::check))
+        .routes(routes!(templates::render));
+    let changes = Routes::new()
+        .routes(routes!(schemas::create))
+        .routes(routes!(schemas::update, schemas::change, schemas::delete))
+        .routes(routes!(schemas::move_label, schemas::remove_label))
+        .routes(routes!(templates::create))
+        .routes(routes!(templates::update, templates::change, templates::delete))
+        .routes(routes!(templates::move_label, templates::remove_label));
+    guarded(reads, state, Action::ReadDefinitions).merge(guarded(changes, state, Action::ManageDefinitions))
 }
 
 /// Returns the routes of Ollama's dialect. Its version needs no token: clients read it before they have one.

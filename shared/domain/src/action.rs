@@ -59,10 +59,19 @@ macro_rules! actions {
 actions! {
     /// Generate, and read, follow and cancel one's own runs.
     Generate: keys("generate", Scope::Generate, DEVELOPERS);
-    /// Upload, list, read and delete one's own files, and list and delete one's own artifacts.
+    /// Upload, list, read and delete one's own files, list and delete one's own artifacts, and create, read and cancel one's own
+    /// batches.
     ManageFiles: members("manage_files", Scope::Generate, DEVELOPERS);
     /// Create, read, change and close one's own sessions.
     ManageSessions: members("manage_sessions", Scope::Generate, DEVELOPERS);
+    /// See the schemas and templates that one may use, and render templates.
+    ReadDefinitions: members("read_definitions", Scope::Generate, MEMBERS);
+    /// Create, change, label and delete one's own schemas and templates, and as an administrator those that are shared.
+    ManageDefinitions: members("manage_definitions", Scope::Generate, DEVELOPERS);
+    /// Submit, read, follow, change and retry one's own jobs.
+    ManageJobs: members("manage_jobs", Scope::Generate, DEVELOPERS);
+    /// Pause and resume a kind of the organisation's jobs.
+    PauseJobs: members("pause_jobs", Scope::Organisation, ADMINS);
     /// Delete one's own requests, with their outputs.
     DeleteRequests: members("delete_requests", Scope::Generate, DEVELOPERS);
     /// Delete one's own cached answers.
@@ -87,6 +96,8 @@ actions! {
     ManageAccount: members("manage_account", Scope::Account, EVERY_ROLE);
     /// Create, list, change and revoke one's own tokens and access keys.
     ManageTokens: members("manage_tokens", Scope::Tokens, EVERY_ROLE);
+    /// Create, list, change, test and delete webhooks; those of the whole organisation: as an owner or admin.
+    ManageWebhooks: members("manage_webhooks", Scope::Account, DEVELOPERS);
     /// Store and remove one's own keys of providers.
     ManageKeys: members("manage_keys", Scope::Providers, DEVELOPERS);
     /// Store and remove the organisation's and its teams' keys of providers.
