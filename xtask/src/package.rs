@@ -19,7 +19,7 @@ const RELEASE: &str = "infra/release.py";
 const CHECK_TRANSFORMED: &str = "infra/check_transformed.py";
 
 /// Each function, and the event that its cold start is measured with. A function that a schedule or a socket starts has none.
-pub(crate) const FUNCTIONS: [(&str, Option<&str>); 7] = [
+pub(crate) const FUNCTIONS: [(&str, Option<&str>); 8] = [
     ("hearth-fn-generate", Some("post_v1.generate.json")),
     ("hearth-fn-models", Some("get_v1.models.json")),
     ("hearth-fn-nodes", Some("get_v1.nodes.json")),
@@ -27,6 +27,7 @@ pub(crate) const FUNCTIONS: [(&str, Option<&str>); 7] = [
     ("hearth-fn-ops", Some("get_health.json")),
     ("hearth-fn-socket", None),
     ("hearth-fn-sweep", None),
+    ("hearth-fn-worker", None),
 ];
 
 /// Environment of a function without stores. A start uses none, and the events' placeholder for a token is refused before a

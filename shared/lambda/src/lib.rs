@@ -9,16 +9,17 @@ mod clean_body;
 mod client_address;
 mod deadline;
 mod flushed_body;
+mod jobs;
 mod public_url;
 mod socket_event;
 mod sockets;
 mod text_body;
 mod trace_header;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use hearth_gateway::{AllowedAddresses, Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{AllowedAddresses, Gateway, HttpClients, JobQueue, Options, Routing};
 use hearth_http::AppState;
 use hearth_settings::CloudSettings;
 use hearth_store::{Clients, Names, Store};
@@ -32,6 +33,7 @@ use clean_body::without_errors;
 use client_address::with_client_address;
 use deadline::with_deadline;
 use flushed_body::flushed;
+use jobs::{QueueUrls, SqsEvent, SqsQueues};
 use public_url::with_public_url;
 pub use socket_event::{SocketEvent, SocketEventKind};
 use text_body::with_text_body;
@@ -85,6 +87,26 @@ where
     lambda_runtime::run(service_fn(|_: LambdaEvent<IgnoredAny>| work(gateway.clone()))).await
 }
 
+/// Carries out jobs, whose messages come from queues of SQS. What isn't stored when an event is handled would wait for the next one,
+/// so it is stored before.
+///
+/// # Errors
+/// If a setting is missing or invalid, or the runtime fails.
+pub async fn run_jobs() -> Result<(), Error> {
+    let (state, queues) = state_with_queues().await?;
+    let gateway = state.gateway;
+    let handle = |event: LambdaEvent<SqsEvent>| {
+        let (gateway, queues) = (gateway.clone(), queues.clone());
+        async move {
+            let response = jobs::answer(&gateway, queues.as_deref(), event).await;
+            gateway.settle(SETTLE_TIMEOUT).await;
+            traces::flush().await;
+            Ok::<_, Error>(response)
+        }
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
+
 /// Handles the events of a WebSocket API: sockets that are opened and closed, and their messages. `answer` returns API Gateway's
 /// response.
 ///
@@ -103,6 +125,10 @@ where
 }
 
 async fn state() -> Result<AppState, Error> {
+    state_with_queues().await.map(|(state, _)| state)
+}
+
+async fn state_with_queues() -> Result<(AppState, Option<Arc<SqsQueues>>), Error> {
     let cloud = CloudSettings::from_process()?;
     let routing = Routing::new(&cloud.settings).map_err(|error| cloud.layers.locate(&error.to_string()))?;
     let function = cloud.cloudwatch_metrics.then(|| {
@@ -134,12 +160,15 @@ async fn state() -> Result<AppState, Error> {
     };
     let http = HttpClients::for_addresses(addresses)?;
     let http = HttpClients { vendors: http.vendors.with_process_credentials(credentials), ..http };
+    let [high, normal, low] = cloud.job_queues;
+    let queues = SqsQueues::new(QueueUrls { high, normal, low }).map(Arc::new);
     let options = Options {
         private_nodes: cloud.allow_private_nodes,
         long_lived: false,
         new_secret: None,
         sockets: sockets::service(cloud.socket_endpoint, cloud.socket_url),
+        jobs: queues.clone().map(|queues| queues as Arc<dyn JobQueue>),
         settings,
     };
-    Ok(AppState { gateway: Gateway::new(store, http, options, routing) })
+    Ok((AppState { gateway: Gateway::new(store, http, options, routing) }, queues))
 }
