@@ -152,6 +152,17 @@ impl GatewayClient {
         self.json(request.body(body)).await
     }
 
+    /// Sends `PUT` without a body, with a query, and parses the response.
+    pub(crate) async fn put_query<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<T> {
+        let mut url = self.route(segments)?;
+        url.query_pairs_mut().extend_pairs(query);
+        self.json(self.http.put(url)).await
+    }
+
     /// Sends `DELETE` with a query, and parses the response.
     pub(crate) async fn delete_query<T: DeserializeOwned>(
         &self,

@@ -37,6 +37,8 @@ use crate::{
 
 /// Time for which runs may continue after the first signal; then they are ended.
 const RUN_STOP_GRACE: Duration = Duration::from_millis(800);
+/// Time for the slices of jobs to end with their runs.
+const JOB_STOP_GRACE: Duration = Duration::from_secs(2);
 /// Time for storing the last records at the end: a few milliseconds, unless the disk is slow.
 const RECORDS_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -126,6 +128,9 @@ impl Up {
         let sessions = gateway.clone();
         let sessions =
             AbortOnDropHandle::new(tokio::spawn(async move { sessions.maintain_sessions().await }));
+        let jobs = gateway.start_jobs().await?;
+        let events = gateway.clone();
+        let events = AbortOnDropHandle::new(tokio::spawn(async move { events.maintain_events().await }));
         let server = serve::start(listeners.entrances(router), &settings.server)?;
         let failure = match &local {
             Some(local) => {
@@ -163,7 +168,12 @@ impl Up {
         }
         // Runs and their responses end; new ones are refused.
         let runs_end = async {
-            gateway.stop_runs(RUN_STOP_GRACE).await;
+            let jobs_end = async {
+                if let Some(jobs) = jobs {
+                    jobs.stop(JOB_STOP_GRACE).await;
+                }
+            };
+            tokio::join!(gateway.stop_runs(RUN_STOP_GRACE), jobs_end);
             if let Some(HomeNode { node, ended, .. }) = local {
                 node.shut_down();
                 let _ = ended.await;
@@ -173,7 +183,7 @@ impl Up {
         if !gateway.settle(RECORDS_TIMEOUT).await {
             tracing::error!("the store is slow; the last runs aren't recorded");
         }
-        drop((audit, files, sessions));
+        drop((audit, events, files, sessions));
         gateway.audit().finish().await;
         stores.close().await;
         hearth_telemetry::traces::flush().await;

@@ -32,7 +32,7 @@ pub(crate) async fn follow(gateway: &GatewayClient, job: JobBody) -> anyhow::Res
     };
     match job.state {
         JobState::Completed => Ok(Some(job)),
-        JobState::Cancelled => anyhow::bail!("the download {id} was cancelled"),
+        JobState::Cancelled | JobState::Expired => anyhow::bail!("the download {id} was cancelled"),
         _ => {
             let message = job.error.map(|error| error.message).unwrap_or_default();
             anyhow::bail!("the download {id} has failed: {message}")
@@ -43,7 +43,7 @@ pub(crate) async fn follow(gateway: &GatewayClient, job: JobBody) -> anyhow::Res
 async fn until_ended(gateway: &GatewayClient, mut job: JobBody) -> anyhow::Result<JobBody> {
     let id = job.id.to_string();
     let mut polls = tokio::time::interval(POLL_INTERVAL);
-    let (mut progress, mut state, mut failures) = (None, None, 0);
+    let (mut progress, mut state, mut failures, mut retry_reason) = (None, None, 0, None);
     loop {
         if job.state.is_terminal() {
             return Ok(job);
@@ -59,9 +59,15 @@ async fn until_ended(gateway: &GatewayClient, mut job: JobBody) -> anyhow::Resul
             }
         }
         if job.state == JobState::Running && (job.size_bytes.is_some() || job.done_bytes > 0) {
-            let name = job.model.as_deref().unwrap_or(&job.source);
+            let name = job.model.as_deref().or(job.source.as_deref()).unwrap_or_default();
             let shown = progress.get_or_insert_with(|| Progress::new(name, job.size_bytes, job.done_bytes));
             shown.update(job.done_bytes);
+        }
+        if job.retry_reason != retry_reason {
+            if let Some(reason) = &job.retry_reason {
+                terminal::note(&format!("the download is tried again: {reason}"));
+            }
+            retry_reason.clone_from(&job.retry_reason);
         }
         polls.tick().await;
         match gateway.get::<JobBody>(&["v1", "jobs", &id], &[]).await {
