@@ -150,6 +150,12 @@ impl Cloud {
         self.emulator.unused_permissions().into_iter().filter(|unused| unused.starts_with(&prefix)).collect()
     }
 
+    /// The emulated services of AWS.
+    #[must_use]
+    pub fn aws(&self) -> &AwsEmulator {
+        &self.emulator
+    }
+
     /// The WebSocket API, before the function `socket`.
     #[must_use]
     pub fn sockets(&self) -> &WebSocketApi {
@@ -237,6 +243,7 @@ async fn serve_sockets(emulator: &AwsEmulator, services: &Services) -> WebSocket
 fn function_env(name: &str, services: &Services, socket_endpoint: &str) -> Vec<(String, String)> {
     let (secret, provider_keys) = (AwsEmulator::secret_arn(SECRET), AwsEmulator::secret_arn(PROVIDER_KEYS));
     let kms_key = AwsEmulator::kms_key_arn(KMS_KEY);
+    let queue = |name: &str| AwsEmulator::queue_url(&services.url, name);
     [
         ("HEARTH_TABLE", TABLE),
         ("HEARTH_BUCKET", BUCKET),
@@ -246,6 +253,9 @@ fn function_env(name: &str, services: &Services, socket_endpoint: &str) -> Vec<(
         ("HEARTH_LOG_LEVEL", "info"),
         ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
         ("HEARTH_SOCKET_ENDPOINT", socket_endpoint),
+        ("HEARTH_JOB_QUEUE_HIGH", &queue("JobsHigh")),
+        ("HEARTH_JOB_QUEUE", &queue("JobsNormal")),
+        ("HEARTH_JOB_QUEUE_LOW", &queue("JobsLow")),
         ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
         ("AWS_ENDPOINT_URL", &services.url),
         // Names the role.

@@ -22,8 +22,10 @@ mod cloud;
 mod cloud_api;
 mod collector;
 mod home;
+mod job_queue;
 mod model;
 mod moto;
+mod openapi;
 mod openid;
 mod people;
 pub mod permission_matrix;
@@ -43,14 +45,16 @@ pub use cloud_api::serve_api;
 pub use collector::{Collector, ReceivedSpan};
 pub use fault_proxy::{Exchange, Fault, FaultProxy, MessageFault, Network};
 pub use home::{Home, Setup};
+pub use job_queue::{JOB_QUEUES, WORKER};
 pub use model::{
-    copy_with_context, copy_with_fim_tokens, corrupt_copy, tiny_chat, truncated_copy, whole_copy,
+    copy_image_model, copy_with_context, copy_with_fim_tokens, corrupt_copy, tiny_chat, tiny_diffusion,
+    truncated_copy, whole_copy,
 };
 pub use moto::Moto;
 pub use openid::OpenIdProvider;
 pub use people::{Person, operators_organisation};
 pub use process::{Ended, Process, hearth, is_running, run, signal};
-pub use requests::{cancel_run, chat_request, endless_run, endless_run_of};
+pub use requests::{cancel_run, chat_request, dense_text, endless_run, endless_run_of};
 pub use socket::Socket;
 pub use stream::{Event, Events};
 pub use upstream::{Received, Reply, Upstream};

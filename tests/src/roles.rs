@@ -84,6 +84,10 @@ fn stack(template: &Template, resources: &Resources<'_>, parameters: &[(&str, &s
         ("Bucket.Arn".to_owned(), AwsEmulator::bucket_arn(bucket)),
         ("KmsKey.Arn".to_owned(), AwsEmulator::kms_key_arn(kms_key)),
     ]);
+    for (id, _) in template.resources_of("AWS::SQS::Queue") {
+        references.insert(id.to_owned(), AwsEmulator::queue_url("https://sqs.us-east-1.amazonaws.com", id));
+        attributes.insert(format!("{id}.Arn"), AwsEmulator::queue_arn(id));
+    }
     for (id, _) in template.resources_of("AWS::Logs::LogGroup") {
         attributes.insert(format!("{id}.Arn"), format!("arn:aws:logs:us-east-1:123456789012:log-group:{id}"));
     }
@@ -117,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn only_generate_decrypts_keys_of_providers_and_only_accounts_the_keys_that_sign() {
+    fn only_generate_and_worker_decrypt_keys_of_providers_and_only_accounts_the_keys_that_sign() {
         let secrets = [("Secret", "secret"), ("ProviderKeys", "keys")];
         let resources = Resources { table: "things", bucket: "files", secrets, kms_key: "key" };
         let expected = [
@@ -129,6 +133,7 @@ mod tests {
                 "hearth-fn-generate",
                 vec!["kms:Decrypt provider_credential", "kms:Encrypt provider_credential"],
             ),
+            ("hearth-fn-worker", vec!["kms:Decrypt provider_credential", "kms:Encrypt provider_credential"]),
         ];
         let roles = policies(&resources, &[]);
         for (function, documents) in &roles {

@@ -1,4 +1,4 @@
-//! An emulator of AWS services in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in a key file, KMS.
+//! An emulator of AWS services in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in a key file, KMS, SQS in memory.
 //!
 //! For tests and benchmarks. The AWS SDK's clients sign and serialise as usual; their HTTP connector calls this code
 //! instead of a socket. [`AwsEmulator::router`] serves the same requests over a socket, for the functions' processes.
@@ -15,6 +15,7 @@ mod kms;
 mod router;
 mod s3;
 mod secrets;
+mod sqs;
 mod sweep;
 
 use std::{
@@ -22,6 +23,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use dynoxide::Database;
@@ -29,10 +31,12 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use iam::PolicyError;
+pub use sqs::ReceivedMessage;
 
 use iam::Iam;
 use s3::Objects;
 use secrets::KeyFile;
+use sqs::Queues;
 
 /// The access key of the emulator's own clients, which may do anything.
 const ACCESS_KEY: &str = "hearth";
@@ -80,6 +84,7 @@ pub struct AwsEmulator {
     s3: s3s::service::S3Service,
     signing_secret: String,
     secrets: KeyFile,
+    queues: Queues,
     iam: Iam,
 }
 
@@ -112,7 +117,8 @@ impl AwsEmulator {
         s3.set_auth(iam::Keys { iam: iam.clone(), signing_secret: signing_secret.clone() });
         s3.set_access(access);
         let db_permit = Arc::new(Semaphore::new(1));
-        Ok(Self { db, db_permit, s3: s3.build(), signing_secret, secrets, iam })
+        let queues = Queues::default();
+        Ok(Self { db, db_permit, s3: s3.build(), signing_secret, secrets, queues, iam })
     }
 
     /// Lets requests that `access_key` has signed do what these policy documents allow, as for a role of IAM. Documents have
@@ -141,6 +147,72 @@ impl AwsEmulator {
     #[must_use]
     pub fn unused_permissions(&self) -> Vec<String> {
         self.iam.unused()
+    }
+
+    /// Receives messages of a queue with the permissions of a role, as Lambda does for a function.
+    ///
+    /// # Errors
+    /// The refusal, if its policies don't allow it.
+    pub fn receive_messages(
+        &self,
+        access_key: &str,
+        queue: &str,
+        limit: usize,
+    ) -> Result<Vec<ReceivedMessage>, String> {
+        // Lambda reads the attributes to scale.
+        for action in ["GetQueueAttributes", "ReceiveMessage"] {
+            self.iam.check_queue(access_key, action, queue).map_err(|refusal| format!("{refusal:?}"))?;
+        }
+        Ok(self.queues.receive(queue, limit))
+    }
+
+    /// Deletes a message that was received, with the permissions of a role.
+    ///
+    /// # Errors
+    /// The refusal, if its policies don't allow it.
+    pub fn delete_message(&self, access_key: &str, queue: &str, receipt: &str) -> Result<(), String> {
+        self.iam.check_queue(access_key, "DeleteMessage", queue).map_err(|refusal| format!("{refusal:?}"))?;
+        self.queues.delete(queue, receipt);
+        Ok(())
+    }
+
+    /// Makes a message that was received visible after `timeout`. One that was deleted stays so.
+    pub fn hide_message(&self, queue: &str, receipt: &str, timeout: Duration) {
+        let _ = self.queues.hide(queue, receipt, timeout);
+    }
+
+    /// The number of messages of a queue that are visible or delayed, and of those in flight.
+    #[must_use]
+    pub fn queue_depth(&self, queue: &str) -> (usize, usize) {
+        self.queues.depth(queue)
+    }
+
+    /// The bodies of a queue's dead letters.
+    #[must_use]
+    pub fn dead_messages(&self, queue: &str) -> Vec<String> {
+        self.queues.dead(queue)
+    }
+
+    /// Sends a message to a queue.
+    pub fn send_message(&self, queue: &str, body: &str, group: &str) {
+        self.queues.send(queue, body, group, Duration::ZERO);
+    }
+
+    /// Loses every message of a queue.
+    pub fn lose_messages(&self, queue: &str) {
+        self.queues.clear(queue);
+    }
+
+    /// The address of a queue, at the address of [`AwsEmulator::router`].
+    #[must_use]
+    pub fn queue_url(endpoint: &str, name: &str) -> String {
+        sqs::url(endpoint, name)
+    }
+
+    /// The ARN of a queue.
+    #[must_use]
+    pub fn queue_arn(name: &str) -> String {
+        sqs::arn(name)
     }
 
     /// The ARN of a table.

@@ -33,7 +33,7 @@ impl AwsEmulator {
             .route_service(&format!("/{bucket}/{{*key}}"), service)
     }
 
-    /// The routes of every service: for the `AWS_ENDPOINT_URL` of another process. DynamoDB, Secrets Manager and KMS check what the
+    /// The routes of every service: for the `AWS_ENDPOINT_URL` of another process. DynamoDB, Secrets Manager, KMS and SQS check what the
     /// access key of a request may do, but not its signature, so serve them on the loopback address only.
     pub fn router(&self, bucket: &str) -> Router {
         Router::new().route("/", post(json_route)).with_state(self.clone()).merge(self.object_routes(bucket))
@@ -63,6 +63,10 @@ pub(crate) async fn json_service(
         }
         Some(("TrentService", operation)) => match embedded.iam.check_kms(access_key, operation, &body) {
             Ok(()) => kms::answer(&embedded.signing_secret, operation, &body),
+            Err(refusal) => (400, refusal.to_json()),
+        },
+        Some(("AmazonSQS", operation)) => match embedded.iam.check_sqs(access_key, operation, &body) {
+            Ok(()) => embedded.queues.answer(operation, &body),
             Err(refusal) => (400, refusal.to_json()),
         },
         Some((_, operation)) => dynamodb::answer(embedded, access_key, operation, body).await,

@@ -144,6 +144,23 @@ impl Emulator {
         handled.part().await.map(drop).map_err(|cause| self.failure(cause))
     }
 
+    /// Sends the function an event that isn't a request, such as one of a queue, and waits for its response, which is JSON.
+    ///
+    /// # Errors
+    /// If the function ends, reports an error, takes too long, or responds with another thing than JSON.
+    pub async fn answer(&self, event: &Value) -> Result<Value, Failure> {
+        let (parts, cutter) = self.api.queue(event, Kind::Answer, self.time_limit);
+        let deadline = Instant::now() + self.time_limit;
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        let mut answer = InFlight { emulator: self, parts, cutter, deadline, status, headers };
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await? {
+            body.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| self.failure(Cause::Malformed(format!("its response isn't JSON: {error}"))))
+    }
+
     async fn ready(&self) -> Result<std::time::Instant, Cause> {
         let (mut phase, mut exited) = (self.api.phase.clone(), self.process.exited.clone());
         let progress = async {

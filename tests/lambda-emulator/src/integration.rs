@@ -54,6 +54,15 @@ pub(crate) async fn ignored(body: Body, parts: &UnboundedSender<Part>) -> Result
     Ok(())
 }
 
+/// Reads a response in one piece, as it is.
+pub(crate) async fn whole(body: Body, parts: &UnboundedSender<Part>) -> Result<(), Cause> {
+    let bytes = body.collect().await.map_err(|error| malformed("it was cut", error))?.to_bytes();
+    // The receiver is dropped if the invocation was abandoned.
+    let _ = parts.send(Part::Chunk(bytes));
+    let _ = parts.send(Part::End);
+    Ok(())
+}
+
 /// Reads a buffered response. Its base64 body is decoded if `accepts_binary` is true; otherwise API Gateway passes the text
 /// on unchanged.
 pub(crate) async fn buffered(

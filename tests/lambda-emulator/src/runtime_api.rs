@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     Request { accepts_binary: bool },
     /// Another service, which doesn't.
     Trigger,
+    /// Another service, which reads a response of JSON.
+    Answer,
 }
 
 #[derive(Debug)]
@@ -197,6 +199,7 @@ async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, req
     let read = async {
         match kind {
             Kind::Trigger => integration::ignored(answer, &parts).await,
+            Kind::Answer => integration::whole(answer, &parts).await,
             Kind::Request { .. } if streams => integration::streamed(answer, &parts).await,
             Kind::Request { accepts_binary } => integration::buffered(answer, accepts_binary, &parts).await,
         }

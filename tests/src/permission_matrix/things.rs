@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use hearth_domain::{
-    AccessKeyId, Artifact, ArtifactId, CredentialId, CredentialKind, CredentialOwner, ErasureId, FileId,
-    FilePurpose, FileState, InviteId, JobId, LoginId, MemberRole, Message, NodeId, OrganisationId, Owner,
-    Role, Run, RunId, Secret, Session, SessionId, SessionMessageId, TeamId, Timestamp, TokenId, UserId,
+    AccessKeyId, Artifact, ArtifactId, BatchDialect, BatchEndpoint, BatchId, CredentialId, CredentialKind,
+    CredentialOwner, ErasureId, FileId, FilePurpose, FileState, InviteId, JobId, LoginId, MemberRole,
+    Message, MessageBatchId, NodeId, OrganisationId, Owner, RevisionId, Role, Run, RunId, Secret, Session,
+    SessionId, SessionMessageId, TeamId, Timestamp, TokenId, UserId, WebhookId, WebhookState, WebhookTarget,
+    WebhookVisibility,
 };
 use hearth_store::{
     Store,
     access_keys::AccessKeyRecord,
     artifacts::ArtifactRecord,
+    batches::BatchRecord,
     conversations::Conversation,
     files::{FileQuota, FileRecord},
     invites::InviteRecord,
@@ -21,6 +24,7 @@ use hearth_store::{
     organisations::TeamRecord,
     provider_credentials::{CredentialRecord, context},
     tokens::TokenRecord,
+    webhooks::{self, EventFilter, WebhookRecord},
 };
 
 use super::people::expect;
@@ -37,6 +41,8 @@ pub struct Things {
     artifact: String,
     job: String,
     file: String,
+    batch: String,
+    message_batch: String,
     token: String,
     access_key: String,
     team: String,
@@ -48,6 +54,7 @@ pub struct Things {
     node: String,
     session: String,
     session_message: String,
+    webhook: String,
 }
 
 /// The owner of the things that a path names.
@@ -76,6 +83,8 @@ impl Things {
             artifact: ArtifactId::new().to_string(),
             job: JobId::new().to_string(),
             file: FileId::new().to_string(),
+            batch: BatchId::new().to_string(),
+            message_batch: MessageBatchId::new().to_string(),
             token: TokenId::new().to_string(),
             access_key: AccessKeyId::new().to_string(),
             team: TeamId::new().to_string(),
@@ -87,6 +96,7 @@ impl Things {
             node: NodeId::new().to_string(),
             session: SessionId::new().to_string(),
             session_message: SessionMessageId::with_seq(1).to_string(),
+            webhook: WebhookId::new().to_string(),
         }
     }
 
@@ -128,13 +138,13 @@ impl Things {
         expect(store.organisations().create_team(&team).await, "a team");
         let node = NodeRecord::new(NodeId::new(), owner, "thing");
         expect(store.nodes().put(&node).await, "a node");
-        let job = JobRecord::new(JobId::new(), owner, node.id, "hf:owner/repo");
+        let job = JobRecord::new_download(JobId::new(), owner, node.id, "hf:owner/repo");
         expect(store.jobs().create(&job).await, "a job");
         let (login, invite) = (login(owner), invite(owner));
         expect(store.logins().create(&login).await, "a login");
         expect(store.invites().create(&invite).await, "an invitation");
-        let session = Session::new(owner);
-        expect(store.sessions().create(&session).await, "a session");
+        let mut session = Session::new(owner);
+        expect(store.sessions().create(&mut session).await, "a session");
         Self {
             user: user.to_string(),
             organisation: organisation.to_string(),
@@ -142,6 +152,9 @@ impl Things {
             artifact: artifact.to_string(),
             job: job.id.to_string(),
             file: file(store, owner).await.to_string(),
+            batch: batch(store, owner, BatchDialect::OpenAi).await.to_string(),
+            message_batch: MessageBatchId::from(batch(store, owner, BatchDialect::Anthropic).await)
+                .to_string(),
             token: token.id.to_string(),
             access_key: access_key.id.to_string(),
             team: team.id.to_string(),
@@ -149,6 +162,7 @@ impl Things {
             invite: invite.id.to_string(),
             node: node.id.to_string(),
             session: session.id.to_string(),
+            webhook: webhook(store, owner).await.to_string(),
             user_key: provider_key(store, CredentialOwner::User(user), owner).await.to_string(),
             organisation_key: provider_key(store, CredentialOwner::Organisation(organisation), owner)
                 .await
@@ -180,6 +194,10 @@ impl Things {
                 ("messages" | "items", _) => (&self.session_message, Ownership::User),
                 ("artifacts", _) => (&self.artifact, Ownership::User),
                 ("jobs", _) => (&self.job, Ownership::User),
+                ("batches", _) if template.starts_with("/v1/messages/") => {
+                    (&self.message_batch, Ownership::User)
+                }
+                ("batches", _) => (&self.batch, Ownership::User),
                 ("files" | "uploads", _) => (&self.file, Ownership::User),
                 ("tokens", _) => (&self.token, own),
                 ("access-keys", _) => (&self.access_key, own),
@@ -199,6 +217,8 @@ impl Things {
                 ("limits", "kind") => ("user", Ownership::Organisation),
                 ("limits", _) => (&self.user, Ownership::Organisation),
                 ("versions", _) => ("1", Ownership::None),
+                ("webhooks", _) => (&self.webhook, Ownership::User),
+                ("deliveries", _) => ("evt_01J9ZX5V2QH8N4T6W0C3M7K1RB", Ownership::User),
                 ("docs", _) => ("index.html", Ownership::None),
                 ("models" | "providers", _) => (UNKNOWN_NAME, Ownership::None),
                 _ => return Err(Unknown(format!("{{{name}}} of {template}"))),
@@ -226,6 +246,13 @@ async fn artifact(store: &Store, owner: Owner, run: RunId) -> ArtifactId {
     let record = ArtifactRecord { artifact, owner: owner.user, organisation, run, created_at };
     expect(store.artifacts().put(&record, vec![1]).await, "an artifact");
     id
+}
+
+async fn batch(store: &Store, owner: Owner, dialect: BatchDialect) -> BatchId {
+    let input = (FileId::new(), 1);
+    let batch = BatchRecord::new(owner, dialect, BatchEndpoint::Messages, input, Duration::from_secs(86_400));
+    expect(store.batches().create(&batch).await, "a batch");
+    batch.id
 }
 
 async fn file(store: &Store, owner: Owner) -> FileId {
@@ -313,6 +340,37 @@ async fn provider_key(store: &Store, holder: CredentialOwner, owner: Owner) -> C
         verified: None,
     };
     expect(store.provider_credentials().create(&record).await, "a provider's key");
+    id
+}
+
+async fn webhook(store: &Store, owner: Owner) -> WebhookId {
+    let (id, now) = (WebhookId::new(), Timestamp::now());
+    let context = webhooks::context(owner.organisation, id);
+    let sealed = store.seal(&context, &Secret::new("{}")).await;
+    let record = WebhookRecord {
+        id,
+        organisation: owner.organisation,
+        user: owner.user,
+        name: "thing".to_owned(),
+        // Nothing in the matrix is such an event.
+        events: vec!["budget.threshold".to_owned()],
+        filter: EventFilter::default(),
+        visibility: WebhookVisibility::User,
+        target: WebhookTarget::Https,
+        address: "https://receiver.example/".to_owned(),
+        header_names: Vec::new(),
+        sealed: expect(sealed, "the secrets of a webhook"),
+        previous_secret_until: None,
+        batch: None,
+        state: WebhookState::Active,
+        state_reason: None,
+        state_at: None,
+        is_internal: false,
+        created_at: now,
+        updated_at: now,
+        revision: RevisionId::new(),
+    };
+    expect(store.webhooks().create(&record).await, "a webhook");
     id
 }
 

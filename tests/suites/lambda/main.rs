@@ -8,6 +8,7 @@ mod configuration;
 mod files;
 mod gateway_responses;
 mod identity_providers;
+mod jobs;
 mod limits;
 mod matrix;
 mod metrics;
@@ -99,8 +100,8 @@ async fn with_node(cloud: &Cloud, values: Placeholders) -> Placeholders {
 /// The same with the id of a new session of the operator's.
 async fn with_session(cloud: &Cloud, values: Placeholders) -> Placeholders {
     let user = cloud.store().operator().await.unwrap();
-    let session = Session::new(Owner { user, organisation: OrganisationId::of_operator(user) });
-    cloud.store().sessions().create(&session).await.unwrap();
+    let mut session = Session::new(Owner { user, organisation: OrganisationId::of_operator(user) });
+    cloud.store().sessions().create(&mut session).await.unwrap();
     Placeholders { session: session.id.to_string(), ..values }
 }
 
@@ -109,7 +110,7 @@ async fn with_job(cloud: &Cloud, values: Placeholders) -> Placeholders {
     let user = cloud.store().operator().await.unwrap();
     let owner = Owner { user, organisation: OrganisationId::of_operator(user) };
     let node = with_node(cloud, Placeholders::default()).await.node.parse().unwrap();
-    let job = JobRecord::new(JobId::new(), owner, node, "hf:owner/repo");
+    let job = JobRecord::new_download(JobId::new(), owner, node, "hf:owner/repo");
     cloud.store().jobs().create(&job).await.unwrap();
     Placeholders { job: job.id.to_string(), ..values }
 }

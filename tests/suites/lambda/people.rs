@@ -186,7 +186,8 @@ async fn seed(cloud: &Cloud, user: UserId) -> OrganisationId {
     store.tokens().create(&token).await.unwrap();
     // A long text is an object.
     let text = PLANTED[1].repeat(4 << 10);
-    let job = JobRecord::new(JobId::new(), Owner { user, organisation: own }, NodeId::new(), PLANTED[1]);
+    let job =
+        JobRecord::new_download(JobId::new(), Owner { user, organisation: own }, NodeId::new(), PLANTED[1]);
     store.jobs().create(&job).await.unwrap();
     let mut message = SessionMessage::new(Message::new(Role::User, text.clone()));
     message.id = SessionMessageId::with_seq(1);

@@ -8,6 +8,7 @@ use hearth_domain::{
 };
 use hearth_store::{
     configuration::ConfigurationVersion,
+    database::{Condition, Created, Key, META, Update, Write},
     nodes::NodeRecord,
     registry::SchemaVersion,
     relay::AssignmentState,
@@ -18,8 +19,8 @@ use lambda_emulator::{Emulator, Invocation};
 use serde_json::{Value, json};
 
 use crate::{
-    MODEL, Placeholders, files, invoke, limits, of_operator, people, provider_keys, relay, replay, sign_in,
-    with_job, with_node, with_session,
+    MODEL, Placeholders, files, invoke, jobs, limits, of_operator, people, provider_keys, relay, replay,
+    sign_in, with_job, with_node, with_session,
 };
 
 /// The smallest PNG there is: one pixel.
@@ -221,6 +222,19 @@ async fn generate_uses_every_permission() {
     send(&function, &values, "get_v1.conversations.id.items.json", &list, Value::Null, 200).await;
     send(&function, &values, "delete_v1.conversations.id.json", &path, Value::Null, 200).await;
 
+    // A full quota of stored requests is checked against those that have ended.
+    let owner = cloud.store().operator().await.unwrap();
+    let sums = format!("REQUESTSUM#{}#{owner}", OrganisationId::of_operator(owner));
+    let bytes = |bytes| {
+        let add = vec![("bytes", bytes)];
+        let update = Update { create: Some(Created { version: 1, ttl: None }), add, ..Update::default() };
+        Write::Update(Key::new(sums.clone(), META), update, Condition::Always)
+    };
+    cloud.store().database().write(bytes(1 << 50)).await.unwrap();
+    let request = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "store": true});
+    send(&function, &values, "post_v1.generate.json", "/v1/generate", request, 429).await;
+    cloud.store().database().write(bytes(-(1 << 50))).await.unwrap();
+
     // And a picture, which may be gone before its record.
     vendor.reply(Reply::json(200, &json!({"created": 1, "data": [{"b64_json": PNG}]})));
     let request = json!({"model": "rig:dall-e-3", "prompt": "a fox"});
@@ -265,6 +279,7 @@ async fn models_uses_every_permission() {
     send(&function, &values, "get_v1.models.json", "/v1/models", Value::Null, 200).await;
     sign_in::use_access_token(&cloud, &function, "get_v1.models.json").await;
     relay::load(&cloud, &function).await;
+    jobs::use_jobs(&cloud, &function, &values).await;
     assert_all_used(&cloud, NAME);
 }
 
@@ -291,8 +306,8 @@ async fn remove_member_with_a_node(cloud: &Cloud, function: &Emulator, values: &
     let (id, connected_at) = ("gone=".to_owned(), Timestamp::now());
     let socket = SocketRecord { id, owner: SocketOwner::Node(node.id), connected_at };
     cloud.store().sockets().put(&socket).await.unwrap();
-    let session = Session::new(owner);
-    cloud.store().sessions().create(&session).await.unwrap();
+    let mut session = Session::new(owner);
+    cloud.store().sessions().create(&mut session).await.unwrap();
     let path = format!("/v1/organisations/{organisation}/members/{}", person.user);
     let sample = "delete_v1.organisations.id.members.user.json";
     send(function, values, sample, &path, Value::Null, 204).await;

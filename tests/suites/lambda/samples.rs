@@ -40,6 +40,12 @@ pub(crate) const SAMPLES: &[Sample] = &[
     // Of the WebSocket API.
     sample(SOCKET, "get_v1.socket.json", 200, is_empty),
     sample(GENERATE, "post_v1.generate.json", 200, is_native_stream),
+    sample(GENERATE, "post_v1.analyze.json", 200, |a| {
+        has(a, &["/data/urgency", "/validation_status", "/confidence", "/how", "/request_id"])
+    }),
+    sample(GENERATE, "post_v1.analyze.batch.json", 200, |a| {
+        has(a, &["/results/0/analysis/data/urgency", "/results/2/duplicate_of", "/summary/ok"])
+    }),
     sample(GENERATE, "post_v1.chat.completions.json", 200, is_chat_stream),
     sample(GENERATE, "options_v1.chat.completions.json", 200, is_preflight),
     sample(GENERATE, "post_v1.completions.json", 200, |a| has(a, &["/id", "/choices/0/text"])),
@@ -117,10 +123,27 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "get_v1.files.id.content.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "delete_v1.files.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "post_v1.files.uploads.json", 200, |a| has(a, &["/id", "/put/url"])),
+    sample(GENERATE, "post_v1.uploads.json", 200, |a| has(a, &["/id", "/status", "/expires_at"])),
+    sample(GENERATE, "post_v1.uploads.id.parts.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "post_v1.uploads.id.complete.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "post_v1.uploads.id.cancel.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "post_v1.files.uploads.id.complete.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "delete_v1.files.uploads.id.json", 404, |a| has(a, &["/error/code"])),
     // The signature is none.
     sample(GENERATE, "put_v1.files.uploads.id.content.json", 403, |a| has(a, &["/error/code"])),
+    // There is no file and no batch with this id.
+    sample(GENERATE, "post_v1.batches.json", 404, |a| has(a, &["/error/code", "/error/param"])),
+    sample(GENERATE, "get_v1.batches.json", 200, |a| has(a, &["/data", "/has_more"])),
+    sample(GENERATE, "get_v1.batches.id.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "post_v1.batches.id.cancel.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "post_v1.messages.batches.json", 200, |a| {
+        has(a, &["/id", "/processing_status", "/request_counts/processing"])
+    }),
+    sample(GENERATE, "get_v1.messages.batches.json", 200, |a| has(a, &["/data/0/id", "/has_more"])),
+    sample(GENERATE, "get_v1.messages.batches.id.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "post_v1.messages.batches.id.cancel.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "get_v1.messages.batches.id.results.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "delete_v1.messages.batches.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "get_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/status", "/output/text"])),
     sample(GENERATE, "get_v1.requests.id.status.json", 200, |a| has(a, &["/request_id", "/status"])),
     sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_replay),
@@ -171,6 +194,14 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(MODELS, "post_v1.jobs.job.pause.json", 409, |a| has(a, &["/error/code"])),
     sample(MODELS, "post_v1.jobs.job.resume.json", 409, |a| has(a, &["/error/code"])),
     sample(MODELS, "delete_v1.jobs.job.json", 200, |a| has(a, &["/error/message", "/ended_at"])),
+    // A download has no result, and is begun anew by another route.
+    sample(MODELS, "get_v1.jobs.job.result.json", 409, |a| has(a, &["/error/code"])),
+    sample(MODELS, "post_v1.jobs.job.retry.json", 409, |a| has(a, &["/error/code"])),
+    sample(MODELS, "post_v1.jobs.job.drop.json", 409, |a| has(a, &["/error/code"])),
+    sample(MODELS, "post_v1.jobs.json", 202, |a| has(a, &["/id", "/work/max_attempts"])),
+    sample(MODELS, "put_v1.job-pauses.kind.json", 200, |a| has(a, &["/pauses/0/kind"])),
+    sample(MODELS, "get_v1.job-pauses.json", 200, |a| has(a, &["/pauses/0/scope"])),
+    sample(MODELS, "delete_v1.job-pauses.kind.json", 200, |a| has(a, &["/pauses"])),
     sample(MODELS, "delete_v1.models.id.json", 200, |a| has(a, &["/removed", "/registration"])),
     sample(MODELS, "get_api.tags.json", 200, |a| has(a, &["/models/0/name", "/models/0/digest"])),
     sample(MODELS, "post_api.show.json", 200, |a| has(a, &["/details/family", "/capabilities/0"])),
@@ -211,6 +242,19 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(ACCOUNTS, "get_v1.organisations.id.provider-keys.json", 200, |a| has(a, &["/provider_keys/0/id"])),
     sample(ACCOUNTS, "patch_v1.organisations.id.provider-keys.key.json", 404, |a| has(a, &["/error/code"])),
     sample(ACCOUNTS, "delete_v1.organisations.id.provider-keys.key.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "post_v1.webhooks.json", 201, |a| has(a, &["/id", "/secret", "/state"])),
+    sample(ACCOUNTS, "get_v1.webhooks.json", 200, |a| has(a, &["/webhooks/0/id", "/webhooks/0/url"])),
+    // There is no such webhook.
+    sample(ACCOUNTS, "get_v1.webhooks.id.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "patch_v1.webhooks.id.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "delete_v1.webhooks.id.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "post_v1.webhooks.id.test.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "post_v1.webhooks.id.rotate.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "post_v1.webhooks.id.pause.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "post_v1.webhooks.id.resume.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "get_v1.webhooks.id.deliveries.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "post_v1.webhooks.id.deliveries.event.replay.json", 404, |a| has(a, &["/error/code"])),
+    sample(ACCOUNTS, "post_v1.webhooks.id.replay.json", 404, |a| has(a, &["/error/code"])),
     sample(ACCOUNTS, "get_v1.sign-in.json", 200, |a| has(a, &["/providers"])),
     // There is no such identity provider.
     sample(ACCOUNTS, "post_v1.users.login.token.json", 400, |a| has(a, &["/error/code"])),

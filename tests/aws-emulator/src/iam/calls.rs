@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io};
 use serde_json::Value;
 
 use super::policy::Call;
-use crate::{ACCOUNT, REGION, kms, secrets};
+use crate::{ACCOUNT, REGION, kms, secrets, sqs};
 
 /// The context key of the partition keys that a request names.
 pub(super) const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
@@ -40,6 +40,11 @@ pub(super) fn of_secrets(operation: &str, request: &Value) -> Call {
         resource: secrets::arn(id),
         context: BTreeMap::new(),
     }
+}
+
+/// The call of an operation on a queue.
+pub(super) fn of_sqs(operation: &str, queue: &str) -> Call {
+    Call { action: format!("sqs:{operation}"), resource: sqs::arn(queue), context: BTreeMap::new() }
 }
 
 /// The call of a request to the management API of a WebSocket API.

@@ -25,7 +25,7 @@ use calls::Schema;
 use policy::{Call, Decision, Permission, Policies};
 
 /// The services whose calls are checked here. Permissions of others are never used.
-const SERVICES: [&str; 5] = ["dynamodb", "execute-api", "kms", "s3", "secretsmanager"];
+const SERVICES: [&str; 6] = ["dynamodb", "execute-api", "kms", "s3", "secretsmanager", "sqs"];
 
 /// The access keys with their policies. Clones share them.
 #[derive(Clone, Default)]
@@ -112,6 +112,17 @@ impl Iam {
     pub(crate) fn check_kms(&self, access_key: &str, operation: &str, body: &[u8]) -> Result<(), Refusal> {
         let request = serde_json::from_slice(body).unwrap_or_default();
         calls::of_kms(operation, &request).iter().try_for_each(|call| self.check(access_key, call))
+    }
+
+    /// Checks a request to SQS.
+    pub(crate) fn check_sqs(&self, access_key: &str, operation: &str, body: &[u8]) -> Result<(), Refusal> {
+        let request: Value = serde_json::from_slice(body).unwrap_or_default();
+        self.check_queue(access_key, operation, request["QueueUrl"].as_str().unwrap_or_default())
+    }
+
+    /// Checks an operation on a queue, by its name or its address.
+    pub(crate) fn check_queue(&self, access_key: &str, operation: &str, queue: &str) -> Result<(), Refusal> {
+        self.check(access_key, &calls::of_sqs(operation, queue))
     }
 
     /// Checks a request to the management API of a WebSocket API.

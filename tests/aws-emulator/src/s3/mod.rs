@@ -2,26 +2,38 @@
 //!
 //! An object's bytes are a file, which is synced before it is renamed; its metadata is an item of the database with the
 //! file's name. The item is written after the file, and the old file removed after that, so a crash leaves the old object
-//! or the new one. s3s checks signatures, expiry and ranges. There are no multipart uploads: no object is that large.
+//! or the new one. s3s checks signatures, expiry and ranges. The parts of a multipart upload are lost with the process.
 
 mod blobs;
 mod index;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use dynoxide::Database;
+use futures::StreamExt as _;
 use s3s::{S3, S3Request, S3Response, S3Result, auth::Credentials, dto::*, s3_error};
 
-use blobs::Blobs;
+use blobs::{Blobs, Written};
 use index::{Entry, Index};
 
 use crate::iam::Access;
 
 /// The lifecycle rules of the bucket, as in `infra/template.yaml`: objects with these prefixes expire after these times.
-const LIFECYCLE: [(&str, Duration); 2] =
-    [("runs/", Duration::from_secs(30 * 24 * 3600)), ("artifacts/", Duration::from_secs(30 * 24 * 3600))];
+const LIFECYCLE: [(&str, Duration); 3] = [
+    ("runs/", Duration::from_secs(30 * 24 * 3600)),
+    ("artifacts/", Duration::from_secs(30 * 24 * 3600)),
+    ("batches/", Duration::from_secs(30 * 24 * 3600)),
+];
+/// Bytes of a part of a multipart upload, but the last one.
+const PART_MIN_BYTES: u64 = 5 << 20;
 /// Objects in a page of a sweep.
 const SWEEP_PAGE_MAX_COUNT: i32 = 1000;
 
@@ -34,12 +46,15 @@ struct Inner {
     blobs: Blobs,
     index: Index,
     access: Access,
+    /// The parts of multipart uploads by their ids.
+    uploads: Mutex<HashMap<String, BTreeMap<i32, Written>>>,
 }
 
 impl Objects {
     pub(crate) fn open(db: Database, folder: &Path, bucket: &str, access: Access) -> io::Result<Self> {
         let (blobs, index) = (Blobs::open(folder)?, Index::open(db)?);
-        Ok(Self(Arc::new(Inner { bucket: bucket.to_owned(), blobs, index, access })))
+        let (bucket, uploads) = (bucket.to_owned(), Mutex::default());
+        Ok(Self(Arc::new(Inner { bucket, blobs, index, access, uploads })))
     }
 
     /// Deletes the objects that have expired at `now`, in seconds since 1970. Returns their number.
@@ -70,6 +85,10 @@ impl Objects {
             self.0.blobs.remove(&entry.blob).await;
         }
         Ok(())
+    }
+
+    fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<String, BTreeMap<i32, Written>>> {
+        self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_bucket(&self, bucket: &str) -> S3Result<()> {
@@ -122,6 +141,59 @@ impl S3 for Objects {
             self.0.blobs.remove(&old.blob).await;
         }
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(entry.etag()), ..Default::default() }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.check_bucket(&request.input.bucket)?;
+        let id = format!("{:032x}", rand::random::<u128>());
+        self.uploads().insert(id.clone(), BTreeMap::new());
+        Ok(S3Response::new(CreateMultipartUploadOutput { upload_id: Some(id), ..Default::default() }))
+    }
+
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let input = request.input;
+        self.check_bucket(&input.bucket)?;
+        let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
+        let written = self.0.blobs.write(body).await.map_err(internal)?;
+        let etag = ETag::Strong(written.sha256.clone());
+        let mut uploads = self.uploads();
+        let parts = uploads.get_mut(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        parts.insert(input.part_number, written);
+        Ok(S3Response::new(UploadPartOutput { e_tag: Some(etag), ..Default::default() }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let input = request.input;
+        self.check_bucket(&input.bucket)?;
+        let mut parts = self.uploads().remove(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let numbers: Vec<i32> = named.iter().filter_map(|part| part.part_number).collect();
+        if !numbers.is_sorted_by(|a, b| a < b) {
+            return Err(s3_error!(InvalidPartOrder));
+        }
+        let mut bodies = Vec::new();
+        for (index, number) in numbers.iter().enumerate() {
+            let part = parts.remove(number).ok_or_else(|| s3_error!(InvalidPart))?;
+            if part.size < PART_MIN_BYTES && index + 1 < numbers.len() {
+                return Err(s3_error!(EntityTooSmall));
+            }
+            bodies.push(self.0.blobs.read(&part.name, 0..part.size).await.map_err(internal)?);
+            self.0.blobs.remove(&part.name).await;
+        }
+        let body = StreamingBlob::wrap(futures::stream::iter(bodies).flatten());
+        let blob = self.0.blobs.write(body).await.map_err(internal)?;
+        let entry = Entry::new(&blob, None);
+        if let Some(old) = self.0.index.put(&input.key, &entry).await.map_err(internal)? {
+            self.0.blobs.remove(&old.blob).await;
+        }
+        let output = CompleteMultipartUploadOutput { e_tag: Some(entry.etag()), ..Default::default() };
+        Ok(S3Response::new(output))
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
