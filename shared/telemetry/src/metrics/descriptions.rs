@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 
 /// Counters without labels. They begin at 0, so that the first increment is seen as one.
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 15] = [
     ("hearth_connections_evicted_total", "Idle connections that were closed for new ones"),
     ("hearth_connections_refused_total", "Connections above server.max_connections"),
     ("hearth_audit_entries_lost_total", "Entries of the audit log that couldn't be written"),
@@ -17,17 +17,27 @@ const COUNTERS: [(&str, &str); 14] = [
     ("hearth_node_prefixes_evicted_total", "Prefixes that were evicted"),
     ("hearth_node_storage_removed_total", "Models that the storage policy removed"),
     ("hearth_worker_crashes_total", "Workers that crashed or hung"),
+    (
+        "hearth_webhook_events_dropped_total",
+        "Events that were left out, since too many waited for a paused webhook",
+    ),
     ("hearth_log_lines_dropped_total", "Log lines that were dropped: the disk was full or too slow"),
 ];
 
 /// Counters with labels.
-const LABELLED_COUNTERS: [(&str, &str); 17] = [
+const LABELLED_COUNTERS: [(&str, &str); 23] = [
     ("hearth_requests_total", "Requests by method, route and status"),
     ("hearth_cost_nanodollars_total", "Cost of the runs whose price is known"),
     ("hearth_cost_unknown_total", "Runs whose price isn't known"),
     ("hearth_cache_requests_total", "Requests that the cache could answer, by result"),
     ("hearth_limited_requests_total", "Requests that a limit of their caller refused, by reason"),
     ("hearth_budget_events_total", "Budgets that have reached a part of their limit, in percent"),
+    ("hearth_jobs_submitted_total", "Jobs that were submitted, by kind"),
+    ("hearth_jobs_ended_total", "Jobs that have ended, by kind and state"),
+    ("hearth_job_retries_total", "Attempts of jobs that failed and are repeated, by kind"),
+    ("hearth_events_total", "Events that a webhook gets, by their names"),
+    ("hearth_webhook_deliveries_total", "Deliveries of events that have ended, by target and result"),
+    ("hearth_webhooks_stopped_total", "Webhooks that were paused or disabled since their endpoints failed"),
     ("hearth_structured_answers_total", "Answers that were validated against a JSON Schema, by result"),
     ("hearth_analyses_total", "Analyses by the result of their validation"),
     ("hearth_suspicious_prompts_total", "Patterns of attacks in the texts of analyses, by kind"),
@@ -41,7 +51,7 @@ const LABELLED_COUNTERS: [(&str, &str); 17] = [
     ("hearth_trace_spans_dropped_total", "Spans that were not delivered to the collector, by reason"),
 ];
 
-const GAUGES: [(&str, &str); 18] = [
+const GAUGES: [(&str, &str); 21] = [
     ("hearth_build_info", "1, with the version as a label"),
     ("hearth_uptime_seconds", "Time since the start of the process"),
     ("process_start_time_seconds", "Start of the process, in seconds since 1970"),
@@ -49,6 +59,9 @@ const GAUGES: [(&str, &str); 18] = [
     ("process_open_fds", "Open file descriptors of the process"),
     ("hearth_connections", "Open connections"),
     ("hearth_runs_in_progress", "Runs in progress"),
+    ("hearth_jobs_waiting", "Jobs that wait for a place in this process, by kind"),
+    ("hearth_jobs_oldest_seconds", "Time for which the oldest of these has waited, by kind"),
+    ("hearth_jobs_in_progress", "Jobs in progress in this process"),
     ("hearth_provider_state", "Worst circuit of a provider: 0 closed, 1 half-open, 2 open"),
     ("hearth_node_up", "1 if the node answers, else 0"),
     ("hearth_node_draining", "1 if the node gets no further runs, else 0"),
@@ -62,10 +75,13 @@ const GAUGES: [(&str, &str); 18] = [
     ("hearth_node_storage_free_bytes", "Free space of the model folder's disk"),
 ];
 
-const HISTOGRAMS: [(&str, &str); 13] = [
+const HISTOGRAMS: [(&str, &str); 16] = [
     ("hearth_request_seconds", "Time to the response's headers"),
     ("hearth_run_seconds", "Time from a run's start to its end"),
     ("hearth_analysis_confidence", "Confidence of the analyses, 0 to 1"),
+    ("hearth_webhook_try_seconds", "Time of one try of a delivery"),
+    ("hearth_job_seconds", "Time from the submission of a job to its end, by kind"),
+    ("hearth_job_slice_seconds", "Time of one slice of a job, by kind"),
     ("hearth_stage_seconds", "Time that a request spends in each stage"),
     (
         "gen_ai_client_operation_duration_seconds",
