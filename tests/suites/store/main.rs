@@ -13,6 +13,7 @@ mod credentials;
 mod files;
 mod identities;
 mod item_migrations;
+mod jobs;
 mod kill;
 mod limits;
 mod logins;
@@ -30,6 +31,7 @@ mod relay_property;
 mod requests;
 mod sessions;
 mod sockets;
+mod webhooks;
 mod world;
 
 /// Runs each of the tests, functions of a [`world::World`], over both databases, and over moto's.

@@ -54,6 +54,7 @@ struct Fields {
     said_key: Option<String>,
     request_key: Option<String>,
     body_key: Option<String>,
+    payload_key: Option<String>,
     id: Option<String>,
     media_type: Option<String>,
     node: Option<String>,
@@ -172,8 +173,9 @@ fn objects_of(item: &Item) -> Result<Vec<ObjectHead>, StoreError> {
         let head = ObjectHead { key: files::object_key(record.id), media_type: record.media_type };
         return Ok(if record.state == FileState::Stored { vec![head] } else { Vec::new() });
     }
-    if item.key.pk.starts_with("SESS#") {
-        let key = item.read::<Fields>()?.body_key;
+    if item.key.pk.starts_with("SESS#") || item.key.pk.starts_with("JOB#") {
+        let fields = item.read::<Fields>()?;
+        let key = fields.body_key.or(fields.payload_key);
         return Ok(key
             .into_iter()
             .map(|key| ObjectHead { key, media_type: "application/json".to_owned() })
