@@ -97,6 +97,17 @@ impl TextTask {
     /// # Errors
     /// The first field at fault.
     pub fn check(&self) -> Result<(), InvalidTask> {
+        if self.messages.is_empty() {
+            return Err(invalid(Field::Messages, "must not be empty"));
+        }
+        self.check_with_template()
+    }
+
+    /// Checks the same for a task whose messages follow on those of a template: it may have none of its own.
+    ///
+    /// # Errors
+    /// The first field at fault.
+    pub fn check_with_template(&self) -> Result<(), InvalidTask> {
         check_messages(&self.messages)?;
         self.sampling
             .check()
@@ -145,9 +156,6 @@ impl EmbeddingTask {
 }
 
 fn check_messages(messages: &[Message]) -> Result<(), InvalidTask> {
-    if messages.is_empty() {
-        return Err(invalid(Field::Messages, "must not be empty"));
-    }
     let mut calls = HashSet::new();
     for (index, message) in messages.iter().enumerate() {
         calls.extend(message.tool_calls.iter().map(|call| call.id.as_str()));
@@ -204,6 +212,14 @@ fn check_tool_choice(choice: &ToolChoice, tools: &[Tool]) -> Result<(), InvalidT
         ToolChoice::Required | ToolChoice::Named(_) => return Ok(()),
     };
     Err(invalid(Field::ToolChoice, problem))
+}
+
+/// Checks the size of a schema of answers that is to be stored.
+///
+/// # Errors
+/// The problem, of [`Field::ResponseSchema`].
+pub fn check_answer_schema(schema: &Value) -> Result<(), InvalidTask> {
+    check_schema(Field::ResponseSchema, schema)
 }
 
 /// Checks the size of a schema. Compiling it into a grammar recurses as deep as the schema is nested, so deep schemas

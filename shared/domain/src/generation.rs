@@ -4,7 +4,9 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{CacheControl, Intent, ModelId, Route, RunId, Task, Timestamp};
+use crate::{
+    AppliedDefinitions, CacheControl, DefinitionOptions, Intent, ModelId, Route, RunId, Task, Timestamp,
+};
 
 /// Behaviour of a run when its client disconnects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -190,6 +192,12 @@ pub struct Generation {
     /// Run whose request this one repeats.
     #[serde(skip)]
     pub replay_of: Option<RunId>,
+    /// Schema and template that are to be applied to the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definitions: Option<Box<DefinitionOptions>>,
+    /// Schema and template that were applied to the task.
+    #[serde(skip)]
+    pub applied: Option<Box<AppliedDefinitions>>,
 }
 
 impl Generation {
@@ -208,6 +216,8 @@ impl Generation {
             deadline: None,
             store: None,
             replay_of: None,
+            definitions: None,
+            applied: None,
         }
     }
 }

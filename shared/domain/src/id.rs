@@ -82,9 +82,34 @@ prefixed_id!(
     FileId, "file-"
 );
 prefixed_id!(
+    /// Id of a part of an upload.
+    FilePartId, "part_"
+);
+prefixed_id!(
     /// Id of a job, such as the download of a model.
     JobId, "job_"
 );
+prefixed_id!(
+    /// Id of a batch of requests.
+    BatchId, "batch_"
+);
+prefixed_id!(
+    /// Id of a batch of requests as in Anthropic's API: that of the batch, with another prefix.
+    MessageBatchId, "msgbatch_"
+);
+
+impl From<MessageBatchId> for BatchId {
+    fn from(id: MessageBatchId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<BatchId> for MessageBatchId {
+    fn from(id: BatchId) -> Self {
+        Self(id.0)
+    }
+}
+
 prefixed_id!(
     /// Id of a node, a machine that runs local models.
     NodeId, "node_"
@@ -169,6 +194,15 @@ impl SessionMessageId {
 }
 
 prefixed_id!(
+    /// Id of a schema of answers.
+    SchemaId, "sch_"
+);
+prefixed_id!(
+    /// Id of a template of prompts.
+    TemplateId, "tpl_"
+);
+
+prefixed_id!(
     /// Id of an entry of the audit log.
     AuditId, "aud_"
 );
@@ -180,6 +214,12 @@ prefixed_id!(
 impl RunId {
     /// The last id of all.
     pub const MAX: Self = Self(Ulid::max());
+
+    /// The id of a run of this time that is derived from a hash: the same one for the same hash.
+    #[must_use]
+    pub fn derived(created_at: Timestamp, hash: [u8; 16]) -> Self {
+        Self(Ulid::from_parts(created_at.unix_millis(), u128::from_be_bytes(hash)))
+    }
 
     /// The time at which it was created.
     #[must_use]
@@ -234,6 +274,45 @@ impl AuditId {
         Timestamp::from_unix_millis(self.0.timestamp_ms())
     }
 }
+prefixed_id!(
+    /// Id of a webhook: a subscription to events, or the webhook of one job.
+    WebhookId, "wh_"
+);
+prefixed_id!(
+    /// Id of an event. With a webhook's id it names the event's delivery to that webhook.
+    EventId, "evt_"
+);
+
+impl EventId {
+    /// Creates an id that sorts behind `previous`, even in the same millisecond or after the clock was set back.
+    #[must_use]
+    pub fn after(previous: Option<Self>) -> Self {
+        let id = Self::new();
+        match previous {
+            Some(previous) if id <= previous => Self(previous.0.increment().unwrap_or(id.0)),
+            _ => id,
+        }
+    }
+
+    /// The time at which it was created.
+    #[must_use]
+    pub fn created_at(self) -> Timestamp {
+        Timestamp::from_unix_millis(self.0.timestamp_ms())
+    }
+
+    /// The first id of a millisecond.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        Self(Ulid::from_parts(at.unix_millis(), 0))
+    }
+
+    /// The last id of a millisecond.
+    #[must_use]
+    pub fn last_of(at: Timestamp) -> Self {
+        Self(Ulid::from_parts(at.unix_millis(), u128::MAX))
+    }
+}
+
 prefixed_id!(
     /// Id of the erasure of a user. It isn't derived from the user's, and only the person who asked for it has it.
     ErasureId, "ers_"

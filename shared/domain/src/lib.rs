@@ -72,6 +72,7 @@ pub use credits::{CreditStatus, Credits};
 pub use definition::{
     AppliedDefinition, AppliedDefinitions, DefinitionId, DefinitionKind, DefinitionOptions,
     DefinitionReference, DefinitionSubject, SemanticVersion, VersionChange, VersionSelector, Visibility,
+    is_definition_name, is_label,
 };
 pub use delivery::Delivery;
 pub use email::{EMAIL_MAX_BYTES, InvalidEmail, check_email, normalized_email};
@@ -81,8 +82,9 @@ pub use generation::{ClientDialect, Extra, Generation, HostedTools, OnDisconnect
 pub use hex::hex;
 pub use id::{
     AccessKeyId, ArtifactId, AuditChainId, AuditId, BatchId, CredentialId, ErasureId, EventId, FileId,
-    InvalidId, InviteId, JobId, LoginId, MessageBatchId, ModelId, NodeCallId, NodeId, OrganisationId,
-    RevisionId, RunId, SchemaId, SessionId, SessionMessageId, TeamId, TemplateId, TokenId, UserId, WebhookId,
+    FilePartId, InvalidId, InviteId, JobId, LoginId, MessageBatchId, ModelId, NodeCallId, NodeId,
+    OrganisationId, RevisionId, RunId, SchemaId, SessionId, SessionMessageId, TeamId, TemplateId, TokenId,
+    UserId, WebhookId,
 };
 pub use image::{Image, ImageSource, PlacedImage};
 pub use image_task::{ImageFormat, ImageTask, Size};

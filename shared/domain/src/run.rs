@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Artifact, Cost, Modality, ModelId, NodeId, OnDisconnect, OrganisationId, Owner, Payer, RunId, Spend,
-    Timestamp, ToolCall, UserId,
+    AppliedDefinitions, Artifact, Cost, Modality, ModelId, NodeId, OnDisconnect, OrganisationId, Owner,
+    Payer, RunId, Spend, Timestamp, ToolCall, UserId,
 };
 
 /// State of a run. A terminal state is final.
@@ -224,6 +224,9 @@ pub struct Run {
     /// Run whose request it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<RunId>,
+    /// Schema and template of its request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definitions: Option<Box<AppliedDefinitions>>,
     /// True if its text was deleted before its record: then `text` is empty.
     #[serde(skip)]
     pub has_expired_text: bool,

@@ -48,6 +48,7 @@ impl Run {
             finished_at: None,
             token: None,
             replay_of: None,
+            definitions: None,
             has_expired_text: false,
         }
     }
