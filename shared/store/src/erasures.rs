@@ -51,6 +51,8 @@ pub struct ErasureCounts {
     pub files: u64,
     /// Sessions with their messages.
     pub sessions: u64,
+    /// Private schemas and templates with their versions.
+    pub definitions: u64,
     /// Cached answers.
     pub cached_answers: u64,
     /// API tokens.
@@ -59,6 +61,8 @@ pub struct ErasureCounts {
     pub credentials: u64,
     /// Nodes.
     pub nodes: u64,
+    /// Webhooks, with the log of their deliveries.
+    pub webhooks: u64,
     /// Memberships of organisations.
     pub memberships: u64,
     /// Organisations whose only member the user was.
@@ -139,6 +143,8 @@ impl Erasures<'_> {
             OwnedEntry::File(id) => self.0.files().erase(id).await,
             OwnedEntry::Session(id) => self.0.sessions().erase(id).await,
             OwnedEntry::Job(id) => self.0.jobs().erase(id).await,
+            OwnedEntry::Batch(id) => self.0.batches().erase(id).await,
+            OwnedEntry::Definition(id) => self.0.definitions().erase(id).await,
         }
     }
 
@@ -158,8 +164,9 @@ impl Erasures<'_> {
                 OwnedEntry::Artifact(_) => erasure.deleted.artifacts += 1,
                 OwnedEntry::File(_) => erasure.deleted.files += 1,
                 OwnedEntry::Session(_) => erasure.deleted.sessions += 1,
-                // Jobs are no content of the user's.
-                OwnedEntry::Job(_) => {}
+                OwnedEntry::Definition(_) => erasure.deleted.definitions += 1,
+                // Jobs and batches are no content of the user's: their files are.
+                OwnedEntry::Job(_) | OwnedEntry::Batch(_) => {}
             }
         }
         let writes = entries.iter().map(|entry| Write::Delete(entry.key(user), Condition::Exists)).collect();

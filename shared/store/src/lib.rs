@@ -12,6 +12,7 @@ pub mod artifacts;
 pub mod audit;
 #[cfg(feature = "backup")]
 pub mod backup;
+pub mod batches;
 pub mod bucket;
 pub mod budgets;
 pub mod cached_answers;
@@ -24,9 +25,11 @@ pub mod credential_uses;
 #[cfg(feature = "profiles")]
 mod credentials;
 pub mod database;
+pub mod definitions;
 pub mod discoveries;
 pub mod erasures;
 mod error;
+pub mod event_outbox;
 pub mod files;
 #[cfg(feature = "home")]
 pub mod home;
@@ -42,12 +45,14 @@ pub mod login_attempts;
 pub mod logins;
 pub mod models;
 pub mod node_codes;
+pub mod node_presence;
 pub mod nodes;
 pub mod one_time_codes;
 mod operator;
 pub mod organisations;
 pub mod owned;
 pub mod provider_credentials;
+pub mod quota;
 pub mod rate_buckets;
 pub mod registry;
 pub mod relay;
@@ -64,6 +69,7 @@ pub mod tokens;
 mod unconnected;
 pub mod usage;
 pub mod users;
+pub mod webhooks;
 
 #[cfg(feature = "aws")]
 pub use clients::Clients;
@@ -136,6 +142,8 @@ pub struct Store {
     names: Names,
     /// Time for which a run's record, request and conversation are stored.
     record_ttl: Duration,
+    /// Quotas of users and organisations.
+    quotas: quota::StoreQuotas,
     /// The lock of the data folder: dropped with the last clone, after the fields above.
     _guard: Option<Arc<dyn Guard>>,
 }
@@ -174,7 +182,24 @@ impl Store {
     ) -> Self {
         let (table, key_wrapper) = (Table(database), Arc::new(Unconnected));
         let record_ttl = runs::RECORD_TTL;
-        Self { table, bucket, secrets, key_wrapper, audit_archive: None, names, record_ttl, _guard: None }
+        let quotas = quota::StoreQuotas::default();
+        Self {
+            table,
+            bucket,
+            secrets,
+            key_wrapper,
+            audit_archive: None,
+            names,
+            record_ttl,
+            quotas,
+            _guard: None,
+        }
+    }
+
+    /// Sets the quotas of users and organisations; without them there are none.
+    #[must_use]
+    pub fn with_quotas(self, quotas: quota::StoreQuotas) -> Self {
+        Self { quotas, ..self }
     }
 
     /// Has `guard` dropped with the last clone of the store.

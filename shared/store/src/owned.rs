@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use hearth_domain::{ArtifactId, FileId, JobId, RunId, SessionId, Timestamp, UserId};
+use hearth_domain::{ArtifactId, BatchId, DefinitionId, FileId, JobId, RunId, SessionId, Timestamp, UserId};
 use serde::Serialize;
 
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
 const VERSION: u32 = 1;
 const RUN: &str = "RUN#";
 const ARTIFACT: &str = "ART#";
+const DEFINITION: &str = "DEF#";
+const BATCH: &str = "BATCH#";
 const FILE: &str = "FILE#";
 const JOB: &str = "JOB#";
 const SESSION: &str = "SESS#";
@@ -37,6 +39,10 @@ pub enum OwnedEntry {
     Session(SessionId),
     /// A job.
     Job(JobId),
+    /// A batch of requests.
+    Batch(BatchId),
+    /// A private schema or template, with its versions.
+    Definition(DefinitionId),
 }
 
 /// The entries.
@@ -105,6 +111,8 @@ impl OwnedEntry {
             .or(job)
             .or_else(|| sk.strip_prefix(ARTIFACT)?.parse().ok().map(Self::Artifact))
             .or_else(file)
+            .or_else(|| sk.strip_prefix(BATCH)?.parse().ok().map(Self::Batch))
+            .or_else(|| sk.strip_prefix(DEFINITION)?.parse().ok().map(Self::Definition))
     }
 
     pub(crate) fn key(self, user: UserId) -> Key {
@@ -114,6 +122,8 @@ impl OwnedEntry {
             Self::File(id) => format!("{FILE}{id}"),
             Self::Session(id) => format!("{SESSION}{id}"),
             Self::Job(id) => format!("{JOB}{id}"),
+            Self::Batch(id) => format!("{BATCH}{id}"),
+            Self::Definition(id) => format!("{DEFINITION}{id}"),
         };
         Key::new(pk(user), sk)
     }
@@ -130,8 +140,8 @@ impl OwnedEntry {
         let item = Item::new(self.key(user), VERSION, &Nothing {})?;
         let ttl = ENTRY_TTL.max(ttl + ENTRY_GRACE);
         let item = match self {
-            // It is deleted with its file or its session.
-            Self::File(_) | Self::Session(_) => item,
+            // It is deleted with its file, its session or its definition.
+            Self::File(_) | Self::Session(_) | Self::Definition(_) => item,
             _ => item.expiring(Timestamp::now().plus(ttl).unix()),
         };
         Ok(Write::Put(item, Condition::Always))
