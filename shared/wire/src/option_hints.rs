@@ -4,7 +4,7 @@
 use hearth_domain::Extra;
 
 /// The names of [`RunOptions`](crate::run_options::RunOptions)' fields, with those that Gemini's clients may write.
-const OPTION_NAMES: [&str; 19] = [
+const OPTION_NAMES: [&str; 24] = [
     "on_disconnect",
     "onDisconnect",
     "while_loading",
@@ -18,6 +18,11 @@ const OPTION_NAMES: [&str; 19] = [
     "deadline",
     "max_price",
     "maxPrice",
+    "schema_id",
+    "schemaId",
+    "template_id",
+    "templateId",
+    "variables",
     "max_attempts",
     "maxAttempts",
     "allow_relaxed",

@@ -9,6 +9,7 @@ use hearth_domain::{
     WhileLoading,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_json::{Map, Value};
 use serde_path_to_error::Track;
 use utoipa::ToSchema;
 
@@ -66,6 +67,17 @@ pub struct RunOptions {
     #[serde(alias = "maxPrice")]
     #[schema(value_type = Option<f64>, example = 0.6)]
     pub max_price: Option<Rate>,
+    /// Extension. Schema of the answer, in place of one in the request: a name or an id, with a version or a label if need be.
+    #[serde(alias = "schemaId")]
+    #[schema(example = "invoice@1")]
+    pub schema_id: Option<String>,
+    /// Extension. Template of the prompt: its messages come before the request's own, which may be left out.
+    #[serde(alias = "templateId")]
+    #[schema(example = "invoice")]
+    pub template_id: Option<String>,
+    /// Extension. With `template_id`: the values of its variables.
+    #[schema(value_type = Option<Object>, example = json!({"text": "Coffee 3.50"}))]
+    pub variables: Option<Map<String, Value>>,
     /// Extension. Largest number of answers that are generated until one fits the JSON Schema, 1 to 5. Each one costs. Absent:
     /// 3 at a node, 1 at a provider. A streamed answer is generated once.
     #[serde(alias = "maxAttempts")]
@@ -120,7 +132,8 @@ impl RunOptions {
     ///
     /// # Errors
     /// `invalid_request`, naming the option, for an option that the task can't obey.
-    pub(crate) fn apply(self, mut generation: Generation) -> Result<Generation, ApiError> {
+    pub(crate) fn apply(mut self, mut generation: Generation) -> Result<Generation, ApiError> {
+        generation.definitions = self.take_definitions(&generation.task)?;
         self.apply_structured(&mut generation.task)?;
         let on_disconnect = self.on_disconnect.unwrap_or_default();
         let resume = self.resume.unwrap_or_default();
@@ -256,7 +269,7 @@ pub fn option_error(message: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use hearth_domain::{EmbeddingTask, ImageTask, Message, Role, Sampling, TextTask};
-    use serde_json::{Map, Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -296,6 +309,9 @@ mod tests {
             prefer: Some(Prefer::Home),
             deadline: Some(Deadline::Seconds(5.0)),
             max_price: "0.6".parse().ok(),
+            schema_id: None,
+            template_id: None,
+            variables: None,
             max_attempts: Some(2),
             allow_relaxed: Some(true),
             bypass_validation: Some(false),
@@ -316,6 +332,8 @@ mod tests {
             ("prefer", json!("cloud")),
             ("deadline", json!("soon")),
             ("max_price", json!(-1)),
+            ("schema_id", json!(1)),
+            ("variables", json!([])),
             ("max_attempts", json!("many")),
             ("allowRelaxed", json!(1)),
             ("bypass_validation", json!("no")),

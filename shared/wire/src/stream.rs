@@ -1,5 +1,6 @@
 //! The interface of the dialects' renderers, and the frames of a stream.
 
+use hearth_domain::AppliedDefinitions;
 use serde::Serialize;
 
 use crate::{ApiError, RunEvent};
@@ -19,6 +20,9 @@ pub trait Render: Sized + Send + 'static {
 
     /// Records the time of an event of an answer in one piece, for a dialect that reports durations.
     fn observe(&mut self, _event: &RunEvent) {}
+
+    /// Notes the schema and the template that the request was carried out with, for a dialect whose answers name them.
+    fn note_definitions(&mut self, _definitions: &AppliedDefinitions) {}
 
     /// An empty frame that keeps a silent stream's connection open. Server-sent events need none: they have comments.
     fn keep_alive(&self) -> Option<Frame> {

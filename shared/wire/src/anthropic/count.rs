@@ -34,7 +34,7 @@ impl CountTokensRequest {
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn estimate(self) -> Result<CountTokensAnswer, ApiError> {
-        let messages = conversation(self.system, self.messages)?;
+        let messages = conversation(self.system, self.messages, false)?;
         let messages: Vec<Message> = messages.into_iter().map(|(message, _)| message).collect();
         let offered = offered_tools(self.tools)?;
         let hosted: Vec<_> = offered.hosted.definitions.iter().collect();

@@ -32,7 +32,9 @@ pub struct MessagesRequest {
     /// A model's id, or `auto`.
     #[schema(example = "tiny-chat")]
     pub model: String,
-    /// The conversation, oldest first.
+    /// The conversation, oldest first. With `template_id` it may be left out.
+    #[serde(default)]
+    #[schema(required = true)]
     pub messages: Vec<MessagesTurn>,
     /// Largest number of tokens to generate, at least 1.
     #[schema(example = 1024)]
@@ -110,7 +112,7 @@ impl MessagesRequest {
         };
         let thinking = self.thinking.map(|thinking| thinking.effort(self.max_tokens, effort.as_deref()));
         let (messages, call_params): (Vec<Message>, Vec<String>) =
-            conversation(self.system, self.messages)?.into_iter().unzip();
+            conversation(self.system, self.messages, self.run_options.has_template())?.into_iter().unzip();
         let mut offered = offered_tools(self.tools)?;
         let raw_choice = json!(self.tool_choice);
         let choice = self.tool_choice.map(MessagesToolChoice::into_domain).transpose()?;
@@ -126,7 +128,7 @@ impl MessagesRequest {
             template_kwargs: template_kwargs(&extra)?,
             ..TextTask::new(messages, sampling)
         };
-        task.check().map_err(|error| {
+        self.run_options.check_text(&task).map_err(|error| {
             let param = param(error.field, &call_params, &offered.params);
             ApiError::unfit(param, &error)
         })?;
@@ -165,15 +167,17 @@ impl MessagesRequest {
     }
 }
 
-/// Converts the conversation to messages, each with the field of its call's id, for errors.
+/// Converts the conversation to messages, each with the field of its call's id, for errors. `may_be_empty`: the messages of a
+/// template come before them.
 ///
 /// # Errors
 /// `invalid_request`, naming the block or the field.
 pub(super) fn conversation(
     system: Option<MessagesContent>,
     turns: Vec<MessagesTurn>,
+    may_be_empty: bool,
 ) -> Result<Vec<(Message, String)>, ApiError> {
-    if turns.is_empty() {
+    if turns.is_empty() && !may_be_empty {
         return Err(ApiError::invalid("messages", "messages must not be empty"));
     }
     let mut messages = Vec::with_capacity(turns.len() + 1);

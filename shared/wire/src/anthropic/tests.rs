@@ -751,7 +751,7 @@ fn unrequested_reasoning_is_redacted_before_calls() {
         );
         let turn = serde_json::from_value(json!({"role": "assistant", "content": content})).unwrap();
         let turns: Vec<MessagesTurn> = vec![turn];
-        let (message, _) = request::conversation(None, turns).unwrap().remove(0);
+        let (message, _) = request::conversation(None, turns, false).unwrap().remove(0);
         let signed = Reasoning { text: "Hm.".into(), signature: Some("sig".into()), encrypted: None };
         let encrypted = Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() };
         let plain = Reasoning { text: "Unsigned.".into(), ..Reasoning::default() };

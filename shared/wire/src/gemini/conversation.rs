@@ -17,8 +17,9 @@ use crate::{ApiError, message_parts::MessageParts};
 pub(super) fn conversation(
     system: Option<GeminiContent>,
     contents: Vec<GeminiContent>,
+    may_be_empty: bool,
 ) -> Result<Vec<(Message, String)>, ApiError> {
-    if contents.is_empty() {
+    if contents.is_empty() && !may_be_empty {
         return Err(ApiError::invalid("contents", "contents must not be empty"));
     }
     let mut messages = Vec::with_capacity(contents.len() + 1);

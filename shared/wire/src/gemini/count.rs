@@ -48,7 +48,7 @@ impl GeminiCountRequest {
             None => (self.system_instruction, self.contents, self.tools),
         };
         let messages: Vec<Message> =
-            conversation(system, contents)?.into_iter().map(|(message, _)| message).collect();
+            conversation(system, contents, false)?.into_iter().map(|(message, _)| message).collect();
         let offered = offered_tools(tools);
         let hosted: Vec<&Value> = offered.hosted.definitions.iter().collect();
         let total_tokens = token_estimate::prompt(&messages, &offered.functions, &hosted);

@@ -70,7 +70,9 @@ impl GenerateContentRequest {
         let config = self.generation_config.unwrap_or_default();
         config.refuse_other_modalities()?;
         let (messages, call_params): (Vec<Message>, Vec<String>) =
-            conversation(self.system_instruction, self.contents)?.into_iter().unzip();
+            conversation(self.system_instruction, self.contents, self.run_options.has_template())?
+                .into_iter()
+                .unzip();
         let mut offered = offered_tools(self.tools);
         let calling = self.tool_config.and_then(|config| config.function_calling_config);
         let tool_choice = apply_function_calling(&mut offered, calling)?;
@@ -84,7 +86,7 @@ impl GenerateContentRequest {
             reasoning: config.reasoning()?,
             ..TextTask::new(messages, config.sampling()?)
         };
-        task.check().map_err(|error| {
+        self.run_options.check_text(&task).map_err(|error| {
             let param = param(error.field, &call_params, &offered.params);
             ApiError::unfit(param, &error)
         })?;

@@ -1,9 +1,9 @@
 //! `POST /v1/generate`: request and response.
 
 use hearth_domain::{
-    ClientDialect, Cost, Extra, Field, FinishReason, Generation, Intent, Message, Modality, ModelId, NodeId,
-    Payer, Role, Route, Sampling, Selection, SessionId, SessionMessageId, StructuredOptions, Task, TextTask,
-    ToolChoice, Usage, message::name_results,
+    AppliedDefinition, ClientDialect, Cost, Extra, Field, FinishReason, Generation, Intent, Message,
+    Modality, ModelId, NodeId, Payer, Role, Route, Sampling, Selection, SessionId, SessionMessageId,
+    StructuredOptions, Task, TextTask, ToolChoice, Usage, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -79,6 +79,9 @@ impl GenerateRequest {
             prefer: self.prefer,
             deadline: self.deadline,
             max_price: self.max_price,
+            schema_id: self.schema_id.take(),
+            template_id: self.template_id.take(),
+            variables: self.variables.take(),
             max_attempts: self.max_attempts,
             allow_relaxed: self.allow_relaxed,
             bypass_validation: self.bypass_validation,
@@ -93,7 +96,11 @@ impl GenerateRequest {
         messages.extend(self.system_prompt.take().map(|text| Message::new(Role::System, text)));
         messages.extend(earlier);
         let before = messages.len();
-        std::mem::take(&mut self.input).append_to(&mut messages)?;
+        let input = std::mem::take(&mut self.input);
+        // The messages of a template come before those of the input, which may be absent.
+        if self.template_id.is_none() || !input.is_empty() {
+            input.append_to(&mut messages)?;
+        }
         name_results(&mut messages);
         let mut tools = Vec::new();
         for (index, tool) in self.tools.take().into_iter().flatten().enumerate() {
@@ -107,7 +114,8 @@ impl GenerateRequest {
         task.parallel_tool_calls = self.parallel_tool_calls.unwrap_or(true);
         // A streamed answer is generated once.
         task.structured.max_attempts = (!self.stream).then_some(StructuredOptions::DEFAULT_ATTEMPTS);
-        task.check().map_err(|error| ApiError::unfit(param(error.field, before), &error))?;
+        let checked = if self.template_id.is_some() { task.check_with_template() } else { task.check() };
+        checked.map_err(|error| ApiError::unfit(param(error.field, before), &error))?;
         if let Some(names) = allowed {
             retain_allowed(&mut task.tools, &names, ALLOWED_TOOLS_PARAM)?;
         }
@@ -235,6 +243,12 @@ pub struct GenerateResponse {
     /// Enforcement of the answer's JSON Schema, if it has one; of several answers the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
+    /// Schema of the answer, in the version that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<AppliedDefinition>,
+    /// Template of the prompt, in the version that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<AppliedDefinition>,
     /// Warnings, such as messages of a session that were left out because they no longer fit in the context.
     pub warnings: Vec<String>,
 }

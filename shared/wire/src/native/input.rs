@@ -53,6 +53,11 @@ pub struct InputMessage {
 }
 
 impl Input {
+    /// True if it has neither a prompt nor messages, nor files.
+    pub(super) fn is_empty(&self) -> bool {
+        self.prompt.is_none() && self.messages.is_none() && self.images.is_empty() && self.mesh.is_none()
+    }
+
     /// Appends the conversation to `messages`.
     pub(super) fn append_to(self, messages: &mut Vec<Message>) -> Result<(), ApiError> {
         match (self.prompt, self.messages) {

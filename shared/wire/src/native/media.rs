@@ -12,8 +12,8 @@ use super::{
 };
 use crate::ApiError;
 
-/// Returns the modality: that of the request, else that of the model's name, else a mesh if the input has one, else
-/// text. A conversation is answered in text.
+/// Returns the modality: that of the request, else that of the model's name, else a mesh if the input has one, else an image
+/// if a model is named and a parameter is of images only, else text. A conversation is answered in text.
 pub(super) fn modality(request: &GenerateRequest) -> Modality {
     let of_model = || {
         let model = request.model.as_deref().filter(|_| request.input.messages.is_none());
@@ -21,7 +21,15 @@ pub(super) fn modality(request: &GenerateRequest) -> Modality {
         model.map(modality_of).filter(|modality| *modality != Modality::Embedding)
     };
     let of_input = || request.input.mesh.is_some().then_some(Modality::ThreeD);
-    request.modality.or_else(of_model).or_else(of_input).unwrap_or(Modality::Text)
+    let of_name = request.modality.or_else(of_model).or_else(of_input).unwrap_or(Modality::Text);
+    // The name of a local model needn't say what it makes.
+    let is_named = request.model.as_deref().is_some_and(|model| model != "auto");
+    let is_image = of_name == Modality::Text
+        && request.modality.is_none()
+        && is_named
+        && request.input.messages.is_none()
+        && of_images_only(&request.parameters).iter().any(|(_, is_set)| *is_set);
+    if is_image { Modality::Image } else { of_name }
 }
 
 /// Returns whether the words of the prompt may decide the modality: the request names neither a model nor a modality,
@@ -152,6 +160,8 @@ fn refuse_text_fields(request: &GenerateRequest) -> Result<(), ApiError> {
         ("system_prompt", request.system_prompt.is_some()),
         ("tools", request.tools.as_ref().is_some_and(|tools| !tools.is_empty())),
         ("tool_choice", request.tool_choice.is_some()),
+        ("schema_id", request.schema_id.is_some()),
+        ("template_id", request.template_id.is_some()),
     ];
     if let Some((name, _)) = parts.iter().find(|(_, is_present)| *is_present) {
         return Err(ApiError::invalid(
@@ -265,6 +275,9 @@ mod tests {
             ..ImageTask::new("a fox")
         };
         assert_eq!(task(named).unwrap(), expected.into());
+        let sized = |model: &str| json!({"input": fox, "model": model, "parameters": {"size": "512x512"}});
+        assert_eq!(task(sized("dreams-8")).unwrap().modality(), Modality::Image);
+        assert_eq!(task(sized("auto")).unwrap_err().param.as_deref(), Some("parameters.size"));
         let conversation = json!({"input": {"messages": [{"role": "user", "content": "hi"}]}, "model": "openai:gpt-image-1"});
         assert_eq!(task(conversation).unwrap().modality(), Modality::Text);
         let text = json!({"input": fox, "model": "openai:gpt-image-1", "modality": "text"});

@@ -1,10 +1,12 @@
 //! The native API.
 
 pub mod administration;
+pub mod analyze;
 pub mod artifacts;
 pub mod audit;
 pub mod cache;
 pub mod configuration;
+pub mod definitions;
 pub mod generate;
 pub mod hub;
 pub mod input;
@@ -32,3 +34,4 @@ pub mod tokens;
 pub mod turns;
 pub mod usage;
 pub mod users;
+pub mod webhooks;

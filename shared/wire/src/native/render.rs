@@ -1,6 +1,9 @@
 //! Renderer of run events for the native dialect.
 
-use hearth_domain::{Artifact, Cost, FinishReason, Modality, RunId, Selection, TokenLogprob, Usage};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hearth_domain::{
+    AppliedDefinitions, Artifact, Cost, FinishReason, Modality, RunId, Selection, TokenLogprob, Usage,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -31,10 +34,15 @@ pub struct Renderer {
     cost: Option<Cost>,
     credits: Option<CreditsBody>,
     turn: TurnNotes,
+    definitions: AppliedDefinitions,
 }
 
 impl Render for Renderer {
     type Answer = GenerateResponse;
+
+    fn note_definitions(&mut self, definitions: &AppliedDefinitions) {
+        self.definitions = definitions.clone();
+    }
 
     /// None for the events that only collect.
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
@@ -46,6 +54,7 @@ impl Render for Renderer {
             }
             RunEventBody::Queued { position } => json!({"event": "queued", "position": position}),
             RunEventBody::Loading { progress } => json!({"event": "loading", "progress": progress}),
+            RunEventBody::Progress { step, steps, preview } => progress(*step, *steps, preview),
             RunEventBody::Delta { choice, text, logprobs } => delta(*choice, text, logprobs),
             RunEventBody::Refusal { choice, text } => delta(*choice, text, &[]),
             RunEventBody::Reasoning { choice, added, .. } if !added.text.is_empty() => {
@@ -67,6 +76,7 @@ impl Render for Renderer {
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::File { .. }
+            | RunEventBody::FilePart { .. }
             | RunEventBody::Artifact { .. }
             | RunEventBody::Usage { .. }
             | RunEventBody::Cost { .. }
@@ -90,7 +100,20 @@ impl Renderer {
         let (answers, usage) = (Answers::default(), Usage::default());
         let (artifacts, base) = (Vec::new(), String::new());
         let (cost, credits, turn) = (None, None, TurnNotes::default());
-        Self { request_id, modality, selection, answers, artifacts, usage, base, cost, credits, turn }
+        let definitions = AppliedDefinitions::default();
+        Self {
+            request_id,
+            modality,
+            selection,
+            answers,
+            artifacts,
+            usage,
+            base,
+            cost,
+            credits,
+            turn,
+            definitions,
+        }
     }
 
     /// The same for a turn of a session, or for a request with state tokens.
@@ -169,9 +192,20 @@ impl Renderer {
                 .first()
                 .and_then(|answer| answer.structured.as_ref())
                 .map(Into::into),
+            schema: self.definitions.schema.clone(),
+            template: self.definitions.template.clone(),
             warnings,
         }
     }
+}
+
+/// Renders the progress of a picture.
+fn progress(step: u32, steps: u32, preview: &[u8]) -> Value {
+    let mut value = json!({"event": "progress", "step": step, "steps": steps});
+    if !preview.is_empty() {
+        value["preview"] = json!(format!("data:image/png;base64,{}", STANDARD.encode(preview)));
+    }
+    value
 }
 
 /// Renders a piece of text. `output.text` has the first answer's; the other answers are in `choices`.

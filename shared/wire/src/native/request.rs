@@ -43,8 +43,22 @@ pub struct GenerateRequest {
     /// prompt plainly asks for, such as "draw me a ..."; else text.
     #[schema(example = "text")]
     pub modality: Option<Modality>,
-    /// Input.
+    /// Input. With `template_id` it may be left out; it follows on the template's messages.
+    #[serde(default)]
+    #[schema(required = true)]
     pub input: Input,
+    /// Template of the prompt: a name or an id, with a version or a label if need be, such as `invoice@production`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "invoice")]
+    pub template_id: Option<String>,
+    /// With `template_id`: the values of its variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, example = json!({"text": "Coffee 3.50"}))]
+    pub variables: Option<Map<String, Value>>,
+    /// Schema of the answer, in place of `parameters.response_format`: a name or an id, with a version or a label if need be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "invoice@1")]
+    pub schema_id: Option<String>,
     /// Parameters.
     #[serde(default)]
     pub parameters: Parameters,

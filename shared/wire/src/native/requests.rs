@@ -1,6 +1,8 @@
 //! `/v1/requests/{id}`: a run for its owner.
 
-use hearth_domain::{FinishReason, Run, RunId, RunState, run::Failure};
+use hearth_domain::{
+    AppliedDefinition, AppliedDefinitions, FinishReason, Run, RunId, RunState, run::Failure,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -30,6 +32,12 @@ pub struct RequestStatus {
     /// Request that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<String>,
+    /// Schema of its answer, in the version that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<AppliedDefinition>,
+    /// Template of its prompt, in the version that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<AppliedDefinition>,
     /// Position in the queue, from 1, while it waits.
     pub queue_position: Option<u32>,
     /// Tokens used.
@@ -73,6 +81,8 @@ impl RequestStatus {
     #[must_use]
     pub fn new(run: Run, base: &str) -> Self {
         let output = run.state.is_terminal().then(|| Output::from(&run).with(&run.artifacts, base));
+        let AppliedDefinitions { schema, template } =
+            run.definitions.map(|applied| *applied).unwrap_or_default();
         Self {
             request_id: run.id.to_string(),
             status: run.state,
@@ -81,6 +91,8 @@ impl RequestStatus {
             provider: run.selection.provider,
             token: run.token,
             replay_of: run.replay_of.map(|id| id.to_string()),
+            schema,
+            template,
             queue_position: run.queue_position,
             usage: run.usage.into(),
             cost: run.cost.map(Into::into),

@@ -218,6 +218,9 @@ pub struct ErasedBody {
     /// Sessions with their messages.
     #[serde(default)]
     pub sessions: u64,
+    /// Private schemas and templates with their versions.
+    #[serde(default)]
+    pub definitions: u64,
     /// Cached answers.
     pub cached_answers: u64,
     /// API tokens.
@@ -227,6 +230,9 @@ pub struct ErasedBody {
     /// Nodes.
     #[serde(default)]
     pub nodes: u64,
+    /// Webhooks.
+    #[serde(default)]
+    pub webhooks: u64,
     /// Memberships of organisations.
     pub memberships: u64,
     /// Organisations whose only member the user was.

@@ -64,7 +64,7 @@ impl OllamaChatRequest {
     /// Returns whether the request only loads or unloads the model.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.messages.as_ref().is_none_or(Vec::is_empty)
+        self.messages.as_ref().is_none_or(Vec::is_empty) && !self.run_options.has_template()
     }
 
     /// Returns whether an empty request unloads the model.
@@ -100,7 +100,9 @@ impl OllamaChatRequest {
             top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "top_logprobs")?,
             ..TextTask::new(messages, sampling)
         };
-        task.check().map_err(|error| ApiError::unfit(param(error.field, &offered.params), &error))?;
+        self.run_options
+            .check_text(&task)
+            .map_err(|error| ApiError::unfit(param(error.field, &offered.params), &error))?;
         self.run_options.apply(Generation {
             extra: Extra { hosted: offered.hosted, ..Extra::new(ClientDialect::Ollama, Map::new()) },
             ..Generation::new(Some(ModelId::new(id)), task)

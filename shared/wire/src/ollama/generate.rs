@@ -66,7 +66,7 @@ impl OllamaGenerateRequest {
     /// Returns whether the request only loads or unloads the model.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.prompt.as_ref().is_none_or(String::is_empty)
+        self.prompt.as_ref().is_none_or(String::is_empty) && !self.run_options.has_template()
     }
 
     /// Returns whether an empty request unloads the model.
@@ -100,6 +100,7 @@ impl OllamaGenerateRequest {
             (true, None) => Some(RawPrompt::Text(prompt.clone())),
             (false, None) => None,
         };
+        let has_images = self.images.as_ref().is_some_and(|images| !images.is_empty());
         let mut user = MessageParts::default();
         user.add_text(&prompt, "", Map::new());
         for (index, data) in self.images.unwrap_or_default().into_iter().enumerate() {
@@ -108,7 +109,10 @@ impl OllamaGenerateRequest {
         let system = self.system.filter(|system| !system.is_empty());
         let mut messages: Vec<Message> =
             system.map(|text| Message::new(Role::System, text)).into_iter().collect();
-        messages.push(user.into_message(Role::User));
+        let has_input = !prompt.is_empty() || has_images;
+        messages.extend(
+            Some(user.into_message(Role::User)).filter(|_| has_input || !self.run_options.has_template()),
+        );
         let task = TextTask {
             response_format: parse_format(self.format)?,
             reasoning: parse_think(self.think.as_ref())?,
@@ -116,7 +120,9 @@ impl OllamaGenerateRequest {
             raw,
             ..TextTask::new(messages, sampling(&self.options.unwrap_or_default())?)
         };
-        task.check().map_err(|error| ApiError::unfit(param(error.field, &[]), &error))?;
+        self.run_options
+            .check_text(&task)
+            .map_err(|error| ApiError::unfit(param(error.field, &[]), &error))?;
         self.run_options.apply(Generation {
             extra: Extra::new(ClientDialect::Ollama, Map::new()),
             ..Generation::new(Some(ModelId::new(id)), task)

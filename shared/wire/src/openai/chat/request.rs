@@ -30,7 +30,9 @@ pub struct ChatRequest {
     /// A model's id, or `auto`.
     #[schema(example = "tiny-chat")]
     pub model: String,
-    /// The conversation, oldest first.
+    /// The conversation, oldest first. With `template_id` it may be left out.
+    #[serde(default)]
+    #[schema(required = true)]
     pub messages: Vec<ChatMessage>,
     /// If true, the answer is streamed as server-sent events.
     #[serde(default)]
@@ -145,7 +147,7 @@ impl ChatRequest {
             template_kwargs: template_kwargs(&self.extra)?,
             ..TextTask::new(messages, sampling)
         };
-        task.check().map_err(|error| {
+        self.run_options.check_text(&task).map_err(|error| {
             let param = param(error.field, newer_limit, &offered.params);
             ApiError::unfit(param, &error)
         })?;

@@ -26,7 +26,9 @@ pub struct CompletionRequest {
     #[schema(example = "tiny-chat")]
     pub model: String,
     /// A text, or a list of at most 32 texts, each with its own completions. A local model accepts token ids too.
-    pub prompt: CompletionPrompt,
+    /// With `template_id` it may be left out.
+    #[schema(required = true, value_type = CompletionPrompt)]
+    pub prompt: Option<CompletionPrompt>,
     /// If true, the answer is streamed as server-sent events.
     pub stream: Option<bool>,
     /// Options of the stream.
@@ -90,7 +92,18 @@ impl CompletionRequest {
             (self.includes_usage(), self.echo == Some(true), self.n.unwrap_or(1));
         self.refuse_unsupported()?;
         let suffix = self.suffix.filter(|suffix| !suffix.is_empty());
-        let prompts = self.prompt.into_prompts(suffix.as_deref())?;
+        let has_template = self.run_options.has_template();
+        let prompt = match self.prompt {
+            Some(prompt) => prompt,
+            None if has_template => CompletionPrompt::Text(String::new()),
+            None => {
+                return Err(ApiError::invalid(
+                    "prompt",
+                    "prompt is missing; send a text, or a list of texts",
+                ));
+            }
+        };
+        let prompts = prompt.into_prompts(suffix.as_deref())?;
         if prompts.len() > 1 && prompts.len().saturating_mul(choices as usize) > ANSWERS_MAX_COUNT {
             let message = format!("n times the number of prompts must be at most {ANSWERS_MAX_COUNT}");
             return Err(ApiError::invalid("n", message));
@@ -109,14 +122,17 @@ impl CompletionRequest {
             };
             let renderer =
                 CompletionRenderer::new(id, include_usage).with_first_index(number * choices).with_echo(echo);
-            let message = Message::new(Role::User, text.unwrap_or_default());
+            let text = text.unwrap_or_default();
+            let own = (!text.is_empty() || !has_template).then(|| Message::new(Role::User, text));
             let task = TextTask {
                 choices,
                 top_logprobs: self.logprobs,
                 raw,
-                ..TextTask::new(vec![message], sampling.clone())
+                ..TextTask::new(own.into_iter().collect(), sampling.clone())
             };
-            task.check().map_err(|error| ApiError::unfit(param(error.field).to_owned(), &error))?;
+            self.run_options
+                .check_text(&task)
+                .map_err(|error| ApiError::unfit(param(error.field).to_owned(), &error))?;
             let generation = self.run_options.clone().apply(Generation {
                 extra: Extra::new(ClientDialect::OpenAiCompletions, serde_json::Map::new()),
                 ..Generation::new(Some(ModelId::new(self.model.clone())), task)

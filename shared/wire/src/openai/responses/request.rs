@@ -253,7 +253,7 @@ impl ResponsesRequest {
                 messages.push(message);
             }
         }
-        if messages.is_empty() {
+        if messages.is_empty() && !self.run_options.has_template() {
             return Err(ApiError::invalid("input", "input is empty; send a text, or a list of items"));
         }
         name_results(&mut messages);
@@ -277,7 +277,7 @@ impl ResponsesRequest {
             template_kwargs: template_kwargs(&extra)?,
             ..TextTask::new(messages.clone(), sampling)
         };
-        task.check().map_err(|error| {
+        self.run_options.check_text(&task).map_err(|error| {
             let param = param(error.field, earlier_count, &item_indices, &offered.params);
             ApiError::unfit(param, &error)
         })?;
