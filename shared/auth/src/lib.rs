@@ -18,6 +18,7 @@ pub mod pkce;
 pub mod refresh_token;
 mod request_credential;
 pub mod token;
+pub mod webhook_signature;
 
 pub use access_token::{AccessClaims, AccessTokenError, AccessTokenSigner, AccessTokenVerifier};
 pub use challenge::verify_challenge;
