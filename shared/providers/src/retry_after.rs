@@ -43,7 +43,7 @@ pub(crate) fn of_response(
 }
 
 /// Reads OpenAI's `retry-after-ms`, and `retry-after`, a number of seconds or a date (RFC 9110, section 10.2.3).
-fn of_header(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn of_header(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let date = |name: &str| httpdate::parse_http_date(text(name)?).ok();
     let milliseconds = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok());

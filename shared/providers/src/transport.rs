@@ -128,6 +128,17 @@ impl VendorClient {
         Self::for_addresses(AllowedAddresses::Public)
     }
 
+    /// The client with the names of a test, which reqwest alone uses.
+    ///
+    /// # Panics
+    /// If reqwest's client can't be built.
+    #[cfg(test)]
+    pub(crate) fn with_names(self, names: fn(&str) -> Vec<std::net::IpAddr>) -> Self {
+        let guard = self.guard.clone().with_names(names);
+        let http = builder().dns_resolver(guard.clone()).build().expect("a client");
+        Self { http, direct: None, guard, ..self }
+    }
+
     /// Gives the client the AWS credentials of the process, for providers that are signed with them.
     #[must_use]
     pub fn with_process_credentials(self, provider: Option<SharedCredentialsProvider>) -> Self {

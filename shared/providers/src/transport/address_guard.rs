@@ -45,6 +45,12 @@ impl AddressGuard {
         }
     }
 
+    /// A guard with the names of a test.
+    #[cfg(test)]
+    pub(crate) fn with_names(self, names: fn(&str) -> Vec<IpAddr>) -> Self {
+        Self { names: Some(names), ..self }
+    }
+
     /// Checks a host that may be an address. Connectors resolve only names.
     pub(crate) fn check_host(&self, host: &str) -> io::Result<()> {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
