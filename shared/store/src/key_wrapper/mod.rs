@@ -38,6 +38,8 @@ pub enum Purpose {
     ProviderCredential,
     /// A key that signs tokens.
     Signing,
+    /// The address, headers and secrets of a webhook.
+    Webhook,
     /// A secret of the gateway itself, at home.
     Gateway,
 }
@@ -49,6 +51,7 @@ impl Purpose {
         match self {
             Self::ProviderCredential => "provider_credential",
             Self::Signing => "signing",
+            Self::Webhook => "webhook",
             Self::Gateway => "gateway",
         }
     }
