@@ -44,6 +44,7 @@ pub fn error_of_node(mut error: ApiError) -> ApiError {
         ErrorCode::Unauthorized | ErrorCode::Forbidden => ErrorCode::ProviderAuth,
         ErrorCode::Cancelled
         | ErrorCode::DeadlineExceeded
+        | ErrorCode::InvalidAnswer
         | ErrorCode::IssuerUnavailable
         | ErrorCode::NotCached
         | ErrorCode::QuotaExceeded
@@ -106,6 +107,9 @@ pub fn download_of_node(mut download: NodeDownload) -> NodeDownload {
     let texts = [&mut download.model, &mut download.file, &mut download.sha256].into_iter().flatten();
     for text in texts.chain([&mut download.source]) {
         clean(text, DOWNLOAD_TEXT_MAX_CHARS);
+    }
+    if let Some(reason) = &mut download.retry_reason {
+        clean(reason, MESSAGE_MAX_CHARS);
     }
     if let Some(error) = &mut download.error {
         clean(&mut error.message, MESSAGE_MAX_CHARS);
@@ -242,14 +246,16 @@ mod tests {
             done_bytes: 0,
             bytes_per_second: None,
             seconds_left: None,
+            retry_reason: Some("z".repeat(1 << 20)),
             sha256: None,
-            error: Some(hearth_domain::JobError {
-                code: hearth_domain::JobErrorCode::Other,
-                message: "y".repeat(1 << 20),
-            }),
+            error: Some(hearth_domain::JobError::new(
+                hearth_domain::JobErrorCode::Other,
+                "y".repeat(1 << 20),
+            )),
         };
         let download = download_of_node(download);
         assert_eq!((download.source.len(), download.model.as_deref()), (4_096, Some("a [31m b")));
+        assert_eq!(download.retry_reason.unwrap().len(), MESSAGE_MAX_CHARS);
         assert_eq!(download.error.unwrap().message.len(), MESSAGE_MAX_CHARS);
     }
 }

@@ -65,7 +65,9 @@ fn error_type(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidRequest
         | ErrorCode::ContextLengthExceeded
         | ErrorCode::Conflict
+        | ErrorCode::InvalidAnswer
         | ErrorCode::NotCached
+        | ErrorCode::MethodNotAllowed
         | ErrorCode::UnsupportedMediaType => "invalid_request_error",
         ErrorCode::Unauthorized => "authentication_error",
         ErrorCode::Forbidden => "permission_error",

@@ -89,6 +89,8 @@ error_codes! {
     NotFound => "not_found", 404, "invalid_request_error", [];
     /// No such model.
     ModelNotFound => "model_not_found", 404, "invalid_request_error", [];
+    /// The route doesn't have this method.
+    MethodNotAllowed => "method_not_allowed", 405, "invalid_request_error", [];
     /// The body wasn't received in time.
     RequestTimeout => "request_timeout", 408, "invalid_request_error", [Retryable];
     /// The state of the resource doesn't allow the request.
@@ -97,6 +99,8 @@ error_codes! {
     PayloadTooLarge => "payload_too_large", 413, "invalid_request_error", [];
     /// The body's media type isn't JSON.
     UnsupportedMediaType => "unsupported_media_type", 415, "invalid_request_error", [];
+    /// The answer doesn't fit the schema of the analysis, after all attempts.
+    InvalidAnswer => "invalid_answer", 422, "invalid_request_error", [];
     /// A rate of the caller is reached. The template of the cloud's stack writes it too, for requests that API Gateway throttles.
     RateLimited => "rate_limited", 429, "rate_limit_error", [Retryable];
     /// A budget of the caller, or the provider's credit, is used up.

@@ -86,8 +86,9 @@ fn status(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidRequest
         | ErrorCode::ContextLengthExceeded
         | ErrorCode::PayloadTooLarge
+        | ErrorCode::MethodNotAllowed
         | ErrorCode::UnsupportedMediaType => "INVALID_ARGUMENT",
-        ErrorCode::Conflict | ErrorCode::NotCached => "FAILED_PRECONDITION",
+        ErrorCode::Conflict | ErrorCode::InvalidAnswer | ErrorCode::NotCached => "FAILED_PRECONDITION",
         ErrorCode::Unauthorized => "UNAUTHENTICATED",
         ErrorCode::Forbidden => "PERMISSION_DENIED",
         ErrorCode::NotFound | ErrorCode::ModelNotFound => "NOT_FOUND",

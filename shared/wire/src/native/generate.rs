@@ -310,7 +310,7 @@ impl From<Cost> for CostBody {
 }
 
 /// Tokens used.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageBody {
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
