@@ -21,6 +21,9 @@ const STORED_MAX_BYTES: usize = 350 << 10;
 /// Bytes of a decompressed body. Larger ones are never written.
 const BODY_MAX_BYTES: usize = 64 << 20;
 
+/// Start of the partition key of an answer.
+const ANSWER_PREFIX: &str = "CACHE#";
+
 /// The cached answers.
 #[derive(Debug, Clone, Copy)]
 pub struct CachedAnswers<'a>(pub(crate) &'a Table);
@@ -92,15 +95,24 @@ impl CachedAnswers<'_> {
     /// If the table, or the item, can't be read.
     pub async fn get(&self, key: &str) -> Result<Option<(CachedFacts, String)>, StoreError> {
         let Some(item) = self.0.get_item(&answer_key(key)).await? else { return Ok(None) };
-        let Stored { facts, plain_bytes } = item.read()?;
-        // The database deletes expired items late.
-        if facts.expires <= Timestamp::now() {
-            return Ok(None);
+        read_answer(item)
+    }
+
+    /// Returns the answers under these keys that are there and haven't expired, in any order and with their keys.
+    ///
+    /// # Errors
+    /// If the table, or an item, can't be read.
+    pub async fn get_many(&self, keys: &[String]) -> Result<Vec<(String, CachedFacts, String)>, StoreError> {
+        let answer_keys: Vec<Key> = keys.iter().map(|key| answer_key(key)).collect();
+        let items = self.0.get_items(&answer_keys).await?;
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            let key = item.key.pk.trim_start_matches(ANSWER_PREFIX).to_owned();
+            if let Some((facts, body)) = read_answer(item)? {
+                answers.push((key, facts, body));
+            }
         }
-        let Some(bytes) = item.bytes else {
-            return Err(StoreError::Unreadable("a cached answer without its body".to_owned()));
-        };
-        Ok(Some((facts, unpack(bytes, plain_bytes)?)))
+        Ok(answers)
     }
 
     /// Returns a user's answers.
@@ -137,6 +149,19 @@ impl CachedAnswers<'_> {
     }
 }
 
+/// Reads a stored answer; none if it has expired.
+fn read_answer(item: Item) -> Result<Option<(CachedFacts, String)>, StoreError> {
+    let Stored { facts, plain_bytes } = item.read()?;
+    // The database deletes expired items late.
+    if facts.expires <= Timestamp::now() {
+        return Ok(None);
+    }
+    let Some(bytes) = item.bytes else {
+        return Err(StoreError::Unreadable("a cached answer without its body".to_owned()));
+    };
+    Ok(Some((facts, unpack(bytes, plain_bytes)?)))
+}
+
 /// Compresses a long body. Returns the bytes to store and, if they are compressed, the body's length.
 fn pack(body: &str) -> Result<(Vec<u8>, Option<usize>), StoreError> {
     if body.len() <= UNCOMPRESSED_MAX_BYTES {
@@ -160,7 +185,7 @@ fn unreadable(error: std::io::Error) -> StoreError {
 }
 
 fn answer_key(key: &str) -> Key {
-    Key::new(format!("CACHE#{key}"), "R")
+    Key::new(format!("{ANSWER_PREFIX}{key}"), "R")
 }
 
 fn owner_key(owner: UserId) -> String {

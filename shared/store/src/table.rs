@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     StoreError,
-    database::{Condition, Database, Item, Key, META, Page, Query, Update, Write},
+    database::{Condition, Database, GET_MANY_MAX_COUNT, Item, Key, META, Page, Query, Update, Write},
 };
 
 /// The table, in SQLite or DynamoDB. Clones share it.
@@ -23,6 +23,15 @@ impl Table {
     /// Reads one item. The read is strongly consistent.
     pub(crate) async fn get_item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         self.0.get(key).await
+    }
+
+    /// Reads items, a hundred at a time and in any order; keys without an item are left out. The reads are eventually consistent.
+    pub(crate) async fn get_items(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(GET_MANY_MAX_COUNT) {
+            items.extend(self.0.get_many(keys).await?);
+        }
+        Ok(items)
     }
 
     /// Writes an item.

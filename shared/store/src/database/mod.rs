@@ -22,6 +22,8 @@ use crate::StoreError;
 
 /// The sort key of the main item of an aggregate.
 pub(crate) const META: &str = "META";
+/// Number of keys of one read: DynamoDB's limit.
+pub(crate) const GET_MANY_MAX_COUNT: usize = 100;
 /// Bytes of items in a page of a query, approximately: DynamoDB's limit.
 #[cfg(feature = "home")]
 pub(crate) const PAGE_MAX_BYTES: usize = 1 << 20;
@@ -246,6 +248,16 @@ pub trait Database: fmt::Debug + Send + Sync {
 
     /// Reads one item. The read is strongly consistent.
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError>;
+
+    /// Reads up to [`GET_MANY_MAX_COUNT`] items at once, in any order; keys without an item are left out. The read is eventually
+    /// consistent.
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(keys.len());
+        for key in keys {
+            items.extend(self.get(key).await?);
+        }
+        Ok(items)
+    }
 
     /// Executes one write; `Conflict` if its condition doesn't hold. The write is durable when this returns.
     async fn write(&self, write: Write) -> Result<(), StoreError>;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{Delete, Put, TransactWriteItem, Update as SdkUpdate},
+    types::{Delete, KeysAndAttributes, Put, TransactWriteItem, Update as SdkUpdate},
 };
 
 use super::{Database, Item, Key, Page, Query, Write};
@@ -57,6 +57,34 @@ impl Database for DynamoDb {
         let answer = call.consistent_read(true).send().await;
         let item = answer.map_err(|error| store_error("get_item", &error))?.item;
         item.map(from_attributes).transpose()
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(keys.len());
+        let mut open: Vec<_> = keys.iter().map(key_attributes).collect();
+        let mut pause = BUSY_RETRY_INTERVAL;
+        while !open.is_empty() {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(open));
+            let wanted = wanted.build().map_err(StoreError::unreadable)?;
+            let call = self.client.batch_get_item().request_items(&self.table, wanted);
+            let answer = call.send().await.map_err(|error| store_error("batch_get_item", &error))?;
+            let read = answer.responses.unwrap_or_default().into_values().flatten();
+            for attributes in read {
+                items.push(from_attributes(attributes)?);
+            }
+            // Keys beyond 16 MB, or beyond the table's throughput.
+            let left = answer.unprocessed_keys.unwrap_or_default().into_values();
+            open = left.flat_map(|keys| keys.keys).collect();
+            if open.is_empty() {
+                break;
+            }
+            if pause > BUSY_RETRY_MAX_INTERVAL {
+                return Err(StoreError::unreadable("batch_get_item: the table is at its limit"));
+            }
+            tokio::time::sleep(pause.mul_f64(jitter())).await;
+            pause *= 2;
+        }
+        Ok(items)
     }
 
     async fn write(&self, write: Write) -> Result<(), StoreError> {

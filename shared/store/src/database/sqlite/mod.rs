@@ -82,6 +82,11 @@ impl Database for Sqlite {
         self.readers.read("get", move |connection| reader::get(connection, &key)).await
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        let keys = keys.to_vec();
+        self.readers.read("get_many", move |connection| reader::get_many(connection, &keys)).await
+    }
+
     async fn write(&self, write: Write) -> Result<(), StoreError> {
         self.writer.run(Task::Writes(vec![write]), Urgency::Now).await
     }

@@ -80,6 +80,11 @@ pub(super) fn get(connection: &Connection, key: &Key) -> Result<Option<Item>> {
     statement.query_row(params![key.pk, key.sk], item).optional()
 }
 
+pub(super) fn get_many(connection: &Connection, keys: &[Key]) -> Result<Vec<Item>> {
+    let items = keys.iter().map(|key| get(connection, key).transpose());
+    items.flatten().collect()
+}
+
 pub(super) fn query(connection: &Connection, query: &Query) -> Result<Page> {
     let (sql, values) = select(query);
     let mut statement = connection.prepare_cached(&sql)?;
