@@ -61,6 +61,16 @@ pub enum RunEventBody {
         /// Tokens of the rendered prompt.
         prompt_tokens: u32,
     },
+    /// A picture is being made, step by step.
+    Progress {
+        /// Finished steps, of all pictures of the run.
+        step: u32,
+        /// All steps.
+        steps: u32,
+        /// A small PNG of the unfinished picture; empty without one. It is in no record.
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::base64_bytes")]
+        preview: Vec<u8>,
+    },
     /// Piece of text.
     Delta {
         /// Index of the answer, from 0.
@@ -147,6 +157,17 @@ pub enum RunEventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revised_prompt: Option<String>,
     },
+    /// Piece of a generated file, from a node, whose events are bounded. The gateway's `ArtifactStoringProvider` joins the pieces,
+    /// which come in order, and treats the file as one of `File`.
+    FilePart {
+        /// Index of the file, from 0.
+        index: u32,
+        /// Bytes to append.
+        #[serde(with = "crate::base64_bytes")]
+        bytes: Vec<u8>,
+        /// The file is complete.
+        last: bool,
+    },
     /// Generated and stored file.
     Artifact {
         /// Index, from 0.
@@ -214,9 +235,11 @@ impl RunEventBody {
             | Self::Queued { .. }
             | Self::Loading { .. }
             | Self::Started { .. }
+            | Self::Progress { .. }
             | Self::StopText { .. }
             | Self::Structured { .. }
             | Self::File { .. }
+            | Self::FilePart { .. }
             | Self::Done { .. }
             | Self::Error { .. }
             | Self::Cancelled => false,
@@ -240,8 +263,10 @@ impl RunEventBody {
             | Self::Queued { .. }
             | Self::Loading { .. }
             | Self::Started { .. }
+            | Self::Progress { .. }
             | Self::Embedding { .. }
             | Self::File { .. }
+            | Self::FilePart { .. }
             | Self::Artifact { .. }
             | Self::Usage { .. }
             | Self::Cost { .. }

@@ -40,7 +40,7 @@ pub struct ImageRequest {
     /// Options of the gateway.
     #[serde(flatten)]
     pub run_options: RunOptions,
-    /// Unknown fields, for a provider of this dialect.
+    /// Unknown fields, for a provider of this dialect. A local model takes `steps`, `guidance_scale` and `strength` of them.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
@@ -108,7 +108,16 @@ impl ImageRequest {
                 Some(text.parse::<Size>().map_err(wrong)?)
             }
         };
+        // Fields of diffusion models, which a provider of this dialect gets as they are.
+        let number = |name: &str| match self.extra.get(name)? {
+            // A form has texts only.
+            Value::String(text) => text.parse().ok(),
+            value => value.as_f64(),
+        };
         let task = ImageTask {
+            steps: number("steps").map(|steps: f64| steps as u32),
+            guidance: number("guidance_scale").map(|scale: f64| scale as f32),
+            strength: number("strength").map(|strength: f64| strength as f32),
             images,
             mask,
             count: self.n.unwrap_or(1),
