@@ -16,6 +16,7 @@ use crate::{
     confine::Confinement,
     context::{self, AUTOMATIC_MIN},
     downloads::DownloadOptions,
+    engines::{llama::backend_folders, table::Engine},
     frames::LoadSpec,
     memory,
     model_files::ModelFile,
@@ -43,7 +44,7 @@ pub struct NodeConfig {
     pub embedded_model: Option<String>,
     /// The limits of the model folder.
     pub storage: Policy,
-    /// The binary of the workers, which are started with its command `engine`.
+    /// The node's binary. Workers are started with its command `engine`, or are a binary beside it.
     pub executable: PathBuf,
     /// Selects the backends of the workers.
     pub backends: Selector,
@@ -92,7 +93,10 @@ impl NodeConfig {
     #[must_use]
     pub fn load_spec(&self, file: &ModelFile) -> LoadSpec {
         let (settings, own) = (&self.settings, self.lifecycle(&file.id));
-        let slots = u32::try_from(self.slots_of(&file.id)).unwrap_or(u32::MAX);
+        let slots = u32::try_from(self.slots_of(file)).unwrap_or(u32::MAX);
+        if file.description.modality == Modality::Image {
+            return self.image_load_spec(file, slots, own.gpu_layers.unwrap_or(settings.gpu_layers));
+        }
         let setting = own.context_length.or(settings.context_length);
         let context_length = context::length(file, setting, slots, settings.memory);
         let automatic = setting.is_none();
@@ -111,6 +115,28 @@ impl NodeConfig {
         }
     }
 
+    /// The parameters for loading an image model, which has no context.
+    fn image_load_spec(&self, file: &ModelFile, slots: u32, gpu_layers: u32) -> LoadSpec {
+        LoadSpec {
+            path: file.path.clone(),
+            backends: Vec::new(),
+            context_length: 0,
+            context_length_min: 0,
+            slots,
+            threads: self.threads(),
+            gpu_layers,
+            saved_prefix_bytes: 0,
+            prefix_folder: None,
+            parse_special_in_user_text: false,
+        }
+    }
+
+    /// The reason why the model in `file` can't be loaded: its own problem, or an engine that is missing.
+    #[must_use]
+    pub fn problem_of(&self, file: &ModelFile) -> Option<String> {
+        file.problem.clone().or_else(|| Engine::of(file).missing(&self.executable))
+    }
+
     /// The settings of a model by the registry.
     #[must_use]
     pub fn lifecycle(&self, model: &str) -> ModelLifecycle {
@@ -125,9 +151,10 @@ impl NodeConfig {
 
     /// The slots of a model's next worker.
     #[must_use]
-    pub fn slots_of(&self, model: &str) -> usize {
-        let own = self.model_settings.models.get(model).and_then(|settings| settings.slots);
-        own.and_then(|slots| usize::try_from(slots).ok()).unwrap_or(self.settings.slots)
+    pub fn slots_of(&self, file: &ModelFile) -> usize {
+        let own = self.model_settings.models.get(&file.id).and_then(|settings| settings.slots);
+        let slots = own.and_then(|slots| usize::try_from(slots).ok()).unwrap_or(self.settings.slots);
+        Engine::of(file).slots(slots)
     }
 
     /// The confinement of the worker that loads the model in `file` with `spec`. `need` is the estimate of its memory.
@@ -137,6 +164,7 @@ impl NodeConfig {
         confinement
             .reads
             .extend(spec.backends.iter().filter_map(|library| library.parent()).map(Path::to_owned));
+        confinement.reads.extend(backend_folders());
         // GPU drivers map far more memory than they use, and open files of their own.
         let processor_alone = !cfg!(any(feature = "cuda", feature = "metal", feature = "vulkan"));
         let by_need = need.filter(|_| processor_alone).map(|bytes| {

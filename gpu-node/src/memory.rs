@@ -20,6 +20,10 @@ const WIDE_VECTORS: u64 = 8;
 /// Inner vectors of a feed-forward block that are in use at once: gate, up, and their product.
 const INNER_VECTORS: u64 = 3;
 
+/// Bounds of the buffers of one step of an image model.
+const IMAGE_COMPUTE_MIN_BYTES: u64 = 64 << 20;
+const IMAGE_COMPUTE_MAX_BYTES: u64 = 4 << 30;
+
 /// The context that a worker creates for its model, in llama.cpp's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContextSize {
@@ -96,6 +100,18 @@ pub fn predict(shape: &Shape, context: &ContextSize) -> Prediction {
         weights: shape.tensor_bytes,
         cache: cache(shape, context),
         compute: compute(shape, context),
+        process: PROCESS_BYTES,
+    }
+}
+
+/// Predicts the memory of an image model with these weights, for a picture of the size that it was trained for. The buffers of
+/// a step grow with the picture and the width of the networks; half the weights' bytes is more than both need.
+#[must_use]
+pub fn predict_image(shape: &Shape) -> Prediction {
+    Prediction {
+        weights: shape.tensor_bytes,
+        cache: 0,
+        compute: (shape.tensor_bytes / 2).clamp(IMAGE_COMPUTE_MIN_BYTES, IMAGE_COMPUTE_MAX_BYTES),
         process: PROCESS_BYTES,
     }
 }

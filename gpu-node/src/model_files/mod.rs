@@ -1,6 +1,7 @@
 //! The node's model files: those of the model folder, and files that the operator has named.
 
 mod parts;
+mod pictures;
 pub mod watch;
 
 use std::{
@@ -23,11 +24,11 @@ const FOLDERS_MAX_DEPTH: usize = 4;
 /// A model file and its header's data.
 #[derive(Debug, Clone)]
 pub struct ModelFile {
-    /// The model's id: the file's name without `.gguf`.
+    /// The model's id: the file's name without its extension, or the folder's name.
     pub id: String,
-    /// Its path; of a split model, the path of the first part.
+    /// Its path; of a split model, the path of the first part; of an image model it may be a folder.
     pub path: PathBuf,
-    /// Every existing file of the model: `path`, and the other parts of a split model.
+    /// Every existing file of the model: `path`, and the other parts of a split model; or the files of the folder.
     pub parts: Vec<PathBuf>,
     /// The data of its header; the context length is the one that it was trained for.
     pub description: ModelDescription,
@@ -51,8 +52,8 @@ pub struct ModelScanner {
     extra: Vec<PathBuf>,
     /// Files of the registry. They take no id that another file has.
     registered: Vec<PathBuf>,
-    /// The files of the last scan.
-    cache: HashMap<PathBuf, (Parts, ModelFile)>,
+    /// The files of the last scan; none for a file that is no model.
+    cache: HashMap<PathBuf, (Parts, Option<ModelFile>)>,
 }
 
 impl ModelScanner {
@@ -90,7 +91,7 @@ impl ModelScanner {
         models
     }
 
-    /// Reads the model whose first file is at `path`; `None` if none of its files exists.
+    /// Reads the model whose first file is at `path`; `None` if none of its files exists, or it is no model.
     fn read(&mut self, path: &Path) -> Option<ModelFile> {
         let parts = Parts::of(path);
         if parts.existing.is_empty() {
@@ -99,11 +100,14 @@ impl ModelScanner {
         if let Some((before, file)) = self.cache.get(path)
             && *before == parts
         {
-            return Some(file.clone());
+            return file.clone();
         }
-        let file = describe(path, &parts);
+        let file = match pictures::is_candidate(path) {
+            true => pictures::describe(path, &parts),
+            false => Some(describe(path, &parts)),
+        };
         self.cache.insert(path.to_owned(), (parts, file.clone()));
-        Some(file)
+        file
     }
 }
 
@@ -156,10 +160,11 @@ fn unused_id(is_used: impl Fn(&str) -> bool, path: &Path, id: &str) -> String {
     ids.find(|id| !is_used(id)).unwrap_or(id)
 }
 
-fn describe(path: &Path, parts: &Parts) -> ModelFile {
+/// A model by its files alone.
+fn undescribed(path: &Path, parts: &Parts, modality: Modality) -> ModelFile {
     let id = model_id(path);
-    let mut file = ModelFile {
-        description: ModelDescription::new(&*id, Modality::Text),
+    ModelFile {
+        description: ModelDescription::new(&*id, modality),
         id,
         path: path.to_owned(),
         parts: parts.existing.clone(),
@@ -167,7 +172,11 @@ fn describe(path: &Path, parts: &Parts) -> ModelFile {
         modified: parts.modified,
         shape: None,
         problem: parts.problem().or_else(|| non_utf8_path(path)),
-    };
+    }
+}
+
+fn describe(path: &Path, parts: &Parts) -> ModelFile {
+    let mut file = undescribed(path, parts, Modality::Text);
     match header(parts) {
         Ok(header) => {
             file.problem = file.problem.or_else(|| misnamed(path, &header)).or_else(|| header.unusable());
@@ -214,6 +223,11 @@ fn add_header(file: &mut ModelFile, header: &Header) {
     file.description.architecture = header.architecture().map(str::to_owned);
     file.description.context_length = header.context_length();
     file.shape = Some(Shape::of(header));
+    if let Some(problem) = pictures::unsupported_gguf(header) {
+        file.description.modality = Modality::Image;
+        file.problem.get_or_insert(problem);
+        return;
+    }
     if header.is_embedding() {
         file.description.modality = Modality::Embedding;
         return;
@@ -230,8 +244,8 @@ fn add_header(file: &mut ModelFile, header: &Header) {
     }
 }
 
-/// Collects the models below `folder`, sorted, each by its file or its first part. Projectors of vision models are left
-/// out.
+/// Collects the models below `folder`, sorted, each by its file, its first part or its folder. Projectors of vision models
+/// are left out, and the files in an image model's folder.
 fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
@@ -239,7 +253,8 @@ fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
     for path in files {
         let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if name.ends_with(".gguf") && !name.starts_with("mmproj") {
+        let is_model = name.ends_with(".gguf") && !name.starts_with("mmproj");
+        if is_model || pictures::is_candidate(&path) {
             let first = parts::first(path);
             if !into.contains(&first) {
                 into.push(first);
@@ -248,7 +263,11 @@ fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     }
     if depth < FOLDERS_MAX_DEPTH {
         for folder in folders {
-            collect(&folder, depth + 1, into);
+            if pictures::is_candidate(&folder) {
+                into.push(folder);
+            } else {
+                collect(&folder, depth + 1, into);
+            }
         }
     }
 }

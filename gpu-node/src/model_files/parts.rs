@@ -9,6 +9,8 @@ use std::{
     time::SystemTime,
 };
 
+use super::pictures;
+
 /// Missing parts that a problem lists by name.
 const LISTED_MAX_COUNT: usize = 3;
 
@@ -44,14 +46,16 @@ fn five_digits(text: &str) -> Option<u32> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Returns the id of the model in the file at `path`: its name without `.gguf` and without the number of a part, changed by
-/// [`safe_id`].
+/// Returns the id of the model in the file at `path`: its name without its extension and without the number of a part, or the
+/// name of a folder, changed by [`safe_id`].
 #[must_use]
 pub fn model_id(path: &Path) -> String {
     if let Some(part) = PartName::of(path) {
         return safe_id(part.stem);
     }
-    path.file_stem().map_or_else(|| "model".to_owned(), |stem| safe_id(&stem.to_string_lossy()))
+    // The dots of a folder's name belong to it.
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.map_or_else(|| "model".to_owned(), |name| safe_id(&name.to_string_lossy()))
 }
 
 /// Makes an id of a local model from `name`. Colons, which separate a provider from its model, and control characters,
@@ -98,6 +102,10 @@ impl Parts {
     /// Finds the files of the model whose first file is `first`.
     pub(super) fn of(first: &Path) -> Self {
         let mut parts = Self::default();
+        if first.is_dir() {
+            pictures::files(first).into_iter().for_each(|file| parts.add(file));
+            return parts;
+        }
         match PartName::of(first) {
             Some(name) => (1..=name.total).for_each(|number| parts.add(name.path(first, number))),
             None => parts.add(first.to_owned()),

@@ -14,13 +14,14 @@ use hearth_wire::{
 use tokio::sync::mpsc;
 
 use super::{
-    api_errors::{invalid_task, load_failed, refused, shutting_down},
+    api_errors::{invalid_task, load_failed, other_modality, refused, shutting_down},
     backends::Backends,
     message::Message,
     metrics, model_settings,
     models::{self, Models},
     run_log::RunLog,
     runs::{self, Runs},
+    token_counts::TokenCounts,
 };
 use crate::{
     config::NodeConfig,
@@ -44,6 +45,7 @@ pub(super) struct Actor {
     pub(super) backends: Backends,
     pub(super) storage: StorageManager,
     pub(super) storage_policy_applied_at: Option<Instant>,
+    pub(super) counts: TokenCounts,
     started: Instant,
 }
 
@@ -66,6 +68,7 @@ impl Actor {
             backends,
             storage,
             storage_policy_applied_at: None,
+            counts: TokenCounts::default(),
             started,
         }
     }
@@ -162,12 +165,16 @@ impl Actor {
                 self.models.process(&model).clear_failures();
                 let _ = reply.send(self.load(&model));
             }
+            Message::Count { body, reply } if self.models.has_file(&body.model) => {
+                self.count_tokens(body, reply);
+            }
             Message::Unload { model, reply } if self.models.has_file(&model) => {
                 let _ = reply.send(self.unload(&model));
             }
             Message::Remove { model, reply } if self.models.has_file(&model) => self.remove(&model, reply),
             Message::Configure { settings, reply } => self.configure(settings, reply),
             message @ (Message::Load { .. }
+            | Message::Count { .. }
             | Message::Unload { .. }
             | Message::Remove { .. }
             | Message::Status(_)) => self.scan_then(message),
@@ -196,6 +203,7 @@ impl Actor {
         match message.map(|message| *message) {
             Some(Message::Submit { run, span, reply }) => drop(reply.send(self.submit(*run, span))),
             Some(Message::Load { model, reply }) => drop(reply.send(self.load(&model))),
+            Some(Message::Count { body, reply }) => self.count_tokens(body, reply),
             Some(Message::Unload { model, reply }) => drop(reply.send(self.unload(&model))),
             Some(Message::Remove { model, reply }) => self.remove(&model, reply),
             Some(Message::Status(reply)) => {
@@ -235,8 +243,11 @@ impl Actor {
         let model = request.model.clone();
         let file = self.models.file(&model)?;
         let process = self.models.process(&model);
-        if let Some(reason) = file.problem.as_ref().or(process.error.as_ref()) {
+        if let Some(reason) = self.config.problem_of(&file).as_ref().or(process.error.as_ref()) {
             return Err(load_failed(&model, reason));
+        }
+        if request.task.modality() != file.description.modality {
+            return Err(other_modality(&model, file.description.modality));
         }
         self.runs.check_new(request.run)?;
         request.task.check().map_err(|error| invalid_task(&error))?;
@@ -287,8 +298,8 @@ impl Actor {
 
     pub(super) fn load(&mut self, model: &str) -> Result<(), ApiError> {
         let file = self.models.file(model)?;
-        if let Some(reason) = &file.problem {
-            return Err(load_failed(model, reason));
+        if let Some(reason) = self.config.problem_of(&file) {
+            return Err(load_failed(model, &reason));
         }
         self.update_memory_estimate(model);
         let effects = self.scheduler.load(self.now(), model).map_err(|refusal| refused(model, &refusal))?;

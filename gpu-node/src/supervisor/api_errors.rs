@@ -1,7 +1,7 @@
 //! The node's refusals as API errors.
 
 use bytesize::ByteSize;
-use hearth_domain::{Field, InvalidTask};
+use hearth_domain::{Field, InvalidTask, Modality};
 use hearth_wire::{ApiError, ErrorCode};
 
 use crate::scheduler::Refusal;
@@ -10,6 +10,11 @@ use crate::scheduler::Refusal;
 pub(super) fn load_failed(model: &str, reason: &str) -> ApiError {
     ApiError::new(ErrorCode::ModelLoadFailed, format!("the model {model:?} can't be loaded: {reason}"))
         .at("model")
+}
+
+/// The error for a task of another modality than the model's. The gateway checks that too; here it protects the worker.
+pub(super) fn other_modality(model: &str, modality: Modality) -> ApiError {
+    ApiError::invalid("model", format!("the model {model:?} makes {}", modality.as_str()))
 }
 
 /// The error for an invalid task. The gateway checks tasks too; here the check protects the worker.

@@ -8,14 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{Capability, Modality, ModelDescription, RuntimeState, Timestamp};
+use hearth_domain::{Capability, ModelDescription, RuntimeState, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, node::NodeModel, runtime_status::RuntimeStatus};
 
 use super::{measurements::MemoryMeasurements, worker::Worker};
 use crate::{
     config::NodeConfig,
+    engines::table::Engine,
     frames::ModelProperties,
-    memory::{self, ContextSize},
+    memory,
     model_files::{ModelFile, ModelFiles, ModelScanner},
 };
 
@@ -221,7 +222,8 @@ impl Models {
                 let loaded = state.and_then(|process| process.properties.as_ref());
                 let context_length = loaded.map_or_else(
                     || file.description.context_length.map(|_| config.load_spec(file).context_length),
-                    |loaded| Some(loaded.context_length),
+                    // An image model has none.
+                    |loaded| Some(loaded.context_length).filter(|length| *length > 0),
                 );
                 NodeModel {
                     id: file.id.clone(),
@@ -251,12 +253,7 @@ pub(super) fn memory_for_models() -> Option<u64> {
 
 /// Predicts the memory that a model needs from its header.
 fn predicted_memory(file: &ModelFile, config: &NodeConfig) -> Option<u64> {
-    let spec = config.load_spec(file);
-    let context = match file.description.modality {
-        Modality::Embedding => ContextSize::for_embedding(spec.context_length),
-        _ => ContextSize::for_text(spec.context_length, spec.slots),
-    };
-    Some(memory::predict(file.shape.as_ref()?, &context).total())
+    Engine::of(file).predict_memory(file, &config.load_spec(file))
 }
 
 /// The capabilities by the file's header, and those that its worker has found during the load.
@@ -279,7 +276,7 @@ fn runtime_status(
 ) -> RuntimeStatus {
     let blank = ModelProcess::default();
     let process = process.unwrap_or(&blank);
-    let error = file.problem.clone().or_else(|| process.error.clone());
+    let error = config.problem_of(file).or_else(|| process.error.clone());
     let state = match &process.worker {
         Some(_) if process.loading.is_some() => RuntimeState::Loading,
         Some(_) if active >= process.slots.unwrap_or(config.settings.slots) => RuntimeState::Busy,
@@ -288,7 +285,7 @@ fn runtime_status(
         None if error.is_some() => RuntimeState::Failed,
         None => RuntimeState::Unloaded,
     };
-    let slots = process.worker.as_ref().and(process.slots).unwrap_or_else(|| config.slots_of(&file.id));
+    let slots = process.worker.as_ref().and(process.slots).unwrap_or_else(|| config.slots_of(file));
     let pid = process.worker.as_ref().and_then(|worker| worker.pid);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     RuntimeStatus {

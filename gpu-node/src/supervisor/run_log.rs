@@ -19,6 +19,8 @@ pub use event_buffer::LoggedEvent;
 const LOG_MAX_BYTES: usize = 4 << 20;
 /// Bytes of events in the log of an embedding run, whose vectors are computed faster than they are read.
 const EMBEDDING_LOG_MAX_BYTES: usize = 128 << 20;
+/// Bytes of events in the log of a run that makes images: ten of them, in base64.
+const IMAGE_LOG_MAX_BYTES: usize = 160 << 20;
 /// Approximate bytes of a log without its events.
 const LOG_OVERHEAD_BYTES: usize = 1024;
 
@@ -53,6 +55,7 @@ impl RunLog {
     pub fn new(run: RunId, modality: Modality) -> Arc<Self> {
         let max_bytes = match modality {
             Modality::Embedding => EMBEDDING_LOG_MAX_BYTES,
+            Modality::Image => IMAGE_LOG_MAX_BYTES,
             _ => LOG_MAX_BYTES,
         };
         let (newest, _) = watch::channel(0);

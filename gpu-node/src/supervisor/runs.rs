@@ -123,7 +123,10 @@ impl Runs {
         let Some(active) = self.active.get_mut(&run) else { return };
         let is_waiting = matches!(
             body,
-            RunEventBody::Queued { .. } | RunEventBody::Loading { .. } | RunEventBody::Started { .. }
+            RunEventBody::Queued { .. }
+                | RunEventBody::Loading { .. }
+                | RunEventBody::Started { .. }
+                | RunEventBody::Progress { .. }
         );
         if !is_waiting && !std::mem::replace(&mut active.answered, true) {
             metrics::first_token(active.submitted_at.elapsed());

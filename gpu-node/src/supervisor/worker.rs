@@ -22,6 +22,7 @@ use super::message::Message;
 use crate::{
     config::NodeConfig,
     confine::Confinement,
+    engines::table::EngineCommand,
     frames::{self, Command, FrameReader, FrameWriter, LoadSpec},
 };
 
@@ -46,9 +47,10 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts a process for `model` and sends it the command to load. Its reports are sent to `inbox`.
+    /// Starts the process of an engine for `model` and sends it the command to load. Its reports are sent to `inbox`.
     pub(super) fn spawn(
         config: &NodeConfig,
+        engine: &EngineCommand,
         confinement: &Confinement,
         model: &str,
         spec: LoadSpec,
@@ -58,9 +60,10 @@ impl Worker {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let confined = serde_json::to_string(confinement).map_err(io::Error::other)?;
-        let mut child = tokio::process::Command::new(&config.executable)
-            .arg0("hearth")
-            .args(["engine", "llama", "--confinement", &confined])
+        let mut child = tokio::process::Command::new(&engine.program)
+            .arg0(engine.name)
+            .args(&engine.arguments)
+            .args(["--confinement", &confined])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -72,6 +75,8 @@ impl Worker {
             // Has glibc allocate huge pages. A step reads all weights once: with pages of 4 KiB, a good part of its time
             // is address translation. Other C libraries ignore it.
             .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+            // Threads of an engine in Rust; llama.cpp's get their number with the load.
+            .env("RAYON_NUM_THREADS", spec.threads.to_string())
             // A terminal's Ctrl-C reaches the supervisor alone, which then shuts its workers down.
             .process_group(0)
             .kill_on_drop(true)

@@ -17,41 +17,53 @@ use super::{
     worker::{SHUTDOWN_GRACE, Worker},
 };
 use crate::{
+    engines::table::Engine,
     frames::{Command, LoadSpec, Report},
     scheduler::{StopReason, Submission},
 };
 
 impl Actor {
     pub(super) fn start(&mut self, model: &str) {
-        if self.waits_for_backends(model) {
-            return;
-        }
-        let (libraries, names) = match self.backends.current() {
-            Some(Ok(selection)) => (selection.libraries.clone(), selection.names()),
-            Some(Err(problem)) => {
-                let problem = problem.to_owned();
-                return self.fail_model(model, problem);
+        let file = match self.models.file(model) {
+            // The file may have been deleted since the model was submitted.
+            Ok(file) if !file.path.exists() => {
+                return self.fail_model(model, "its file was deleted".to_owned());
             }
-            None => return,
+            Ok(file) => file,
+            Err(error) => return self.fail_model(model, error.message),
+        };
+        let engine = Engine::of(&file);
+        let (libraries, names) = if engine.uses_backends {
+            if self.waits_for_backends(model) {
+                return;
+            }
+            match self.backends.current() {
+                Some(Ok(selection)) => (selection.libraries.clone(), Some(selection.names())),
+                Some(Err(problem)) => {
+                    let problem = problem.to_owned();
+                    return self.fail_model(model, problem);
+                }
+                None => return,
+            }
+        } else {
+            (Vec::new(), None)
         };
         self.epoch += 1;
         let epoch = self.epoch;
-        let slots = self.config.slots_of(model);
+        let slots = self.config.slots_of(&file);
         self.scheduler.set_slots(model, Some(slots));
-        let spawned = self.models.file(model).map_err(|error| error.message).and_then(|file| {
-            // The file may have been deleted since the model was submitted.
-            if !file.path.exists() {
-                return Err("its file was deleted".to_owned());
-            }
+        let spawned = {
             let spec = LoadSpec { backends: libraries, ..self.config.load_spec(&file) };
             let estimate = self.models.memory_estimate(model, &self.config);
             let confinement = self.config.confinement(&file, &spec, estimate);
-            let spawned = Worker::spawn(&self.config, &confinement, model, spec, epoch, self.inbox.clone());
+            let command = engine.command(&self.config.executable);
+            let spawned =
+                Worker::spawn(&self.config, &command, &confinement, model, spec, epoch, self.inbox.clone());
             spawned.map_err(|error| {
-                tracing::error!(model, %error, "a worker can't be started");
+                tracing::error!(model, engine = engine.name, %error, "a worker can't be started");
                 format!("a worker can't be started: {}; the node's log has details", error.kind())
             })
-        });
+        };
         let process = self.models.process(model);
         process.saved_prefix_bytes = 0;
         process.slots = Some(slots);
@@ -64,7 +76,8 @@ impl Actor {
                 process.loading = Some((Instant::now(), 0.0));
                 process.last_report_at = Some(Instant::now());
                 process.stopping = false;
-                process.backends = Some(names);
+                process.backends = names;
+                self.send_counts(model);
             }
             Err(reason) => self.fail_model(model, reason),
         }
@@ -129,6 +142,9 @@ impl Actor {
                 let effects = self.scheduler.model_loaded(self.now(), model);
                 self.apply(effects);
             }
+            Report::Counted { request, count, error } => {
+                self.counts.answer(request, error.map_or(Ok(count), Err));
+            }
             Report::LoadFailed { reason } => self.fail_model(model, reason),
             Report::Event { run, event } => self.runs.push(run, event),
             Report::Finished { run, reason, usage, timings } => {
@@ -163,6 +179,7 @@ impl Actor {
     /// Fails a model that can't be loaded, and its waiting runs, for `reason`.
     pub(super) fn fail_model(&mut self, model: &str, reason: String) {
         tracing::error!(model, reason, "the model can't be loaded");
+        self.counts.fail(model);
         let process = self.models.process(model);
         process.error = Some(reason);
         process.worker.take().into_iter().for_each(Worker::kill);
@@ -172,6 +189,7 @@ impl Actor {
     }
 
     pub(super) fn exited(&mut self, model: &str, epoch: u64, reason: &str, signal: Option<i32>) {
+        self.counts.fail(model);
         let process = self.models.process(model);
         if process.stopping && process.worker.is_none() {
             tracing::info!(model, "the model is unloaded");
@@ -188,7 +206,8 @@ impl Actor {
     /// Handles a worker that ended by itself, or that hangs and is killed.
     fn crashed(&mut self, model: &str, reason: &str, signal: Option<i32>) {
         let probing = std::mem::take(&mut self.models.process(model).probing);
-        if let Some(signal) = signal.filter(|_| !probing) {
+        let uses_backends = self.models.file(model).is_ok_and(|file| Engine::of(&file).uses_backends);
+        if let Some(signal) = signal.filter(|_| !probing && uses_backends) {
             self.suspect_backends(signal);
         }
         let process = self.models.process(model);
@@ -199,7 +218,7 @@ impl Actor {
         process.worker.take().into_iter().for_each(Worker::kill);
         let quarantined = process.record_crash(reason);
         if loading {
-            if !probing && self.waits_after_crash(model, reason) {
+            if !probing && uses_backends && self.waits_after_crash(model, reason) {
                 return;
             }
             // A file that crashes its worker during the load would do so again.
