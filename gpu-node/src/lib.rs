@@ -11,8 +11,8 @@
 //! - [`backends`] selects the compute backends, by self-tests in child processes.
 //! - [`scheduler`] decides which run goes to which worker, and which models are in memory.
 //! - [`supervisor`] controls a worker process for each loaded model, and has the log of each run.
-//! - [`frames`] is the protocol between supervisor and worker, [`engines`] the worker's code.
-//! - [`confine`] is the sandbox of a worker process.
+//! - [`frames`] is the protocol between supervisor and worker, and [`confine`] the sandbox of a worker process; both are of
+//!   the crate `hearth-worker`, which every engine uses. [`engines`] has the table of engines, and llama.cpp's.
 //! - [`wake`] wakes other machines in the network.
 //! - [`server`] serves the node link over HTTP, and [`link`] connects an enrolled node to its gateway.
 
@@ -20,11 +20,9 @@
 
 pub mod backends;
 pub mod config;
-pub mod confine;
 pub mod context;
 pub mod downloads;
 pub mod engines;
-pub mod frames;
 pub mod gguf;
 pub mod link;
 pub mod memory;
@@ -36,4 +34,5 @@ pub mod supervisor;
 pub mod wake;
 
 pub use config::NodeConfig;
+pub use hearth_worker::{confine, frames};
 pub use supervisor::Node;

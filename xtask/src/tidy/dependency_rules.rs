@@ -22,7 +22,7 @@ use Rule::{AllBut, Only};
 ///
 /// The stores of AWS in `aws-emulator` are for the tests and the benchmarks alone. No function sees another: what they
 /// share is the gateway's.
-const RULES: [(&str, Rule); 22] = [
+const RULES: [(&str, Rule); 24] = [
     ("domain", Only(&[])),
     ("files", Only(&[])),
     ("schema", Only(&[])),
@@ -35,12 +35,14 @@ const RULES: [(&str, Rule); 22] = [
     ("settings", Only(&["domain"])),
     ("auth", Only(&["domain"])),
     ("telemetry", Only(&["settings"])),
+    ("worker", Only(&["domain", "wire"])),
+    ("diffusion", Only(&["domain", "wire", "telemetry", "worker"])),
     ("store", Only(&["domain", "files", "settings", "wire"])),
     ("providers", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth"])),
     ("gateway", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth", "store", "providers"])),
     ("http", Only(&["domain", "telemetry", "wire", "gateway"])),
     ("lambda", Only(&["settings", "store", "gateway", "http", "telemetry"])),
-    ("gpu-node", Only(&["domain", "files", "schema", "settings", "wire", "auth", "telemetry"])),
+    ("gpu-node", Only(&["domain", "files", "schema", "settings", "wire", "auth", "telemetry", "worker"])),
     ("functions/*", Only(&["domain", "wire", "gateway", "http", "lambda", "telemetry"])),
     (
         "cli",
@@ -53,6 +55,7 @@ const RULES: [(&str, Rule); 22] = [
             "lambda-emulator",
             "sam-template",
             "xtask",
+            "diffusion",
         ]),
     ),
     ("tests", AllBut(&["bench"])),

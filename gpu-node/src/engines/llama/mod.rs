@@ -43,16 +43,11 @@ mod tools;
 mod vocabulary;
 mod work;
 
-use std::{
-    os::{fd::AsFd as _, unix::net::UnixStream as StdUnixStream},
-    path::PathBuf,
-    sync::mpsc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::mpsc, time::Duration};
 
-use tokio::{net::UnixStream, sync::mpsc as async_mpsc};
+use hearth_worker::socket::{WorkerError, accept_load, collect_early, write_reports};
+use tokio::sync::mpsc as async_mpsc;
 
-use crate::frames::{self, Command, FrameError, FrameReader, FrameWriter, Report};
 use command_handler::CommandHandler;
 
 /// Time for the engine's thread to finish its step and save its prefixes, when the supervisor has hung up.
@@ -68,30 +63,13 @@ pub(crate) fn backend_folders() -> Vec<PathBuf> {
     binary_folder.into_iter().chain(built).collect()
 }
 
-/// Why a worker ended with an error.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// Standard input isn't the supervisor's socket.
-    #[error("this command is started by the node, with a socket as standard input: {0}")]
-    NoSocket(std::io::Error),
-    /// The socket failed.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// The first command wasn't `Load`.
-    #[error("the first command must be a load")]
-    NoLoad,
-}
-
 /// Runs a worker until its supervisor hangs up.
 ///
 /// # Errors
 /// If the socket fails, or the supervisor breaks the protocol. A failed load is reported to the supervisor, and is no
 /// error here.
 pub async fn run() -> Result<(), WorkerError> {
-    let (mut commands, reports) = frames::split(socket().map_err(WorkerError::NoSocket)?);
-    let Some(Command::Load(spec)) = commands.next().await? else {
-        return Err(WorkerError::NoLoad);
-    };
+    let (spec, mut commands, reports) = accept_load().await?;
     let (report, outbox) = async_mpsc::unbounded_channel();
     let writer = tokio::spawn(write_reports(reports, outbox));
     let (work, inbox) = mpsc::channel();
@@ -117,35 +95,4 @@ pub async fn run() -> Result<(), WorkerError> {
     // Send the last report before the process ends.
     let _ = writer.await;
     Ok(())
-}
-
-/// Collects commands that come before the model is loaded. Returns when the supervisor hangs up.
-async fn collect_early(commands: &mut FrameReader, early: &mut Vec<Command>) {
-    while let Ok(Some(command)) = commands.next().await {
-        early.push(command);
-    }
-}
-
-async fn write_reports(mut reports: FrameWriter, mut outbox: async_mpsc::UnboundedReceiver<Report>) {
-    let mut batch = Vec::new();
-    // Each slot reports after a step: their reports are sent with one flush.
-    while outbox.recv_many(&mut batch, 256).await > 0 {
-        for report in batch.drain(..) {
-            if reports.feed(&report).await.is_err() {
-                return;
-            }
-        }
-        if reports.flush().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// The supervisor's socket: the process' standard input.
-fn socket() -> std::io::Result<UnixStream> {
-    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
-    let socket = StdUnixStream::from(stdin);
-    socket.peer_addr()?;
-    socket.set_nonblocking(true)?;
-    UnixStream::from_std(socket)
 }

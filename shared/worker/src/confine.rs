@@ -1,6 +1,6 @@
 //! The sandbox of a worker process: limits of its privileges, files, network and memory.
 //!
-//! A model file comes from the internet, and llama.cpp's parsers have had vulnerabilities. An exploited worker should find
+//! A model file comes from the internet, and the parsers of engines have had vulnerabilities. An exploited worker should find
 //! no secrets and no way out. So it gets a filtered environment ([`environment`]), and confines itself before its first
 //! thread starts: most limits apply to the calling thread and the threads that it starts.
 
@@ -131,7 +131,7 @@ mod landlock {
 
     /// The Landlock version whose rights are restricted. An older kernel restricts those that it supports.
     const VERSION: ABI = ABI::V6;
-    /// Libraries, and files of the system that the C library and ggml read.
+    /// Libraries, and files of the system that the C library and the engines read.
     const SYSTEM: [&str; 13] = [
         "/usr",
         "/lib",
@@ -156,8 +156,7 @@ mod landlock {
         }
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let write = AccessFs::from_all(VERSION) & !AccessFs::Execute;
-        let backends = crate::engines::llama::backend_folders();
-        let reads = SYSTEM.iter().map(PathBuf::from).chain(backends).chain(confinement.reads.iter().cloned());
+        let reads = SYSTEM.iter().map(PathBuf::from).chain(confinement.reads.iter().cloned());
         let rules = reads
             .map(|path| (path, read))
             .chain(

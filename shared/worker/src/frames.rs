@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 
 use futures::{SinkExt, StreamExt as _};
 use hearth_domain::{Capability, FinishReason, RunId, Task, Usage};
-use hearth_wire::{ApiError, RunEventBody};
+use hearth_wire::{
+    ApiError, RunEventBody,
+    node::{NodeCountBody, NodeTokenCount},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::net::{
     UnixStream,
@@ -33,6 +36,13 @@ pub enum Command {
         task: Box<Task>,
         /// True if the client receives the answer in one piece.
         whole: bool,
+    },
+    /// Count tokens. The worker reports `Counted`.
+    Count {
+        /// Number of the request.
+        request: u64,
+        /// The texts.
+        body: Box<NodeCountBody>,
     },
     /// Stop a run between two steps.
     Cancel {
@@ -102,6 +112,15 @@ pub enum Report {
     Preparing {
         /// Number of these runs.
         runs: u32,
+    },
+    /// Tokens were counted.
+    Counted {
+        /// Number of the request.
+        request: u64,
+        /// The numbers; none with `error`.
+        count: NodeTokenCount,
+        /// Reason why they can't be counted.
+        error: Option<ApiError>,
     },
     /// An event of a run, except its end.
     Event {
