@@ -36,6 +36,7 @@ pub fn local_router(node: Node) -> Router {
         .route("/v1/runs/{id}/events", get(routes::events))
         .route("/v1/runs/{id}/cancel", post(routes::cancel))
         .route("/v1/models/load", post(routes::load))
+        .route("/v1/models/tokens", post(routes::count_tokens))
         .route("/v1/models/unload", post(routes::unload))
         .route("/v1/models/remove", post(routes::remove))
         .route("/v1/models/settings", post(routes::configure))

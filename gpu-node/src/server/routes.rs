@@ -18,7 +18,8 @@ use hearth_wire::{
     ApiError, ErrorCode,
     native::requests::EventsQuery,
     node::{
-        NodeCancelled, NodeChallengeAnswer, NodeModelCommand, NodeModelSettings, NodeRun, NodeWakeCommand,
+        NodeCancelled, NodeChallengeAnswer, NodeCountBody, NodeModelCommand, NodeModelSettings, NodeRun,
+        NodeWakeCommand,
     },
 };
 use serde::Deserialize;
@@ -103,6 +104,13 @@ pub(super) async fn load(
 ) -> Result<StatusCode, LinkError> {
     node.load(command.model).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+pub(super) async fn count_tokens(
+    State(node): State<Node>,
+    Json(body): Json<NodeCountBody>,
+) -> Result<Response, LinkError> {
+    Ok(Json(node.count_tokens(body).await?).into_response())
 }
 
 pub(super) async fn wake(

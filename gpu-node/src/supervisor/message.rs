@@ -6,7 +6,7 @@ use hearth_domain::RunId;
 use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError,
-    node::{NodeModelSettings, NodeRemoved, NodeRun, NodeStatus},
+    node::{NodeCountBody, NodeModelSettings, NodeRemoved, NodeRun, NodeStatus, NodeTokenCount},
 };
 use tokio::sync::oneshot;
 
@@ -38,6 +38,11 @@ pub(super) enum Message {
     Load {
         model: String,
         reply: Reply<Result<(), ApiError>>,
+    },
+    /// Counts tokens by the tokenizer of a model, which is loaded first.
+    Count {
+        body: Box<NodeCountBody>,
+        reply: Reply<Result<NodeTokenCount, ApiError>>,
     },
     Unload {
         model: String,

@@ -17,17 +17,18 @@ mod runs;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod storage;
+mod token_counts;
 mod trace;
 mod worker;
 mod workers;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hearth_domain::RunId;
 use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError, ErrorCode,
-    node::{NodeModelSettings, NodeRemoved, NodeRun, NodeStatus},
+    node::{NodeCountBody, NodeModelSettings, NodeRemoved, NodeRun, NodeStatus, NodeTokenCount},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -38,6 +39,9 @@ use crate::{config::NodeConfig, downloads::Downloads, wake::Waker};
 use actor::Actor;
 use message::Message;
 pub use run_log::{Expired, LoggedEvent, RunLog};
+
+/// Time for a model to load and to count tokens: less than a gateway waits for an answer.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A handle on a running node.
 #[derive(Debug, Clone)]
@@ -98,6 +102,18 @@ impl Node {
     /// `model_not_found`, `model_load_failed` for a bad file, or `no_model_available` if there is no room in memory.
     pub async fn load(&self, model: String) -> Result<(), ApiError> {
         self.ask(|reply| Message::Load { model, reply }).await?
+    }
+
+    /// Counts tokens by the tokenizer of a model, after it is loaded.
+    ///
+    /// # Errors
+    /// Those of [`Node::load`]; `provider_timeout` if the model isn't loaded within a few seconds: a further request waits for the
+    /// same load.
+    pub async fn count_tokens(&self, body: NodeCountBody) -> Result<NodeTokenCount, ApiError> {
+        let count = self.ask(|reply| Message::Count { body: Box::new(body), reply });
+        let slow =
+            |_| ApiError::new(ErrorCode::ProviderTimeout, "the model is still being loaded; try again");
+        tokio::time::timeout(COUNT_TIMEOUT, count).await.map_err(slow)??
     }
 
     /// Starts to unload a model.

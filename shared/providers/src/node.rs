@@ -20,8 +20,8 @@ use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     node::{
-        NodeChallengeAnswer, NodeModelCommand, NodeModelSettings, NodeRemoved, NodeRun, NodeStatus,
-        NodeWakeCommand,
+        NodeChallengeAnswer, NodeCountBody, NodeModelCommand, NodeModelSettings, NodeRemoved, NodeRun,
+        NodeStatus, NodeTokenCount, NodeWakeCommand,
     },
     node_limits::{check_event, check_status, error_of_node},
 };
@@ -334,6 +334,16 @@ impl Provider for NodeLink {
         };
         let first = self.transport.start(&run, &call.trace).await?;
         Ok(self.clone().follow(run.run, 0, first, call.trace))
+    }
+
+    async fn count_tokens(&self, body: &NodeCountBody) -> Result<Option<NodeTokenCount>, ApiError> {
+        let count: NodeTokenCount =
+            self.request(Method::POST, "/v1/models/tokens", &body.model, Some(body)).await?;
+        // A node is a stranger's program.
+        match count.texts.len() == body.texts.len() && count.prompt.is_some() == body.task.is_some() {
+            true => Ok(Some(count)),
+            false => Err(ApiError::new(ErrorCode::ProviderError, "the node has counted other texts")),
+        }
     }
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {

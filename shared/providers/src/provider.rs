@@ -5,7 +5,10 @@ use std::{fmt::Debug, pin::Pin, sync::Arc};
 use futures::Stream;
 use hearth_domain::{ClientDialect, Credits, Delivery, Generation, ModelId, RunId};
 use hearth_telemetry::traces::TraceContext;
-use hearth_wire::{ApiError, RunEventBody};
+use hearth_wire::{
+    ApiError, RunEventBody,
+    node::{NodeCountBody, NodeTokenCount},
+};
 
 /// A run's events from its provider: without `Selected`, and with one terminal event, the last.
 pub type EventStream = Pin<Box<dyn Stream<Item = RunEventBody> + Send>>;
@@ -61,6 +64,14 @@ pub trait Provider: Debug + Send + Sync {
     /// # Errors
     /// If the generation can't be started.
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError>;
+
+    /// Counts tokens by the model's own tokenizer; `None` if the provider has no way to do so.
+    ///
+    /// # Errors
+    /// If the provider can't be reached, or the model isn't ready yet (`provider_timeout`).
+    async fn count_tokens(&self, _body: &NodeCountBody) -> Result<Option<NodeTokenCount>, ApiError> {
+        Ok(None)
+    }
 
     /// Cancels a run, whose stream then ends. Returns false if there was no such run.
     ///

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hearth_domain::{Modality, ModelDescription, ModelLifecycle, Priority, RunId, Task, Timestamp};
+use hearth_domain::{Modality, ModelDescription, ModelLifecycle, Priority, RunId, Task, TextTask, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{node_downloads::NodeModelDownload, runtime_status::RuntimeStatus};
@@ -33,6 +33,30 @@ pub struct NodeRun {
 pub struct NodeModelCommand {
     /// Id of the model.
     pub model: String,
+}
+
+/// Texts whose tokens a model's tokenizer counts: the body of `POST /v1/models/tokens`. The node loads the model first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeCountBody {
+    /// Id of the model.
+    pub model: String,
+    /// Task whose prompt is counted as the chat template renders it, with its tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TextTask>,
+    /// Texts that are counted by themselves.
+    #[serde(default)]
+    pub texts: Vec<String>,
+}
+
+/// Counted tokens: the response of `POST /v1/models/tokens`. A number that reaches the length of the model's context is at least
+/// that many: the node counts no further.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTokenCount {
+    /// Tokens of the task's prompt, if there is a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<u32>,
+    /// Tokens of each text.
+    pub texts: Vec<u32>,
 }
 
 /// Settings of a node's models by the registry of its organisation: the body of `POST /v1/models/settings`. They replace all

@@ -11,7 +11,7 @@ use std::{
 };
 
 use hearth_domain::{FinishReason, RunId, Usage};
-use hearth_wire::ApiError;
+use hearth_wire::{ApiError, node::NodeTokenCount};
 use tokio::sync::mpsc as async_mpsc;
 
 use super::{preparation::Preparation, preparer::Preparer, work::Work};
@@ -84,6 +84,16 @@ impl CommandHandler {
                     self.report.send(Report::Finished { run, reason, usage, timings: Timings::default() });
             }
             Command::Cancel { run } => self.send(Work::Cancel(run)),
+            Command::Count { request, body } => {
+                let (preparer, report) = (Arc::clone(&self.preparer), self.report.clone());
+                tokio::task::spawn_blocking(move || {
+                    let (count, error) = match preparer.count_tokens(&body) {
+                        Ok(count) => (count, None),
+                        Err(error) => (NodeTokenCount::default(), Some(error)),
+                    };
+                    let _ = report.send(Report::Counted { request, count, error });
+                });
+            }
             Command::Run { run, task, whole } => {
                 let preparation = Preparation::with_progress(&self.progress);
                 self.preparing.insert(run, preparation.clone());

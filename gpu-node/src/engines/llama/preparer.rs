@@ -1,5 +1,7 @@
 //! Prepares tasks for the engine's thread, on threads of their own: renders, tokenizes, compiles grammars.
 
+mod token_count;
+
 use std::{borrow::Cow, sync::Arc};
 
 use hearth_domain::{
@@ -146,6 +148,7 @@ impl Preparer {
             top_logprobs: task.top_logprobs,
             grammar: compiled.as_ref().map(|compiled| Arc::clone(&compiled.matcher)),
             schema_check: compiled.and_then(|compiled| compiled.schema_check),
+            structured: task.structured,
             whole,
             tools,
         })
