@@ -38,3 +38,16 @@ pub async fn cancel_run(client: &Client, run: &str) {
     let answer = client.delete(&format!("/v1/requests/{run}")).await;
     assert!(answer.status.is_success(), "{answer:?}");
 }
+
+/// A text of so many bytes at least, whose tokens are far more than a third of its bytes.
+#[must_use]
+pub fn dense_text(script: &str, number: usize, bytes: usize) -> String {
+    let mut text = format!("{number} ");
+    while text.len() < bytes {
+        match script {
+            "japanese" => text.push_str("吾輩は猫である。名前はまだ無い。"),
+            _ => text += &format!("{:016x}", (text.len() as u64 + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        }
+    }
+    text
+}

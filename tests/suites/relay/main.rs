@@ -17,6 +17,7 @@ mod lies;
 mod many_nodes;
 mod node_run;
 mod restarts;
+mod token_counts;
 mod waiting;
 
 use hearth_tests::relay::RelayWorld;

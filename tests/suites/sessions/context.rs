@@ -1,9 +1,9 @@
 //! Sessions that no longer fit in the model's context.
 
-use hearth_tests::Upstream;
+use hearth_tests::{Home, Upstream, dense_text};
 use serde_json::{Value, json};
 
-use crate::{answer_with, create, played};
+use crate::{answer_with, create, played, post};
 
 /// A session of four turns, each with 91 tokens by the gateway's estimate, at a model with a context of 400 tokens.
 async fn full_session(upstream: &Upstream, client: &hearth_tests::Client, overflow: &str) -> String {
@@ -91,5 +91,32 @@ async fn summary_takes_the_place_of_the_oldest_messages_and_is_stored() {
     turn(&client, &session, "Hi").await;
     let sent = upstream.received().pop().unwrap().body;
     assert!(sent["messages"][0]["content"].as_str().unwrap().contains("They counted questions."), "{sent}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn node_counts_the_tokens_of_text_that_has_far_more_than_estimated() {
+    let home = Home::start().await;
+    let client = home.client();
+    let model = client.get(&format!("/v1/models/{}", home.model)).await.json();
+    let context = usize::try_from(model["context_length"].as_u64().unwrap()).unwrap();
+    for script in ["japanese", "hexadecimal"] {
+        let fields = json!({"model": home.model, "context_overflow": "truncate_oldest"});
+        let session = create(&client, &fields).await;
+        for number in 0..6 {
+            let text = dense_text(script, number, context / 2);
+            let items = json!({"items": [
+                {"role": "user", "content": text}, {"role": "assistant", "content": format!("answer {number}")},
+            ]});
+            post(&client, &format!("/v1/conversations/{session}/items"), &items).await;
+        }
+        let body = json!({"input": {"prompt": "And now?"}, "parameters": {"max_tokens": 4}});
+        let response = post(&client, &format!("/v1/sessions/{session}/generate"), &body).await;
+        let warning = response["warnings"][0].as_str().unwrap_or_default();
+        assert!(warning.contains("left out"), "{script}: {response}");
+        // Not more than had to go.
+        let tokens = usize::try_from(response["usage"]["prompt_tokens"].as_u64().unwrap()).unwrap();
+        assert!(tokens > context / 4 && tokens < context, "{script}: {tokens} of {context}");
+    }
     home.stop().await;
 }

@@ -1,8 +1,9 @@
 //! The choice of the messages of a session that a turn's prompt contains: those that fit in the model's context.
 //!
-//! No I/O: tokens are estimated, and corrected by the counted tokens of the session's latest answer.
+//! No I/O: the sizes of the messages are estimated, and corrected by the counted tokens of the session's latest answer; where the
+//! estimate is near the limit and the model's node can count, `token_count` has counted them.
 
-use hearth_domain::{ContextOverflow, Message, Role};
+use hearth_domain::{ContextOverflow, Message, Role, Tool};
 use hearth_wire::{ApiError, ErrorCode};
 
 /// Share of the context that is left to the answer, as a divisor, unless the request limits its tokens.
@@ -22,7 +23,9 @@ const TOKEN_BYTES: u32 = 3;
 /// Tokens around each message.
 const FRAME_TOKENS: u32 = 5;
 /// Tokens of an image.
-const IMAGE_TOKENS: u32 = 1600;
+pub(super) const IMAGE_TOKENS: u32 = 1600;
+/// Characters without a space from which on a text isn't words: digits, Base64, addresses.
+const DENSE_MIN_CHARS: usize = 24;
 
 /// A shorter prompt corrects nothing: the tokens around its messages count for too much.
 const CORRECTION_MIN_TOKENS: u32 = 32;
@@ -50,7 +53,19 @@ impl TokenEstimate {
 
     /// The tokens of messages.
     pub(super) fn of_messages(self, messages: &[Message]) -> u32 {
-        let sum: u32 = messages.iter().map(estimated_tokens).fold(0, u32::saturating_add);
+        self.corrected(messages.iter().map(estimated_tokens).fold(0, u32::saturating_add))
+    }
+
+    /// The tokens of descriptions of tools.
+    pub(super) fn of_tools(self, tools: &[Tool]) -> u32 {
+        if tools.is_empty() {
+            return 0;
+        }
+        let bytes = serde_json::to_string(tools).map_or(0, |json| json.len());
+        self.corrected(u32::try_from(bytes).unwrap_or(u32::MAX).div_ceil(TOKEN_BYTES))
+    }
+
+    fn corrected(self, sum: u32) -> u32 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -64,9 +79,63 @@ impl TokenEstimate {
 fn estimated_tokens(message: &Message) -> u32 {
     let calls: usize =
         message.tool_calls.iter().map(|call| call.name.len() + call.arguments.len() + 16).sum();
-    let bytes = u32::try_from(message.content.len() + calls).unwrap_or(u32::MAX);
+    let calls = u32::try_from(calls).unwrap_or(u32::MAX).div_ceil(TOKEN_BYTES);
     let images = u32::try_from(message.images.len()).unwrap_or(u32::MAX).saturating_mul(IMAGE_TOKENS);
-    bytes.div_ceil(TOKEN_BYTES).saturating_add(images).saturating_add(FRAME_TOKENS)
+    text_tokens(&message.content).saturating_add(calls).saturating_add(images).saturating_add(FRAME_TOKENS)
+}
+
+/// Estimate of a text's tokens: three bytes for each in words, and half as many in other scripts than the Latin one, and in long
+/// strings of letters and digits.
+fn text_tokens(text: &str) -> u32 {
+    let weight = |word: &str| {
+        let dense = word.len() >= DENSE_MIN_CHARS && word.bytes().any(|byte| byte.is_ascii_digit());
+        let others = word.bytes().filter(|byte| !byte.is_ascii()).count();
+        if dense { word.len() * 2 } else { word.len() + others }
+    };
+    let spaces = text.bytes().filter(u8::is_ascii_whitespace).count();
+    let weight = text.split_ascii_whitespace().map(weight).fold(spaces, usize::saturating_add);
+    u32::try_from(weight).unwrap_or(u32::MAX).div_ceil(TOKEN_BYTES)
+}
+
+/// The most tokens that messages nearly always have: one for each byte of other scripts, and for each byte and a half of others.
+pub(super) fn most_tokens(messages: &[Message]) -> u32 {
+    let most = |message: &Message| {
+        let texts = message.tool_calls.iter().flat_map(|call| [call.name.as_str(), call.arguments.as_str()]);
+        let halves = |text: &str| text.bytes().map(|byte| if byte.is_ascii() { 2 } else { 3 }).sum::<usize>();
+        let thirds: usize = texts.chain([message.content.as_str()]).map(halves).sum();
+        let images = message.images.len().saturating_mul(IMAGE_TOKENS as usize);
+        thirds.div_ceil(3).saturating_add(images).saturating_add(4 * FRAME_TOKENS as usize)
+    };
+    let sum = messages.iter().map(most).fold(0, usize::saturating_add);
+    u32::try_from(sum).unwrap_or(u32::MAX)
+}
+
+/// The tokens of the parts of a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PromptSizes {
+    /// Of the system prompt, the input, and the tools.
+    pub(super) fixed: u32,
+    /// Of each message of the history.
+    pub(super) history: Vec<u32>,
+}
+
+impl PromptSizes {
+    /// The sizes by an estimate.
+    pub(super) fn estimated(
+        estimate: TokenEstimate,
+        fixed: &[Message],
+        tools: &[Tool],
+        history: &[Message],
+    ) -> Self {
+        let fixed = estimate.of_messages(fixed).saturating_add(estimate.of_tools(tools));
+        let of_one = |message| estimate.of_messages(std::slice::from_ref(message));
+        Self { fixed, history: history.iter().map(of_one).collect() }
+    }
+
+    /// The sum.
+    pub(super) fn total(&self) -> u32 {
+        self.history.iter().fold(self.fixed, |sum, tokens| sum.saturating_add(*tokens))
+    }
 }
 
 /// The room for a prompt.
@@ -97,19 +166,17 @@ pub(super) struct Fitted {
     pub(super) left_out_at_start: usize,
 }
 
-/// Chooses the messages of `history` that fit beside `fixed`, the system prompt and the input.
+/// Chooses the messages of `history` that fit beside the system prompt and the input.
 ///
 /// # Errors
 /// `context_length_exceeded` with the policy [`ContextOverflow::Error`], if they don't all fit.
 pub(super) fn fit(
     policy: ContextOverflow,
     history: Vec<Message>,
-    fixed: &[Message],
+    sizes: &PromptSizes,
     room: Room,
-    estimate: TokenEstimate,
 ) -> Result<Fitted, ApiError> {
-    let fixed_tokens = estimate.of_messages(fixed);
-    let total = fixed_tokens.saturating_add(estimate.of_messages(&history));
+    let total = sizes.total();
     if total <= room.prompt {
         return Ok(Fitted { messages: history, ..Fitted::default() });
     }
@@ -117,7 +184,13 @@ pub(super) fn fit(
         return Err(exceeded(total, room));
     }
     let exchanges = into_exchanges(history);
-    let sizes: Vec<u32> = exchanges.iter().map(|exchange| estimate.of_messages(exchange)).collect();
+    let mut remaining = sizes.history.as_slice();
+    let mut size_of = |exchange: &Vec<Message>| {
+        let (of_exchange, rest) = remaining.split_at(exchange.len().min(remaining.len()));
+        remaining = rest;
+        of_exchange.iter().fold(0, |sum: u32, tokens| sum.saturating_add(*tokens))
+    };
+    let sizes: Vec<u32> = exchanges.iter().map(&mut size_of).collect();
     let mut excess = i64::from(total) - i64::from(room.prompt);
     if policy == ContextOverflow::Summarise {
         // The summary takes room too.
@@ -207,9 +280,10 @@ mod tests {
     }
 
     fn fitted(policy: ContextOverflow, context: u32) -> Result<Fitted, ApiError> {
-        let history = (0..5).flat_map(exchange).collect();
+        let history: Vec<Message> = (0..5).flat_map(exchange).collect();
         let fixed = [Message::new(Role::User, "now")];
-        fit(policy, history, &fixed, Room::of(context, Some(10)), TokenEstimate::default())
+        let sizes = PromptSizes::estimated(TokenEstimate::default(), &fixed, &[], &history);
+        fit(policy, history, &sizes, Room::of(context, Some(10)))
     }
 
     fn questions(fitted: &Fitted) -> Vec<&str> {
@@ -257,6 +331,24 @@ mod tests {
         let corrected = TokenEstimate::of_counts(plain, plain * 2);
         assert_eq!(corrected.of_messages(&messages), plain * 2);
         assert_eq!(TokenEstimate::of_counts(20, 500), TokenEstimate::default());
+    }
+
+    #[test]
+    fn dense_texts_and_other_scripts_count_for_more_than_words() {
+        let words = text_tokens(&"some plain words ".repeat(60));
+        let hexadecimal = text_tokens(&"0f1e2d3c4b5a69788796a5b4c3d2e1f0".repeat(32));
+        let japanese = text_tokens(&"日本語の文章".repeat(57));
+        assert!(hexadecimal > words * 3 / 2 && japanese > words * 3 / 2, "{words} {hexadecimal} {japanese}");
+        let message = Message::new(Role::User, "日本語".repeat(100));
+        assert!(most_tokens(std::slice::from_ref(&message)) >= 900);
+    }
+
+    #[test]
+    fn counted_sizes_decide_which_messages_fit() {
+        let history: Vec<Message> = (0..5).flat_map(exchange).collect();
+        let sizes = PromptSizes { fixed: 20, history: vec![100; 10] };
+        let fitted = fit(ContextOverflow::TruncateOldest, history, &sizes, Room::of(512, Some(10))).unwrap();
+        assert_eq!(questions(&fitted), ["3", "4"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sessions: conversations of several turns, which the gateway stores.
 //!
 //! - `turn`: carries out a turn; `turn_lease`: the order of the turns; `turn_input`: the prompt of a turn, of the messages in
-//!   `history` that fit by `context`, or of their `summary`; `turn_client`, `turn_recorder`: the way of its events.
+//!   `history` that fit by `context` and `token_count`, or of their `summary`; `turn_client`, `turn_recorder`: the way of its events.
 //! - `earlier_turn`: the turn that is generated again; `pending`: ends the answers of dead processes; `title`: the title.
 //! - `conversation`, `conversation_items`: OpenAI's conversations over the same store.
 //! - `management`: sessions created, listed, changed, closed; `messages`, `branches`: what is in them; `pages`: their lists;
@@ -25,6 +25,7 @@ mod search;
 mod summary;
 mod sweep;
 mod title;
+mod token_count;
 mod turn;
 mod turn_client;
 mod turn_input;

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use super::{
     branch_end::read_branch_end,
-    context::{Room, TokenEstimate, fit, left_out_warning},
+    context::{PromptSizes, Room, TokenEstimate, fit, left_out_warning},
     earlier_turn::TOO_LONG,
     history::{LatestOutput, add_images, latest_output, pictures_for_next, text_messages, with_content},
     summary::summarise,
+    token_count::prompt_sizes,
     turn::{TurnRequest, TurnSource},
 };
 use crate::{
@@ -245,7 +246,14 @@ impl<'a> TurnBuilder<'a> {
         with_summary(&mut with_old_summary, earlier_summary);
         let fixed: Vec<Message> = with_old_summary.iter().chain(&input).cloned().collect();
         let policy = self.turn.overflow.unwrap_or(self.session.overflow);
-        let fitted = fit(policy, history, &fixed, room, estimate)?;
+        let sizes = match candidate {
+            Some(candidate) => {
+                let fixed = TextTask { messages: fixed, ..task.clone() };
+                prompt_sizes(candidate, fixed, &history, room, estimate).await
+            }
+            None => PromptSizes::estimated(estimate, &fixed, &task.tools, &history),
+        };
+        let fitted = fit(policy, history, &sizes, room)?;
         let mut new_summary = None;
         if policy == ContextOverflow::Summarise && !fitted.left_out.is_empty() {
             new_summary = self.new_summary(generation, earlier_summary, &fitted.left_out, room).await;
