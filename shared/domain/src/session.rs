@@ -136,6 +136,13 @@ pub struct Session {
     /// When a closed session is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// Bytes of its messages, approximately.
+    #[serde(default)]
+    pub stored_bytes: u64,
+    /// Bytes that count in its owner's quota: at least those of its messages. None for a session of an earlier version, which
+    /// doesn't count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_bytes: Option<u64>,
     /// Changes with each write.
     pub revision: RevisionId,
 }
@@ -167,6 +174,8 @@ impl Session {
             reset_at: None,
             closed_at: None,
             expires_at: None,
+            stored_bytes: 0,
+            granted_bytes: None,
             revision: RevisionId::new(),
         }
     }

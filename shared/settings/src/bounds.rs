@@ -5,6 +5,11 @@ use std::ops::RangeInclusive;
 /// Seconds of a day.
 pub(crate) const DAY_SECONDS: u64 = 24 * 60 * 60;
 
+/// The most bytes of any quota.
+pub(crate) const QUOTA_MAX_BYTES: u64 = 1 << 50;
+/// The largest number of any quota.
+pub(crate) const QUOTA_MAX_COUNT: u64 = 1_000_000_000;
+
 /// A setting whose value is out of bounds. The message begins with the setting's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -6,12 +6,9 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bounds::{DAY_SECONDS, InvalidSetting, check_ranges},
+    bounds::{DAY_SECONDS, InvalidSetting, QUOTA_MAX_BYTES, QUOTA_MAX_COUNT, check_ranges},
     shown,
 };
-
-/// Most bytes of any limit.
-const LIMIT_MAX_BYTES: u64 = 1 << 50;
 
 /// The table `files` of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,10 +63,10 @@ impl FileSettings {
             "files.",
             [
                 ("max_bytes", Some(self.max_bytes.as_u64()), 1..=5 << 30),
-                ("user_max_bytes", Some(self.user_max_bytes.as_u64()), 0..=LIMIT_MAX_BYTES),
-                ("user_max_count", Some(self.user_max_count), 0..=1_000_000_000),
-                ("organisation_max_bytes", Some(self.organisation_max_bytes.as_u64()), 0..=LIMIT_MAX_BYTES),
-                ("organisation_max_count", Some(self.organisation_max_count), 0..=1_000_000_000),
+                ("user_max_bytes", Some(self.user_max_bytes.as_u64()), 0..=QUOTA_MAX_BYTES),
+                ("user_max_count", Some(self.user_max_count), 0..=QUOTA_MAX_COUNT),
+                ("organisation_max_bytes", Some(self.organisation_max_bytes.as_u64()), 0..=QUOTA_MAX_BYTES),
+                ("organisation_max_count", Some(self.organisation_max_count), 0..=QUOTA_MAX_COUNT),
                 ("retention_days", Some(self.retention_days), 0..=3650),
                 ("artifact_days", Some(self.artifact_days), 1..=30),
                 ("inline_max_bytes", Some(self.inline_max_bytes.as_u64()), 0..=10 << 20),

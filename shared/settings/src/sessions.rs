@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{InvalidSetting, check_ranges};
+use crate::{
+    bounds::{InvalidSetting, QUOTA_MAX_BYTES, QUOTA_MAX_COUNT, check_ranges},
+    shown,
+};
 
 /// The table `sessions` of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,13 +18,31 @@ pub struct SessionSettings {
     pub closed_days: u32,
     /// Seconds for which a request waits for the turns of its session that came before it.
     pub turn_wait_seconds: u32,
+    /// Bytes of the messages of all sessions of a user in an organisation.
+    #[serde(serialize_with = "shown::bytes")]
+    pub user_max_bytes: ByteSize,
+    /// Number of sessions of a user in an organisation.
+    pub user_max_count: u64,
+    /// Bytes of the messages of all sessions of an organisation.
+    #[serde(serialize_with = "shown::bytes")]
+    pub organisation_max_bytes: ByteSize,
+    /// Number of sessions of an organisation.
+    pub organisation_max_count: u64,
     /// Have the model of the first turn write a session's title; else it is cut from the first message.
     pub title_by_model: bool,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { closed_days: 30, turn_wait_seconds: 300, title_by_model: false }
+        Self {
+            closed_days: 30,
+            turn_wait_seconds: 300,
+            user_max_bytes: ByteSize::gib(10),
+            user_max_count: 100_000,
+            organisation_max_bytes: ByteSize::gib(100),
+            organisation_max_count: 1_000_000,
+            title_by_model: false,
+        }
     }
 }
 
@@ -43,6 +65,10 @@ impl SessionSettings {
             [
                 ("closed_days", Some(self.closed_days.into()), 0..=3650),
                 ("turn_wait_seconds", Some(self.turn_wait_seconds.into()), 1..=3600),
+                ("user_max_bytes", Some(self.user_max_bytes.as_u64()), 0..=QUOTA_MAX_BYTES),
+                ("user_max_count", Some(self.user_max_count), 0..=QUOTA_MAX_COUNT),
+                ("organisation_max_bytes", Some(self.organisation_max_bytes.as_u64()), 0..=QUOTA_MAX_BYTES),
+                ("organisation_max_count", Some(self.organisation_max_count), 0..=QUOTA_MAX_COUNT),
             ],
         )
     }

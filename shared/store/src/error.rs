@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::quota::QuotaExcess;
+
 /// An error of the store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -29,6 +31,9 @@ pub enum StoreError {
     /// The object of an item isn't in the bucket any more.
     #[error("the object {0} is deleted")]
     Gone(String),
+    /// A quota doesn't allow the write.
+    #[error("the quota of {:?} is reached", .0.kind)]
+    OverQuota(Box<QuotaExcess>),
     /// An item that this version can't read.
     #[error("an item can't be read: {0}")]
     Unreadable(String),
@@ -124,7 +129,8 @@ impl StoreError {
         }
     }
 
-    pub(crate) fn unreadable(error: impl fmt::Display) -> Self {
+    /// The error of stored bytes that can't be read.
+    pub fn unreadable(error: impl fmt::Display) -> Self {
         Self::Unreadable(error.to_string())
     }
 

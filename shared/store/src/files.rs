@@ -11,6 +11,7 @@
 //! a ttl: the database would delete it without its bytes, and would leave its size in the sums.
 
 mod owners;
+mod parts;
 mod removal;
 mod sums;
 
@@ -24,8 +25,9 @@ use crate::{
     owned::OwnedEntry,
 };
 
+pub use crate::quota::{Quota as FileQuota, QuotaSums as FileSums};
 pub use owners::EndedOwner;
-pub use sums::{FileQuota, FileSums};
+pub use parts::FilePart;
 
 const VERSION: u32 = 1;
 /// Attempts at completing an upload, which conflicts with others of the same owner.

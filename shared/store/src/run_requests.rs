@@ -1,5 +1,7 @@
 //! Requests of runs, for a replay. A run's record has no prompt: its request is stored where its client or the operator wants it.
 
+mod counter;
+
 use std::time::Duration;
 
 use hearth_domain::{Generation, OrganisationId, Owner, RunId, Timestamp, UserId};
@@ -8,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Store, StoreError, Table,
     bucket::{self, Bucket},
-    database::{Condition, Item, Key},
+    database::{Item, Key},
     owned::OwnedEntry,
+    quota::Quotas,
 };
+use counter::{RequestCounter, day_of};
 
 const VERSION: u32 = 1;
 /// The sort key of a run's request.
@@ -24,13 +28,19 @@ pub struct RunRequests<'a> {
     pub(crate) table: &'a Table,
     pub(crate) bucket: &'a dyn Bucket,
     pub(crate) ttl: Duration,
+    pub(crate) quotas: Quotas,
 }
 
 impl Store {
     /// Requests of runs.
     #[must_use]
     pub fn run_requests(&self) -> RunRequests<'_> {
-        RunRequests { table: &self.table, bucket: &*self.bucket, ttl: self.record_ttl }
+        RunRequests {
+            table: &self.table,
+            bucket: &*self.bucket,
+            ttl: self.record_ttl,
+            quotas: self.quotas.requests,
+        }
     }
 }
 
@@ -45,16 +55,22 @@ struct Stored {
     #[serde(default, rename = "request_key", skip_serializing_if = "Option::is_none")]
     object: Option<String>,
     expires: i64,
+    /// Bytes by which it counts in its owner's quota; none for a request of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counted: Option<u64>,
 }
 
 impl RunRequests<'_> {
-    /// Stores the request of the run `id`.
+    /// Stores the request of the run `id`, within the quotas of its owner.
     ///
     /// # Errors
-    /// If the table or the bucket can't be written.
+    /// `OverQuota`; else if the table or the bucket can't be written.
     pub async fn put(&self, id: RunId, owner: Owner, request: &Generation) -> Result<(), StoreError> {
         let json = serde_json::to_string(request).map_err(StoreError::unreadable)?;
-        let expires = Timestamp::now().plus(self.ttl).unix();
+        let ends_at = Timestamp::now().plus(self.ttl);
+        let (expires, size) = (ends_at.unix(), json.len() as u64);
+        let counter = RequestCounter { table: self.table, owner, day: day_of(ends_at) };
+        counter.check(size, self.quotas).await?;
         // The run's record comes later, or never if its process dies.
         let entry = OwnedEntry::Run(id).write_for(owner.user, self.ttl)?;
         self.table.write_in_order(vec![entry]).await?;
@@ -66,9 +82,13 @@ impl RunRequests<'_> {
             (None, Some(object))
         };
         let (owner, organisation) = (owner.user, owner.organisation);
-        let stored = Stored { owner, organisation, request, object, expires };
+        let stored = Stored { owner, organisation, request, object, expires, counted: Some(size) };
         let item = Item::new(key(id), VERSION, &stored)?;
-        self.table.put(item.expiring(expires), Condition::Always).await
+        let written = counter.put(item.expiring(expires), size, self.quotas).await;
+        if let (Err(StoreError::OverQuota(_)), Some(object)) = (&written, &stored.object) {
+            self.bucket.delete(object).await?;
+        }
+        written
     }
 
     /// Returns the request of `owner`'s run `id`, if it is stored.
@@ -108,6 +128,17 @@ impl RunRequests<'_> {
 
 fn key(id: RunId) -> Key {
     Key::new(format!("RUN#{id}"), REQUEST)
+}
+
+/// Deletes the item of a request, and subtracts it from its owner's sums.
+pub(crate) async fn erase(table: &Table, item: &Item) -> Result<(), StoreError> {
+    let stored: Result<Stored, StoreError> = item.read();
+    if let Ok(Stored { owner, organisation, expires, counted: Some(size), .. }) = stored {
+        let owner = Owner { user: owner, organisation };
+        let day = day_of(Timestamp::from_unix(expires));
+        RequestCounter { table, owner, day }.delete(item.key.clone(), size).await?;
+    }
+    table.delete(item.key.clone()).await
 }
 
 /// The object that a request's item names.

@@ -28,6 +28,9 @@ impl Runs<'_> {
         for object in items.iter().filter_map(object_of) {
             self.bucket.delete(&object).await?;
         }
+        for request in items.iter().filter(|item| item.key.sk == run_requests::REQUEST) {
+            run_requests::erase(self.table, request).await?;
+        }
         let (last, first): (Vec<Key>, Vec<Key>) =
             items.into_iter().map(|item| item.key).partition(|key| key.sk == META);
         let delete = |key| self.table.delete(key);

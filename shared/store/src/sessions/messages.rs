@@ -220,8 +220,17 @@ impl Sessions<'_> {
         id: SessionId,
         message: &SessionMessage,
     ) -> Result<Option<String>, StoreError> {
+        Ok(self.stored_size(id, message).await?.1)
+    }
+
+    /// The bytes of a message as it is stored, and its object.
+    pub(super) async fn stored_size(
+        &self,
+        id: SessionId,
+        message: &SessionMessage,
+    ) -> Result<(u64, Option<String>), StoreError> {
         let item = self.table.get_item(&message_key(id, message.id.seq())).await?;
-        Ok(item.as_ref().and_then(object_of))
+        Ok(item.as_ref().map_or((0, None), |item| (size_of_item(item), object_of(item))))
     }
 
     /// Deletes the object of a body that was replaced. One that can't be deleted goes with its session, by its entry.
@@ -272,10 +281,9 @@ impl Sessions<'_> {
         let entries = rest.iter().filter(|item| item.key.sk.starts_with(OBJECT));
         let objects = entries.filter_map(|item| item.read::<StoredObject>().ok()).map(|object| object.key);
         self.delete_objects(objects.collect()).await?;
-        let (last, first): (Vec<Key>, Vec<Key>) =
-            rest.into_iter().map(|item| item.key).partition(|key| key.sk == META);
-        self.delete_items(first).await?;
-        self.delete_items(last).await
+        let keys = rest.into_iter().map(|item| item.key);
+        self.delete_items(keys.filter(|key| key.sk != META).collect()).await?;
+        self.delete_counted(id).await
     }
 
     /// Ends a session: nothing can be written to it any more.
@@ -333,6 +341,17 @@ impl Sessions<'_> {
 fn read_record(item: &Item) -> Result<(SessionMessage, Stored), StoreError> {
     let stored: Stored = item.read()?;
     Ok((serde_json::from_str(&stored.record).map_err(StoreError::unreadable)?, stored))
+}
+
+/// The bytes of a message that a quota counts, approximately.
+pub(super) fn size_of(message: &SessionMessage) -> u64 {
+    let length = |json: serde_json::Result<String>| json.map_or(0, |json| json.len() as u64);
+    length(serde_json::to_string(message)) + length(serde_json::to_string(&message.message))
+}
+
+/// The same of a message's item.
+pub(super) fn size_of_item(item: &Item) -> u64 {
+    item.read::<Stored>().map_or(0, |stored| stored.size())
 }
 
 /// The object that a message's item names.

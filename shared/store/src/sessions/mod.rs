@@ -6,6 +6,7 @@
 
 mod messages;
 mod places;
+mod quota;
 mod turns;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -20,6 +21,7 @@ use crate::{
     bucket::Bucket,
     database::{Condition, Cursor, Index, Item, Key, META, Query, Sort, Write},
     owned::OwnedEntry,
+    quota::{OwnersSums, QuotaKind, Quotas},
 };
 
 const VERSION: u32 = 1;
@@ -39,6 +41,7 @@ const SHARDS: u64 = 8;
 pub struct Sessions<'a> {
     pub(crate) table: &'a Table,
     pub(crate) bucket: &'a dyn Bucket,
+    pub(crate) quotas: Quotas,
 }
 
 /// A position in the list of a user's sessions: the session before it.
@@ -72,39 +75,50 @@ impl Store {
     /// Sessions.
     #[must_use]
     pub fn sessions(&self) -> Sessions<'_> {
-        Sessions { table: &self.table, bucket: &*self.bucket }
+        Sessions { table: &self.table, bucket: &*self.bucket, quotas: self.quotas.sessions }
     }
 }
 
 impl Sessions<'_> {
-    /// Stores a new session. The entry in its user's index first, so that no session lacks one.
+    /// Stores a new session, within the quotas of its owner. The entry in its user's index first, so that no session lacks one.
     ///
     /// # Errors
-    /// `Conflict` if the id is taken.
-    pub async fn create(&self, session: &Session) -> Result<(), StoreError> {
-        let writes = vec![
-            OwnedEntry::Session(session.id).write(session.owner)?,
-            Write::Put(item(session)?, Condition::Absent),
-        ];
-        self.table.write_in_order(writes).await
+    /// `Conflict` if the id is taken; `OverQuota`.
+    pub async fn create(&self, session: &mut Session) -> Result<(), StoreError> {
+        let entry = OwnedEntry::Session(session.id);
+        self.table.write_in_order(vec![entry.write(session.owner)?]).await?;
+        let created = self.put_counted(session).await;
+        if matches!(created, Err(StoreError::OverQuota(_))) {
+            self.table.delete(entry.key(session.owner)).await?;
+        }
+        created
     }
 
     /// Stores a new session with messages, which have their ids. The messages first, so that no reader finds a part of them.
     /// A repetition, also at the same time, writes what is missing, if its ids are the same.
     ///
     /// # Errors
-    /// `Conflict` if the session exists.
+    /// `Conflict` if the session exists; `OverQuota`, and then nothing is stored.
     pub async fn import(&self, session: &Session, messages: &[SessionMessage]) -> Result<(), StoreError> {
         if self.table.get_item(&key(session.id, META)).await?.is_some() {
             return Err(StoreError::Conflict);
         }
+        let stored_bytes = messages.iter().map(messages::size_of).sum();
+        let session = &mut Session { stored_bytes, ..session.clone() };
+        // Before the messages are written for nothing.
+        let sums = OwnersSums::of(QuotaKind::Sessions, session.owner());
+        sums.check(self.table, stored_bytes, 1, self.quotas).await?;
         self.table.write_in_order(vec![OwnedEntry::Session(session.id).write(session.owner)?]).await?;
         for chunk in messages.chunks(IMPORT_CHUNK_COUNT) {
             let writes: Vec<_> =
                 chunk.iter().map(|message| self.import_message(session.id, message)).collect();
             stream::iter(writes).buffer_unordered(IMPORT_CHUNK_COUNT).try_collect::<()>().await?;
         }
-        self.table.put(item(session)?, Condition::Absent).await
+        let created = self.put_counted(session).await;
+        if matches!(created, Err(StoreError::OverQuota(_))) {
+            self.delete(session).await?;
+        }
+        created
     }
 
     /// Writes a message, unless it is there already.

@@ -11,10 +11,11 @@ use hearth_domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Sessions, key, update_write};
+use super::{Sessions, key, messages::size_of_item, quota::count_bytes, update_write};
 use crate::{
     StoreError,
     database::{Condition, Item, Key, Update, Write},
+    quota::signed,
 };
 
 const VERSION: u32 = 1;
@@ -22,7 +23,7 @@ const VERSION: u32 = 1;
 const TURN: &str = "TURN";
 /// A lease's item is deleted this long after the turn's beginning. No turn takes so long.
 const LEASE_ITEM_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Messages of one transaction. DynamoDB's limit is 100 writes.
+/// Messages of one transaction, beside the session, its lease and the sums of its owner. DynamoDB's limit is 100 writes.
 const APPEND_MAX_COUNT: usize = 90;
 /// Attempts at a change while other fields of the session are changed by its user.
 const CHANGE_MAX_ATTEMPTS: usize = 16;
@@ -221,8 +222,9 @@ impl Sessions<'_> {
         change: &SessionChange,
     ) -> Result<(), StoreError> {
         let (finished, write) = self.message_write(session.id, message).await?;
-        let object = self.object_of(session.id, message).await?;
-        let mut further = Further::Write(write.clone());
+        let (bytes_before, object) = self.stored_size(session.id, message).await?;
+        let bytes = signed(written_bytes(&write)) - signed(bytes_before);
+        let mut further = Further::Write(write.clone(), bytes);
         let written = self.change_under(lease, session, change, &mut further).await;
         self.discard_unless_written(session.id, &written, &[write]).await;
         written?;
@@ -238,7 +240,10 @@ impl Sessions<'_> {
     ) -> Result<Vec<Write>, StoreError> {
         match further {
             Further::Nothing => Ok(Vec::new()),
-            Further::Write(write) => Ok(vec![write.clone()]),
+            Further::Write(write, bytes) => {
+                let grant = count_bytes(session, *bytes);
+                Ok([write.clone()].into_iter().chain(grant).collect())
+            }
             Further::Append { parent, messages, writes, numbered_from } => {
                 if *numbered_from != Some(session.last_seq) {
                     let conflict = Err(StoreError::Conflict);
@@ -256,7 +261,9 @@ impl Sessions<'_> {
                     session.last_seq = last.id.seq();
                     session.move_head(Some(last.id));
                 }
-                Ok(writes.clone())
+                let bytes = writes.iter().map(written_bytes).fold(0, u64::saturating_add);
+                let grant = count_bytes(session, signed(bytes));
+                Ok(writes.iter().cloned().chain(grant).collect())
             }
         }
     }
@@ -312,7 +319,8 @@ impl Sessions<'_> {
 /// Writes beside that of the session.
 enum Further<'a> {
     Nothing,
-    Write(Write),
+    /// A message in place of the one of before, and the bytes that it has more than that.
+    Write(Write, i64),
     /// Messages, which get the next sequence numbers.
     Append {
         parent: Option<SessionMessageId>,
@@ -345,6 +353,14 @@ impl SessionChange {
         {
             session.move_head(head);
         }
+    }
+}
+
+/// The bytes of a message that is written.
+fn written_bytes(write: &Write) -> u64 {
+    match write {
+        Write::Put(item, _) => size_of_item(item),
+        _ => 0,
     }
 }
 
