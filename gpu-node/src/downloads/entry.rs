@@ -177,8 +177,9 @@ impl Entry {
         self.journal.shown_file = first.map(|path| path.display().to_string());
         self.journal.model = Some(model);
         self.journal.size_bytes = plan.size();
-        self.journal.sha256 = match &plan.files[..] {
-            [file] => file.sha256.clone(),
+        let mut model_files = plan.files.iter().filter(|file| !file.is_projector);
+        self.journal.sha256 = match (model_files.next(), model_files.next()) {
+            (Some(file), None) => file.sha256.clone(),
             _ => None,
         };
         let files =
@@ -222,6 +223,7 @@ impl Entry {
             done_bytes,
             bytes_per_second,
             seconds_left,
+            retry_reason: self.meter.retry_reason().filter(|_| is_running),
             sha256: journal.sha256.clone(),
             error: journal.error.clone().filter(|_| state == JobState::Failed),
         }

@@ -40,21 +40,36 @@ const COPY_BUFFER_BYTES: usize = 1 << 20;
 
 /// The bytes of a download so far, for those who follow it.
 #[derive(Debug, Default)]
-pub struct Meter(AtomicU64);
+pub struct Meter {
+    done: AtomicU64,
+    /// The reason why the download is tried again, until it continues.
+    retry_reason: Mutex<Option<String>>,
+}
 
 impl Meter {
     /// Bytes so far.
     #[must_use]
     pub fn done(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// The reason why the download is tried again, if it is.
+    #[must_use]
+    pub fn retry_reason(&self) -> Option<String> {
+        self.retry_reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stores the reason of a further attempt, or that the download goes on.
+    pub(super) fn set_retry_reason(&self, reason: Option<String>) {
+        *self.retry_reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     pub(super) fn set(&self, bytes: u64) {
-        self.0.store(bytes, Ordering::Relaxed);
+        self.done.store(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.done.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -181,6 +196,7 @@ async fn download(
         if is_whole || restarts > 1 {
             connections = 1;
         }
+        meter.set_retry_reason(Some(cause));
         tokio::time::sleep(options.delay(restarts)).await;
     }
 }
@@ -230,16 +246,20 @@ impl Attempt<'_> {
                 let message = format!("the download broke off at {done} of {size}: {cause}; {advice}");
                 return Err(DownloadError::unreachable(message).into());
             }
+            self.meter.set_retry_reason(Some(cause));
             tokio::time::sleep(self.options.delay(failures)).await;
         }
     }
 
     async fn connect(&self, range: &Range) -> Result<Ended, Abort> {
         let position = range.position();
-        let mut request = self.remote.http.get(self.remote.url.clone());
-        if let Some(token) = &self.remote.token {
-            request = request.bearer_auth(token.expose());
-        }
+        let request = self.remote.http.get(self.remote.url.clone());
+        let mut request = match self.remote.auth.authorize(request).await {
+            Err(error) if error.code == JobErrorCode::SourceUnreachable => {
+                return Ok(Ended::BrokeOff(error.message));
+            }
+            request => request?,
+        };
         let is_partial = position > 0 || !self.is_single;
         let etag = self.etag.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if is_partial {
@@ -278,6 +298,7 @@ impl Attempt<'_> {
                 return Err(status_error(host, &self.remote.thing, status).into());
             }
         }
+        self.meter.set_retry_reason(None);
         if !self.accept_etag(&response) {
             return restart(format!("the file at {server} has changed"), false);
         }

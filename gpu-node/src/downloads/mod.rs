@@ -23,6 +23,8 @@ mod pick;
 mod plan;
 mod range_writer;
 mod registry;
+mod registry_auth;
+mod s3;
 mod source;
 mod speed;
 mod work;
@@ -129,6 +131,10 @@ impl Downloads {
             let field = if error.message.starts_with("sha256") { "sha256" } else { "file" };
             ApiError::invalid(field, error.message)
         })?;
+        if let Source::S3(object) = &source {
+            // Not the profile, which is a file.
+            object.check(&self.0.options.settings).map_err(invalid)?;
+        }
         if let (Source::Address(url), Ok(clients)) = (&source, &self.0.clients) {
             clients.check(url).map_err(invalid)?;
         }

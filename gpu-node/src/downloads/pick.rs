@@ -13,6 +13,9 @@ use super::{
 /// Quantisations in the order of preference: first the common one with the best quality for its size, then similar ones.
 const PREFERRED: [&str; 7] = ["Q4_K_M", "Q4_0", "Q5_K_M", "Q5_K_S", "Q5_0", "Q8_0", "Q8"];
 
+/// Precisions of a file with which a model sees images, in the order of preference.
+const PROJECTORS: [&str; 4] = ["F16", "FP16", "BF16", "Q8_0"];
+
 /// The file to choose.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted<'a> {
@@ -112,6 +115,24 @@ fn usual(files: &[HubFile]) -> Option<&HubFile> {
     })
 }
 
+/// True for the name of a file with which a model sees images.
+pub(super) fn is_projector(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("mmproj")
+}
+
+/// The file with which the model in `files` sees images, if the repository has one: of several the one that is the nearest, by its
+/// folder, and has the usual precision.
+pub(super) fn projector_of(files: &[HubFile], listed: &[HubFile]) -> Option<HubFile> {
+    let model = files.first().filter(|file| !is_projector(file.name.last()))?;
+    let folder =
+        |file: &HubFile| file.name.as_str().rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let rank = |file: &&HubFile| {
+        let precision = PROJECTORS.iter().position(|name| has_quantisation(file.name.last(), name));
+        (folder(file) != folder(model), precision.unwrap_or(PROJECTORS.len()), file.size)
+    };
+    listed.iter().filter(|file| is_projector(file.name.last())).min_by_key(rank).cloned()
+}
+
 /// Returns whether the file is a model of its own: no image encoder, and no piece of a large model that is split.
 fn is_whole_model(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -119,7 +140,7 @@ fn is_whole_model(name: &str) -> bool {
     let is_piece = stem.rsplit_once("-of-").is_some_and(|(rest, count)| {
         count.chars().all(|c| c.is_ascii_digit()) && rest.ends_with(|c: char| c.is_ascii_digit())
     });
-    !name.contains("mmproj") && !is_piece
+    !is_projector(&name) && !is_piece
 }
 
 /// Returns whether the name contains the quantisation as a word: `Q4_0_4_8` doesn't contain `Q4_0`.
@@ -200,6 +221,20 @@ mod tests {
         let names = ["m-F16-00002-of-00002.gguf", "m-F16-00001-of-00002.gguf", "m-Q8_0.gguf"];
         let both = "m-F16-00001-of-00002.gguf m-F16-00002-of-00002.gguf";
         assert_eq!(picked(&names, Some("m-F16-00002-of-00002.gguf")).as_deref(), Ok(both));
+    }
+
+    #[test]
+    fn projector_of_the_usual_precision_in_the_folder_of_the_model_is_chosen() {
+        let file = |name: &str| HubFile { name: name.parse().unwrap(), size: 1024, sha256: None };
+        let files = |names: &[&str]| names.iter().map(|name| file(name)).collect::<Vec<_>>();
+        let chosen = |model: &str, names: &[&str]| {
+            projector_of(&[file(model)], &files(names)).map(|file| file.name.as_str().to_owned())
+        };
+        let names = ["m-Q4_0.gguf", "mmproj-F32.gguf", "mmproj-model-f16.gguf", "q/mmproj-F16.gguf"];
+        assert_eq!(chosen("m-Q4_0.gguf", &names).as_deref(), Some("mmproj-model-f16.gguf"));
+        assert_eq!(chosen("q/m.gguf", &names).as_deref(), Some("q/mmproj-F16.gguf"));
+        assert_eq!(chosen("mmproj-F32.gguf", &names), None);
+        assert_eq!(chosen("m.gguf", &["m.gguf"]), None);
     }
 
     #[test]

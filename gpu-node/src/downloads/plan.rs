@@ -1,10 +1,13 @@
 //! The files of a download: resolved from its source, with their places in the model folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hearth_domain::{JobErrorCode, Secret};
 use reqwest::{
-    Client, StatusCode, Url,
+    Client, RequestBuilder, StatusCode, Url,
     header::{CONTENT_RANGE, RANGE},
 };
 
@@ -13,13 +16,15 @@ use sha2::{Digest as _, Sha256};
 use super::{
     clients::{Clients, address_without_query, is_private},
     error::{DownloadError, root_cause},
-    hub::{Hub, parse_base, status_error},
+    hub::{Hub, HubFile, parse_base, status_error},
     name::FileName,
     options::DownloadOptions,
     part,
-    pick::{Wanted, pick},
+    pick::{Wanted, is_projector, pick, projector_of},
     range_writer::{MAGIC, no_gguf},
-    registry::{find_blob, is_sha256},
+    registry::{ModelBlob, find_blobs, is_sha256},
+    registry_auth::RegistryAuth,
+    s3::S3Object,
     source::{RegistryName, Source},
 };
 use crate::model_files::id_in_folder;
@@ -45,6 +50,8 @@ pub struct PlannedFile {
     pub size: Option<u64>,
     /// Its SHA-256 in hexadecimal, if the source lists it.
     pub sha256: Option<String>,
+    /// True for a file that isn't a part of the model, with which it sees images.
+    pub is_projector: bool,
     /// Its origin.
     pub(super) origin: Origin,
 }
@@ -63,13 +70,33 @@ pub(super) enum Origin {
 pub(super) struct Remote {
     pub(super) http: Client,
     pub(super) url: Url,
-    pub(super) token: Option<Secret>,
+    pub(super) auth: RemoteAuth,
     /// The server, for messages.
     pub(super) server: String,
     /// The thing that it lacks if it answers 404, for messages.
     pub(super) thing: String,
     /// True if the file must begin as GGUF files do: no list has said that it is one.
     pub(super) is_checked: bool,
+}
+
+/// The credentials of requests for a file.
+#[derive(Debug, Clone)]
+pub(super) enum RemoteAuth {
+    /// A bearer token, or none.
+    Token(Option<Secret>),
+    /// Those of a registry.
+    Registry(Arc<RegistryAuth>),
+}
+
+impl RemoteAuth {
+    /// Adds them to a request.
+    pub(super) async fn authorize(&self, request: RequestBuilder) -> Result<RequestBuilder, DownloadError> {
+        match self {
+            Self::Token(Some(token)) => Ok(request.bearer_auth(token.expose())),
+            Self::Token(None) => Ok(request),
+            Self::Registry(auth) => auth.authorize(request).await,
+        }
+    }
 }
 
 impl Plan {
@@ -147,12 +174,14 @@ pub(super) async fn resolve(
     wishes.check()?;
     let files = match source {
         Source::Hub(_) => hub_files(source, wishes, options, clients).await?,
-        Source::Registry(name) => vec![registry_file(name, wishes, options, clients).await?],
+        Source::Registry(name) => registry_files(name, wishes, options, clients).await?,
+        Source::S3(object) => vec![s3_file(object, wishes, options, clients).await?],
         Source::Address(url) => vec![address_file(url, wishes, options, clients).await?],
         Source::Path(path) => vec![local_file(path, wishes, options)?],
     };
     let mut plan = Plan { files };
-    if let (Some(sha256), [file]) = (&wishes.sha256, &mut plan.files[..]) {
+    let mut model_files = plan.files.iter_mut().filter(|file| !file.is_projector);
+    if let (Some(sha256), Some(file), None) = (&wishes.sha256, model_files.next(), model_files.next()) {
         let sha256 = sha256.to_ascii_lowercase();
         if let Some(listed) = file.sha256.as_ref().filter(|listed| **listed != sha256) {
             let message =
@@ -179,18 +208,25 @@ async fn hub_files(
         (None, Some(quantisation)) => Wanted::Quantisation(quantisation),
         (None, None) => Wanted::Usual,
     };
-    let files = pick(&hub.files(&source.repo).await?, wanted, &source.repo)?;
+    let listed = hub.files(&source.repo).await?;
+    let mut files = pick(&listed, wanted, &source.repo)?;
+    if options.settings.projectors {
+        files.extend(projector_of(&files, &listed));
+    }
     let folder = source.repo.folder_in(&options.models);
+    let first = files.first().map(|file| file.name.clone());
+    let is_first = |file: &HubFile| first.as_ref() == Some(&file.name);
     let planned = files.into_iter().map(|file| {
         Ok(PlannedFile {
             name: file.name.last().to_owned(),
             target: folder.join(file.name.as_str()),
             size: Some(file.size),
+            is_projector: is_projector(file.name.last()) && !is_first(&file),
             sha256: file.sha256,
             origin: Origin::Remote(Remote {
                 http: hub.http.clone(),
                 url: hub.file_url(&source.repo, &file.name)?,
-                token: hub.token.clone(),
+                auth: RemoteAuth::Token(hub.token.clone()),
                 server: "the hub".to_owned(),
                 thing: format!("repository {}", source.repo.as_str()),
                 is_checked: false,
@@ -200,15 +236,16 @@ async fn hub_files(
     planned.collect()
 }
 
-async fn registry_file(
+async fn registry_files(
     name: &RegistryName,
     wishes: &Wishes,
     options: &DownloadOptions,
     clients: &Clients,
-) -> Result<PlannedFile, DownloadError> {
+) -> Result<Vec<PlannedFile>, DownloadError> {
     let default = parse_base(&options.settings.registry)?;
-    let (http, base) = match &name.host {
-        None => (clients.operators()?, default.clone()),
+    let token = wishes.token.clone();
+    let (auth, base) = match &name.host {
+        None => (RegistryAuth::new(clients.operators()?, &default, None, token), default.clone()),
         Some(host) => {
             // A registry of a private network has no TLS, if the settings allow its address. Every other one has.
             let plain = parse_base(&format!("http://{host}"))?;
@@ -217,22 +254,73 @@ async fn registry_file(
                 false => parse_base(&format!("https://{host}"))?,
             };
             clients.check(&base)?;
-            (clients.callers()?, base)
+            (RegistryAuth::new(clients.callers()?, &base, Some(clients.clone()), token), base)
         }
     };
-    let blob = find_blob(&http, &base, name, wishes.token.as_ref()).await?;
+    let blobs = find_blobs(&auth, &base, name).await?;
+    let auth = Arc::new(auth);
     let (folder, file) = name.file(default.host_str().unwrap_or("registry"));
-    Ok(PlannedFile {
-        target: options.models.join(folder).join(&file),
+    let planned = |blob: ModelBlob, file: String, is_projector| PlannedFile {
+        target: options.models.join(&folder).join(&file),
         name: file,
         size: Some(blob.size),
         sha256: Some(blob.sha256),
+        is_projector,
         origin: Origin::Remote(Remote {
-            http,
+            http: auth.http.clone(),
             url: blob.url,
-            token: wishes.token.clone(),
+            auth: RemoteAuth::Registry(Arc::clone(&auth)),
             server: "the registry".to_owned(),
             thing: format!("model {}:{}", name.repository, name.tag),
+            is_checked: true,
+        }),
+    };
+    let projector = blobs.projector.filter(|_| options.settings.projectors);
+    let projector = projector.map(|blob| planned(blob, format!("mmproj-{file}"), true));
+    Ok([planned(blobs.model, file.clone(), false)].into_iter().chain(projector).collect())
+}
+
+/// An object of S3, by a presigned address.
+async fn s3_file(
+    object: &S3Object,
+    wishes: &Wishes,
+    options: &DownloadOptions,
+    clients: &Clients,
+) -> Result<PlannedFile, DownloadError> {
+    let name: FileName = match wishes.file_name()? {
+        Some(name) => name,
+        None => object.key.parse().map_err(|error| {
+            DownloadError::invalid_source(format!(
+                "the key {:?} can't be a file's name: {error}; name the file by `file`",
+                object.key
+            ))
+        })?,
+    };
+    let settings = options.settings.clone();
+    let signed = object.clone();
+    // The profile is a file.
+    let url = tokio::task::spawn_blocking(move || signed.presign(&settings)).await;
+    let url = url.map_err(|error| DownloadError::unreachable(error.to_string()))??;
+    let http = clients.operators()?;
+    let size = size_of(&http, &url, None, "S3").await.map_err(|error| object.describe(error))?;
+    let folder = options.models.join("s3").join(&object.bucket);
+    // A file with another name than its key's lies apart from the others.
+    let folder = match wishes.file.is_some() {
+        true => folder.join(&hearth_domain::hex(Sha256::digest(&object.key))[..12]),
+        false => folder,
+    };
+    Ok(PlannedFile {
+        target: folder.join(name.as_str()),
+        name: name.last().to_owned(),
+        size,
+        sha256: None,
+        is_projector: false,
+        origin: Origin::Remote(Remote {
+            http,
+            url,
+            auth: RemoteAuth::Token(None),
+            server: "S3".to_owned(),
+            thing: format!("object {object}"),
             is_checked: true,
         }),
     })
@@ -256,7 +344,7 @@ async fn address_file(
         })?,
     };
     let server = url.host_str().unwrap_or("the server").to_owned();
-    let size = size_of(url, wishes.token.as_ref(), &server, clients).await?;
+    let size = size_of(&clients.callers()?, url, wishes.token.as_ref(), &server).await?;
     let host = server.trim_start_matches('[').trim_end_matches(']').replace(':', "_");
     // Files of one name at other paths are other files.
     let path = hearth_domain::hex(Sha256::digest(address_without_query(url)));
@@ -266,10 +354,11 @@ async fn address_file(
         name: name.last().to_owned(),
         size,
         sha256: None,
+        is_projector: false,
         origin: Origin::Remote(Remote {
             http: clients.callers()?,
             url: url.clone(),
-            token: wishes.token.clone(),
+            auth: RemoteAuth::Token(wishes.token.clone()),
             server,
             thing: format!("file at {}", address_without_query(url)),
             is_checked: true,
@@ -279,13 +368,12 @@ async fn address_file(
 
 /// The size of the file at an address, if the server reports it. An address that is signed may be valid for `GET` only.
 async fn size_of(
+    http: &Client,
     url: &Url,
     token: Option<&Secret>,
     server: &str,
-    clients: &Clients,
 ) -> Result<Option<u64>, DownloadError> {
-    let mut request =
-        clients.callers()?.get(url.clone()).header(RANGE, format!("bytes=0-{}", MAGIC.len() - 1));
+    let mut request = http.get(url.clone()).header(RANGE, format!("bytes=0-{}", MAGIC.len() - 1));
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
     }
@@ -340,6 +428,7 @@ fn local_file(path: &Path, wishes: &Wishes, options: &DownloadOptions) -> Result
         name: name.last().to_owned(),
         size: Some(data.len()),
         sha256: None,
+        is_projector: false,
         origin: Origin::Path(real),
     })
 }

@@ -1,20 +1,27 @@
 //! Models of registries of the OCI, such as Ollama's: a manifest names the blob with the model.
 
-use hearth_domain::{JobErrorCode, Secret};
-use reqwest::{Client, Url, header::ACCEPT};
+use hearth_domain::JobErrorCode;
+use reqwest::{StatusCode, Url, header::ACCEPT};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use super::{
     error::{DownloadError, root_cause},
     hub::{status_error, url_below},
+    registry_auth::RegistryAuth,
     source::RegistryName,
 };
 
 /// Media types of a manifest.
 const MANIFESTS: &str =
     "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json";
-/// Media type of the layer that is a GGUF file.
-const MODEL_LAYER: &str = "application/vnd.ollama.image.model";
+/// Media types of a layer that is a GGUF file: Ollama's and Docker's.
+const MODEL_LAYERS: [&str; 2] = ["application/vnd.ollama.image.model", "application/vnd.docker.ai.gguf.v3"];
+/// Media types of a layer with which the model sees images.
+const PROJECTOR_LAYERS: [&str; 2] =
+    ["application/vnd.ollama.image.projector", "application/vnd.docker.ai.mmproj"];
+/// The annotation of a layer with the name of its file.
+const TITLE: &str = "org.opencontainers.image.title";
 /// Bytes of a manifest.
 const MANIFEST_MAX_BYTES: usize = 4 << 20;
 
@@ -25,6 +32,14 @@ pub(super) struct ModelBlob {
     pub(super) size: u64,
     /// Hexadecimal.
     pub(super) sha256: String,
+}
+
+/// The blobs of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ModelBlobs {
+    pub(super) model: ModelBlob,
+    /// The file with which it sees images, if there is one.
+    pub(super) projector: Option<ModelBlob>,
 }
 
 #[derive(Deserialize)]
@@ -39,31 +54,61 @@ struct Layer {
     media_type: String,
     digest: String,
     size: u64,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
-/// Finds the blob of a model by its manifest.
+impl Layer {
+    fn title(&self) -> &str {
+        self.annotations.get(TITLE).map_or("", String::as_str)
+    }
+
+    fn is_projector(&self) -> bool {
+        let title = self.title();
+        PROJECTOR_LAYERS.contains(&self.media_type.as_str())
+            || (title.contains("mmproj") && title.ends_with(".gguf"))
+    }
+
+    fn is_model(&self) -> bool {
+        !self.is_projector()
+            && (MODEL_LAYERS.contains(&self.media_type.as_str()) || self.title().ends_with(".gguf"))
+    }
+
+    fn blob(&self, base: &Url, name: &RegistryName) -> Result<ModelBlob, DownloadError> {
+        let sha256 = self.digest.strip_prefix("sha256:").filter(|hex| is_sha256(hex));
+        let sha256 = sha256.ok_or_else(|| {
+            DownloadError::invalid_source("the registry's manifest has no SHA-256 of the model")
+        })?;
+        let url = url_below(base, &["v2", &name.repository, "blobs", &self.digest])?;
+        Ok(ModelBlob { url, size: self.size, sha256: sha256.to_ascii_lowercase() })
+    }
+}
+
+/// Finds the blobs of a model by its manifest.
 ///
 /// # Errors
 /// The registry can't be reached, or has no such model.
-pub(super) async fn find_blob(
-    http: &Client,
+pub(super) async fn find_blobs(
+    auth: &RegistryAuth,
     base: &Url,
     name: &RegistryName,
-    token: Option<&Secret>,
-) -> Result<ModelBlob, DownloadError> {
+) -> Result<ModelBlobs, DownloadError> {
     let host = base.host_str().unwrap_or("the registry");
     let unreachable = |error: &reqwest::Error| {
         DownloadError::unreachable(format!("{host} can't be reached: {}", root_cause(error)))
     };
     let url = url_below(base, &["v2", &name.repository, "manifests", &name.tag])?;
-    let mut request = http.get(url).header(ACCEPT, MANIFESTS);
-    if let Some(token) = token {
-        request = request.bearer_auth(token.expose());
+    let request = async || {
+        let request = auth.authorize(auth.http.get(url.clone()).header(ACCEPT, MANIFESTS)).await?;
+        request.send().await.map_err(|error| unreachable(&error))
+    };
+    let mut response = request().await?;
+    if response.status() == StatusCode::UNAUTHORIZED && auth.accept_challenge(response.headers())? {
+        response = request().await?;
     }
-    let mut response = request.send().await.map_err(|error| unreachable(&error))?;
     if !response.status().is_success() {
         let model = format!("model {}:{}", name.repository, name.tag);
-        return Err(status_error(host, &model, response.status()));
+        return Err(auth.describe(status_error(host, &model, response.status())));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
@@ -75,17 +120,15 @@ pub(super) async fn find_blob(
     let manifest: Manifest = serde_json::from_slice(&body).map_err(|error| {
         DownloadError::invalid_source(format!("the registry's manifest can't be read: {error}"))
     })?;
-    let layer = manifest.layers.into_iter().find(|layer| layer.media_type == MODEL_LAYER);
-    let layer = layer.ok_or_else(|| {
+    let model = manifest.layers.iter().find(|layer| layer.is_model()).ok_or_else(|| {
         let message = format!("{}:{} has no model in GGUF, by its manifest", name.repository, name.tag);
         DownloadError::new(JobErrorCode::SourceNotFound, message)
     })?;
-    let sha256 = layer.digest.strip_prefix("sha256:").filter(|hex| is_sha256(hex));
-    let sha256 = sha256.ok_or_else(|| {
-        DownloadError::invalid_source("the registry's manifest has no SHA-256 of the model")
-    })?;
-    let url = url_below(base, &["v2", &name.repository, "blobs", &layer.digest])?;
-    Ok(ModelBlob { url, size: layer.size, sha256: sha256.to_ascii_lowercase() })
+    let projector = manifest.layers.iter().find(|layer| layer.is_projector());
+    Ok(ModelBlobs {
+        model: model.blob(base, name)?,
+        projector: projector.map(|layer| layer.blob(base, name)).transpose()?,
+    })
 }
 
 /// True for a SHA-256 in hexadecimal.

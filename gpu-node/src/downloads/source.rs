@@ -11,6 +11,7 @@ use super::{
     clients::address_without_query,
     error::DownloadError,
     hub_source::{HubSource, OLLAMA_HOSTS},
+    s3::S3Object,
 };
 
 /// Owner of the names of Ollama's library that have none.
@@ -27,6 +28,8 @@ pub enum Source {
     Path(PathBuf),
     /// A model of a registry.
     Registry(RegistryName),
+    /// An object of S3.
+    S3(S3Object),
 }
 
 /// A name of a registry of the OCI, such as Ollama's.
@@ -48,10 +51,7 @@ impl Source {
     pub fn parse(text: &str, hub: &str) -> Result<Self, DownloadError> {
         let text = text.trim();
         if let Some(rest) = text.strip_prefix("s3://") {
-            return Err(DownloadError::invalid_source(format!(
-                "s3://{rest} needs credentials, which a node doesn't have; make an address of the object that is valid for a while \
-                 (`aws s3 presign s3://{rest}`), and download from that"
-            )));
+            return S3Object::parse(rest).map(Self::S3);
         }
         if let Some(path) = local_path(text)? {
             return Ok(Self::Path(path));
@@ -119,6 +119,7 @@ impl fmt::Display for Source {
             }
             Self::Address(url) => f.write_str(&address_without_query(url)),
             Self::Path(path) => write!(f, "{}", path.display()),
+            Self::S3(object) => write!(f, "{object}"),
             Self::Registry(RegistryName { host: None, repository, tag }) => {
                 write!(f, "ollama:{}:{tag}", repository.strip_prefix("library/").unwrap_or(repository))
             }
@@ -158,7 +159,12 @@ impl RegistryName {
     pub(super) fn file(&self, default_host: &str) -> (PathBuf, String) {
         let host = self.host.as_deref().unwrap_or(default_host).replace(':', "_");
         let name = self.repository.rsplit('/').next().unwrap_or(&self.repository);
-        (Path::new(&host).join(&self.repository), format!("{name}-{}.gguf", self.tag))
+        let file = match self.tag.as_str() {
+            // Clients leave this tag out.
+            "latest" => format!("{name}.gguf"),
+            tag => format!("{name}-{tag}.gguf"),
+        };
+        (Path::new(&host).join(&self.repository), file)
     }
 }
 
@@ -219,6 +225,7 @@ mod tests {
             ("https://ollama.com/library/qwen3:8b", "ollama:qwen3:8b"),
             ("registry.ollama.ai/library/qwen3", "ollama:qwen3:latest"),
             ("oci://reg.example:5000/team/m:v1", "oci://reg.example:5000/team/m:v1"),
+            ("s3://my-models/q4/m.gguf", "s3://my-models/q4/m.gguf"),
             ("/data/m.gguf", "/data/m.gguf"),
             ("file:///data/m.gguf", "/data/m.gguf"),
         ] {
@@ -235,7 +242,8 @@ mod tests {
     #[test]
     fn text_without_a_source_is_an_error_with_advice() {
         for (text, words) in [
-            ("s3://bucket/m.gguf", "presign"),
+            ("s3://bucket", "s3://BUCKET/KEY"),
+            ("s3://b/m.gguf", "s3://BUCKET/KEY"),
             ("./m.gguf", "no whole path"),
             ("~/m.gguf", "no whole path"),
             ("ftp://example.com/m.gguf", "by https"),

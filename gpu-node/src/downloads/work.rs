@@ -92,7 +92,7 @@ async fn work(downloads: &Downloads, id: JobId, stop: &CancellationToken) -> Res
     let source = Source::parse(&source, hub.host_str().unwrap_or_default())?;
     let plan = tokio::select! {
         () = stop.cancelled() => return Ok(Outcome::Stopped),
-        plan = resolve_patiently(downloads, &source, &wishes, clients) => plan?,
+        plan = resolve_patiently(downloads, &source, &wishes, clients, &meter) => plan?,
     };
     downloads.set_plan(id, &plan).await;
     let _locks = tokio::select! {
@@ -112,6 +112,7 @@ async fn resolve_patiently(
     source: &Source,
     wishes: &Wishes,
     clients: &Clients,
+    meter: &Meter,
 ) -> Result<Plan, DownloadError> {
     let options = &downloads.0.options;
     let mut failures = 0;
@@ -122,9 +123,13 @@ async fn resolve_patiently(
                 if failures >= options.settings.attempts {
                     return Err(error);
                 }
+                meter.set_retry_reason(Some(error.message));
                 tokio::time::sleep(options.delay(failures)).await;
             }
-            result => return result,
+            result => {
+                meter.set_retry_reason(None);
+                return result;
+            }
         }
     }
 }

@@ -96,8 +96,31 @@ fn remove_one(path: &Path, folder: &Path, real: &Path) -> Result<(), String> {
     fs::remove_file(path).map_err(|error| error.to_string())
 }
 
-/// Removes the empty folders above `path`: a download creates `owner/repository` for its model.
+/// Removes the projectors of a folder that has nothing else.
+fn remove_projectors(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let entries: Vec<_> = entries.filter_map(Result::ok).collect();
+    let is_projector = |entry: &fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().to_ascii_lowercase();
+        name.starts_with("mmproj")
+            && name.ends_with(".gguf")
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+    };
+    if entries.iter().all(is_projector) {
+        for entry in entries {
+            if let Err(error) = fs::remove_file(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "a file of a removed model can't be removed");
+            }
+        }
+    }
+}
+
+/// Removes the empty folders above `path`: a download creates `owner/repository` for its model. The files with which the models of
+/// a repository see images go with the last of these models.
 fn remove_empty_parents(path: &Path, folder: &Path) {
+    if let Some(parent) = path.parent().filter(|parent| *parent != folder && parent.starts_with(folder)) {
+        remove_projectors(parent);
+    }
     let above = path.ancestors().skip(1).take_while(|above| *above != folder && above.starts_with(folder));
     for above in above {
         // It fails for a folder that isn't empty.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
+use hearth_domain::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -29,6 +30,27 @@ pub struct DownloadSettings {
     pub private_addresses: bool,
     /// Folders of the node whose files a job may copy into the model folder.
     pub local_folders: Vec<PathBuf>,
+    /// Download the file with which a model of a repository sees images too.
+    pub projectors: bool,
+    /// Buckets of S3 from which a job may download with the node's credentials.
+    pub s3_buckets: Vec<String>,
+    /// Region of these buckets.
+    pub s3_region: String,
+    /// Address of another service with S3's API; absent for AWS.
+    pub s3_endpoint: Option<String>,
+    /// The node's access key at S3; absent for the one of the profile.
+    #[serde(serialize_with = "shown::hidden")]
+    pub s3_access_key_id: Option<Secret>,
+    /// Its secret.
+    #[serde(serialize_with = "shown::hidden")]
+    pub s3_secret_access_key: Option<Secret>,
+    /// The session token of temporary credentials.
+    #[serde(serialize_with = "shown::hidden")]
+    pub s3_session_token: Option<Secret>,
+    /// File of the profiles of AWS' tools; absent for `~/.aws/credentials`.
+    pub s3_credentials_file: Option<PathBuf>,
+    /// Profile in that file.
+    pub s3_profile: String,
 }
 
 impl Default for DownloadSettings {
@@ -41,6 +63,15 @@ impl Default for DownloadSettings {
             registry: "https://registry.ollama.ai".to_owned(),
             private_addresses: false,
             local_folders: Vec::new(),
+            projectors: true,
+            s3_buckets: Vec::new(),
+            s3_region: "us-east-1".to_owned(),
+            s3_endpoint: None,
+            s3_access_key_id: None,
+            s3_secret_access_key: None,
+            s3_session_token: None,
+            s3_credentials_file: None,
+            s3_profile: "default".to_owned(),
         }
     }
 }

@@ -13,8 +13,15 @@ use crate::{
     variable::{self, PREFIX},
 };
 
-/// Variables of Hugging Face's tools and of OpenTelemetry, each with the setting whose default it replaces.
-const STANDARD_VARIABLES: [(&str, &str); 7] = [
+/// Variables of Hugging Face's and AWS' tools and of OpenTelemetry, each with the setting whose default it replaces.
+const STANDARD_VARIABLES: [(&str, &str); 14] = [
+    ("AWS_ACCESS_KEY_ID", "downloads.s3_access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "downloads.s3_secret_access_key"),
+    ("AWS_SESSION_TOKEN", "downloads.s3_session_token"),
+    ("AWS_REGION", "downloads.s3_region"),
+    ("AWS_ENDPOINT_URL_S3", "downloads.s3_endpoint"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "downloads.s3_credentials_file"),
+    ("AWS_PROFILE", "downloads.s3_profile"),
     ("HF_ENDPOINT", "hub.url"),
     ("HF_TOKEN", "hub.token"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),

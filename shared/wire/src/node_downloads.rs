@@ -64,6 +64,9 @@ pub struct NodeDownload {
     /// Seconds until the end at the present speed.
     #[serde(default)]
     pub seconds_left: Option<u64>,
+    /// Reason why it is tried again, until bytes come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_reason: Option<String>,
     /// SHA-256 of the file, hexadecimal, if the source lists it.
     #[serde(default)]
     pub sha256: Option<String>,

@@ -8,11 +8,12 @@ use std::sync::{
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{Path, Query, State},
+    extract::{Path, Query, RawQuery, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use futures::{StreamExt as _, stream};
 use hearth_tests::tiny_chat;
 use serde_json::{Value, json};
@@ -44,6 +45,9 @@ pub(super) enum Fault {
 
 /// The right token of [`Fault::Gated`].
 pub(super) const TOKEN: &str = "hf_right";
+
+/// A repository whose model sees images.
+pub(super) const VISION: &str = "owner/vision-GGUF";
 
 /// The server.
 #[derive(Debug, Clone)]
@@ -95,6 +99,8 @@ impl Hub {
             .route("/api/models", get(list))
             .route("/api/models/{*repo}", get(repository))
             .route("/v2/library/tiny/manifests/{tag}", get(manifest))
+            .route("/v2/team/{name}/manifests/{tag}", get(guarded_manifest))
+            .route("/token", get(token))
             .route("/{*path}", get(file))
             .with_state(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -182,7 +188,20 @@ async fn repository(State(hub): State<Arc<Inner>>, headers: HeaderMap, Path(repo
         return refusal;
     }
     let repo = repo.split("/revision/").next().unwrap();
-    if repo == REPO { Json(hub.info()).into_response() } else { StatusCode::NOT_FOUND.into_response() }
+    let mut info = hub.info();
+    if repo == VISION {
+        let file = info["siblings"][1].clone();
+        for name in ["mmproj-tiny-F32.gguf", "mmproj-tiny-F16.gguf"] {
+            let mut projector = file.clone();
+            projector["rfilename"] = json!(name);
+            info["siblings"].as_array_mut().unwrap().push(projector);
+        }
+    }
+    if [REPO, VISION].contains(&repo) {
+        Json(info).into_response()
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
 }
 
 async fn manifest(State(hub): State<Arc<Inner>>, headers: HeaderMap) -> Response {
@@ -197,7 +216,64 @@ async fn manifest(State(hub): State<Arc<Inner>>, headers: HeaderMap) -> Response
         .into_response()
 }
 
-async fn file(State(hub): State<Arc<Inner>>, headers: HeaderMap, Path(path): Path<String>) -> Response {
+/// A manifest for those who have a token of the token service.
+async fn guarded_manifest(
+    State(hub): State<Arc<Inner>>,
+    headers: HeaderMap,
+    Path((name, _)): Path<(String, String)>,
+) -> Response {
+    if let Some(challenge) = challenge(&headers, &name) {
+        return challenge;
+    }
+    let digest = |digest: &str| format!("sha256:{digest}");
+    let layer = |title: &str, size: u64| {
+        let annotations = json!({"org.opencontainers.image.title": title});
+        json!({"mediaType": "application/octet-stream", "digest": digest(&hub.sha256()), "size": size, "annotations": annotations})
+    };
+    Json(json!({"schemaVersion": 2, "layers": [layer("README.md", 3), layer("tiny.gguf", hub.size())]}))
+        .into_response()
+}
+
+/// The refusal of a request without a token for the repository.
+fn challenge(headers: &HeaderMap, name: &str) -> Option<Response> {
+    let right = format!("Bearer token-for-{name}");
+    if headers.get("authorization").is_some_and(|value| value == right.as_str()) {
+        return None;
+    }
+    let host = headers.get("host").unwrap().to_str().unwrap();
+    let challenge =
+        format!("Bearer realm=\"http://{host}/token\",service=\"played\",scope=\"repository:team/{name}:pull\"");
+    Some((StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]).into_response())
+}
+
+/// The token service: anonymous for the repository `public`, for others with the user's token.
+async fn token(headers: HeaderMap, Query(query): Query<Vec<(String, String)>>) -> Response {
+    let of = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    assert_eq!(of("service").as_deref(), Some("played"));
+    let scope = of("scope").unwrap();
+    let name = scope.strip_prefix("repository:team/").unwrap().strip_suffix(":pull").unwrap();
+    let password = BASE64.encode(format!("token:{TOKEN}"));
+    let is_right = headers.get("authorization").is_some_and(|value| value == &format!("Basic {password}"));
+    if name != "public" && !is_right {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    Json(json!({"token": format!("token-for-{name}"), "expires_in": 300})).into_response()
+}
+
+async fn file(
+    State(hub): State<Arc<Inner>>,
+    headers: HeaderMap,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    if path.starts_with("my-models/") && !query.is_some_and(|query| query.contains("X-Amz-Signature=")) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    if let Some(name) = path.strip_prefix("v2/team/").and_then(|path| path.split('/').next())
+        && let Some(challenge) = challenge(&headers, name)
+    {
+        return challenge;
+    }
     if path.ends_with("raw/main/README.md") {
         return "---\nlicense: mit\n---\n# Tiny\n".into_response();
     }
@@ -207,7 +283,7 @@ async fn file(State(hub): State<Arc<Inner>>, headers: HeaderMap, Path(path): Pat
     if let Some(refusal) = hub.refusal(&headers) {
         return refusal;
     }
-    let is_blob = path == format!("v2/library/tiny/blobs/sha256:{}", hub.sha256());
+    let is_blob = path.starts_with("v2/") && path.ends_with(&format!("/blobs/sha256:{}", hub.sha256()));
     if !path.ends_with(".gguf") && !is_blob {
         return StatusCode::NOT_FOUND.into_response();
     }

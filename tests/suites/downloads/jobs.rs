@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use hearth_tests::eventually;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     MODEL, REPO, download, download_until, file, files, hub::Hub, id, job, job_in, message, start, usual,
@@ -200,4 +200,29 @@ async fn bad_request_names_its_field() {
     client.delete("/v1/jobs/job_01J9ZX5V2QH8N4T6W0C3M7K1RB").await.error(404, "not_found");
     client.get("/v1/jobs/x").await.error(404, "not_found");
     assert_eq!(client.get("/v1/jobs").await.json()["jobs"], json!([]));
+}
+
+#[tokio::test]
+async fn pull_of_an_ollama_client_follows_the_download_and_the_model_has_its_name() {
+    let hub = Hub::start().await;
+    let home = start(&hub, "").await;
+    let client = home.client();
+    let lines = client.stream("/api/pull", &json!({"model": "tiny:q8"})).await.rest().await;
+    let lines: Vec<Value> = lines.into_iter().map(|line| line.data).collect();
+    assert_eq!(lines[0], json!({"status": "pulling manifest"}));
+    let progress = lines.iter().find(|line| line["total"].is_u64()).unwrap_or_else(|| panic!("{lines:?}"));
+    assert_eq!(progress["digest"], format!("sha256:{}", hub.sha256()));
+    assert_eq!(lines.last(), Some(&json!({"status": "success"})), "{lines:?}");
+    // The client uses the name that it has pulled.
+    let shown = eventually("the model", async || {
+        let shown = client.post("/api/show", &json!({"model": "tiny:q8"})).await;
+        (shown.status == 200).then_some(shown)
+    })
+    .await;
+    assert!(shown.json()["details"].is_object(), "{shown:?}");
+    let again = client.post("/api/pull", &json!({"model": "tiny:q8", "stream": false})).await;
+    assert_eq!(again.json(), json!({"status": "success"}));
+    let missing = client.post("/api/pull", &json!({"model": "nobody", "stream": false})).await;
+    assert_eq!((missing.status.as_u16(), &missing.json()["code"]), (404, &json!("model_not_found")), "{missing:?}");
+    home.stop().await;
 }

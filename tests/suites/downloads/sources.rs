@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use hearth_tests::eventually;
+use hearth_tests::{Setup, eventually};
 
 use super::{
     REPO, download, download_until, file, files,
-    hub::{Fault, Hub},
+    hub::{Fault, Hub, TOKEN, VISION},
     id, job, job_in, start, usual,
 };
 
@@ -156,4 +156,87 @@ async fn file_of_the_node_is_copied_from_allowed_folders_only() {
         let message = job["error"]["message"].as_str().unwrap();
         assert!(message.contains("downloads.local_folders"), "{job}");
     }
+}
+
+#[tokio::test]
+async fn registry_that_wants_a_token_of_its_service_gets_one() {
+    let hub = Hub::start().await;
+    let home = start(&hub, PRIVATE).await;
+    let client = home.client();
+    let host = hub.url.trim_start_matches("http://");
+    let source = |name: &str| json!({"source": format!("oci://{host}/team/{name}:v1")});
+    let public = download_until(&client, &source("public"), "completed").await;
+    assert_eq!(public["sha256"], hub.sha256(), "{public}");
+    // Without a credential the token service refuses a private one.
+    let refused = download_until(&client, &source("private"), "failed").await;
+    assert_eq!(refused["error"]["code"], "access_denied", "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("`token`"), "{refused}");
+    let mut private = source("private");
+    private["token"] = json!(TOKEN);
+    let job = download_until(&client, &private, "completed").await;
+    let path = home.data().join("models").join(job["file"].as_str().unwrap());
+    assert_eq!(std::fs::read(path).unwrap(), hub.content());
+    assert!(!job.to_string().contains(TOKEN), "{job}");
+}
+
+#[tokio::test]
+async fn object_of_a_listed_bucket_is_read_with_the_credentials_of_the_node() {
+    let hub = Hub::start().await;
+    let settings = format!(
+        "s3_buckets = ['my-models']\ns3_endpoint = '{}'\ns3_access_key_id = 'AKID'\ns3_secret_access_key = 'very-secret'",
+        hub.url
+    );
+    let home = start(&hub, &settings).await;
+    let client = home.client();
+    let job = download_until(&client, &json!({"source": "s3://my-models/q4/m.gguf"}), "completed").await;
+    assert_eq!((&job["source"], &job["file"]), (&json!("s3://my-models/q4/m.gguf"), &json!("s3/my-models/q4/m.gguf")));
+    let path = home.data().join("models/s3/my-models/q4/m.gguf");
+    assert_eq!(std::fs::read(path).unwrap(), hub.content());
+    let other = client.post("/v1/models/download", &json!({"source": "s3://other/m.gguf"})).await;
+    let error = other.error(400, "invalid_request");
+    assert!(error["message"].as_str().unwrap().contains("downloads.s3_buckets"), "{error}");
+}
+
+#[tokio::test]
+async fn projector_of_a_repository_comes_with_its_model_and_goes_with_it() {
+    let hub = Hub::start().await;
+    let home = start(&hub, "").await;
+    let client = home.client();
+    let job = download_until(&client, &json!({"source": VISION}), "completed").await;
+    let folder = home.data().join("models").join(VISION);
+    let names = || {
+        let mut names: Vec<String> = std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["mmproj-tiny-F16.gguf", "tiny-Q8_0.gguf"]);
+    assert_eq!(job["size_bytes"], 2 * hub.content().len());
+    let model = job["model"].as_str().unwrap();
+    eventually("the model in the list", async || {
+        let listed = client.get(&format!("/v1/models/{model}")).await;
+        (listed.status == 200 && listed.json()["runtime_status"]["state"] == "unloaded").then_some(())
+    })
+    .await;
+    let removed = client.delete(&format!("/v1/models/{model}?file=true")).await;
+    assert!(removed.status.is_success(), "{removed:?}");
+    assert_eq!(names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn download_that_is_tried_again_says_why() {
+    let hub = Hub::with(Fault::Down).await;
+    let settings = format!("[hub]\nurl = '{}'\n[downloads]\nattempts = 1000\n", hub.url);
+    let home = Setup::new().settings(&settings).start().await;
+    let client = home.client();
+    let job = download(&client, &usual()).await;
+    let reason = eventually("a reason", async || {
+        super::job(&client, id(&job)).await["retry_reason"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(reason.contains("503"), "{reason}");
+    client.delete(&format!("/v1/jobs/{}", id(&job))).await;
 }

@@ -123,7 +123,8 @@ fn rows(page: &str) -> Vec<Row<'_>> {
             continue;
         }
         let name = first.trim_matches('`');
-        let is_name = !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.'));
+        let is_name = !name.is_empty()
+            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'));
         if let Some(default) = default
             && is_name
         {

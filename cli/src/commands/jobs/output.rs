@@ -59,7 +59,9 @@ pub(super) fn lines(job: &JobBody) -> String {
             ("result", work.result_bytes.map(|bytes| ByteSize(bytes).to_string())),
         ];
         lines.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        lines.extend(work.attempts.iter().map(|attempt| ("attempt", attempt_line(attempt, work.max_attempts))));
+        lines.extend(
+            work.attempts.iter().map(|attempt| ("attempt", attempt_line(attempt, work.max_attempts))),
+        );
     }
     let text = lines.iter().map(|(name, value)| format!("  {name:9}  {value}\n"));
     format!("{}\n{}", job.id, text.collect::<String>())
