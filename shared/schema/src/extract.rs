@@ -214,7 +214,9 @@ mod tests {
 
     #[test]
     fn text_that_needs_a_guess_is_not_repaired() {
-        for text in ["", "no JSON", "{\"a\": ", "{'a': 1}", "{a: 1}", "{\"a\": 1", "]", "{\"a\" 1}", "```\n```"] {
+        for text in
+            ["", "no JSON", "{\"a\": ", "{'a': 1}", "{a: 1}", "{\"a\": 1", "]", "{\"a\" 1}", "```\n```"]
+        {
             assert_eq!(extract(text), None, "{text}");
         }
     }
@@ -222,7 +224,13 @@ mod tests {
     #[test]
     fn hostile_text_takes_bounded_time() {
         let began = std::time::Instant::now();
-        for text in ["[".repeat(200_000), "{\"".repeat(100_000), FENCE.repeat(100_000), "[]".repeat(100_000), "/*".repeat(100_000)] {
+        for text in [
+            "[".repeat(200_000),
+            "{\"".repeat(100_000),
+            FENCE.repeat(100_000),
+            "[]".repeat(100_000),
+            "/*".repeat(100_000),
+        ] {
             let _ = extract(&text);
         }
         assert!(began.elapsed() < std::time::Duration::from_secs(20));

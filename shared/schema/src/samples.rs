@@ -29,8 +29,11 @@ pub struct SchemaSample {
 /// A schema, an answer that fits, and one that doesn't.
 type Sample = (Value, Value, Value);
 
-/// The kinds, each with its schema of a number below [`SAMPLES_PER_KIND`].
-const KINDS: [(&str, fn(usize) -> Sample); 10] = [
+/// Makes the sample of a number below [`SAMPLES_PER_KIND`].
+type MakeSample = fn(usize) -> Sample;
+
+/// The kinds of schemas.
+const KINDS: [(&str, MakeSample); 10] = [
     ("records", objects::record),
     ("nested objects", objects::nested),
     ("open objects", objects::open),

@@ -112,7 +112,8 @@ async fn relaxed_schemas_are_validated_in_each_dialect() {
     let mut person: Value = serde_json::from_str(PERSON).unwrap();
     person["not"] = json!({"properties": {"name": {"const": "Bob"}}});
     let expected = json!({
-        "enforced": "grammar+validated", "relaxed": ["not"], "valid": true, "attempts": 1, "errors": [],
+        "status": "passed", "how": "grammar", "enforced": "grammar+validated", "relaxed": ["not"], "valid": true,
+        "repaired": false, "attempts": 1, "errors": [], "violations": [],
     });
     let messages = json!([{"role": "user", "content": ADA}]);
     let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": person}});
@@ -168,9 +169,29 @@ async fn invalid_answer_is_regenerated_and_marked() {
     let answer = client.post("/v1/chat/completions", &body).await.json();
     let structured = &answer["choices"][0]["structured"];
     assert_eq!((&structured["valid"], &structured["attempts"]), (&json!(false), &json!(3)), "{answer}");
+    assert_eq!(structured["status"], "failed");
     assert!(!structured["errors"].as_array().unwrap().is_empty());
+    assert_eq!(structured["violations"][0]["path"], "", "{structured}");
     assert!(serde_json::from_str::<Value>(content(&answer)).unwrap()["sure"].is_boolean());
     let taken = answer["usage"]["completion_tokens"].as_u64().unwrap();
+
+    // The request decides how often, and whether the answer is validated at all.
+    let relaxed = with(with(body.clone(), "max_attempts", 2), "allow_relaxed", true);
+    let relaxed = client.post("/v1/chat/completions", &relaxed).await.json();
+    let structured = &relaxed["choices"][0]["structured"];
+    assert_eq!((&structured["status"], &structured["attempts"]), (&json!("relaxed"), &json!(2)), "{relaxed}");
+    let bypassed =
+        client.post("/v1/chat/completions", &with(body.clone(), "bypass_validation", true)).await.json();
+    let structured = &bypassed["choices"][0]["structured"];
+    assert_eq!(
+        (&structured["status"], &structured["attempts"]),
+        (&json!("bypassed"), &json!(1)),
+        "{bypassed}"
+    );
+    client
+        .post("/v1/chat/completions", &with(body.clone(), "max_attempts", 6))
+        .await
+        .error(400, "invalid_request");
 
     // A stream can't be taken back.
     let events =

@@ -29,7 +29,7 @@ pub(super) fn merged(
         return Ok(None);
     }
     let mut all = Vec::new();
-    flatten(members, document, NESTED_MAX_COUNT, &mut all)?;
+    flatten(members, NESTED_MAX_COUNT, &mut all)?;
     if let [Part::Reference(reference)] = all.as_slice() {
         return Ok(Some(Map::from_iter([("$ref".to_owned(), reference.clone())])));
     }
@@ -60,24 +60,21 @@ enum Part {
 }
 
 /// Collects the schemas that apply to the same value. A reference alone stays one.
-fn flatten(
-    members: &Map<String, Value>,
-    document: &SchemaDocument<'_>,
-    left: usize,
-    all: &mut Vec<Part>,
-) -> Result<(), String> {
+fn flatten(members: &Map<String, Value>, left: usize, all: &mut Vec<Part>) -> Result<(), String> {
     let left = left.checked_sub(1).ok_or("combines too many schemas within each other")?;
     let mut own = members.clone();
     let reference = own.shift_remove("$ref");
     let combined = own.shift_remove("allOf");
-    if own.keys().any(|keyword| !ANNOTATIONS.contains(&keyword.as_str())) || own.contains_key("description") && reference.is_none() {
+    let has_constraint = own.keys().any(|keyword| !ANNOTATIONS.contains(&keyword.as_str()));
+    // A description beside a reference would make it more than a reference.
+    if has_constraint || reference.is_none() && own.contains_key("description") {
         own.shift_remove("$defs");
         all.push(Part::Members(own));
     }
     all.extend(reference.map(Part::Reference));
     for branch in combined.as_ref().and_then(Value::as_array).into_iter().flatten() {
         match branch {
-            Value::Object(branch) => flatten(branch, document, left, all)?,
+            Value::Object(branch) => flatten(branch, left, all)?,
             Value::Bool(true) => {}
             _ => return Err("combines a schema that no value fits".to_owned()),
         }
@@ -94,12 +91,13 @@ fn expand(
 ) -> Result<(), String> {
     let left = left.checked_sub(1).ok_or("combines too many schemas within each other")?;
     let mut parts = Vec::new();
-    flatten(members, document, left, &mut parts)?;
+    flatten(members, left, &mut parts)?;
     for part in parts {
         match part {
             Part::Members(members) => all.push(members),
             Part::Reference(reference) => {
-                if let Some(Value::Object(target)) = reference.as_str().and_then(|text| document.target(text)) {
+                if let Some(Value::Object(target)) = reference.as_str().and_then(|text| document.target(text))
+                {
                     expand(target, document, left, all)?;
                 }
             }
@@ -151,7 +149,8 @@ fn merge(sum: &mut Map<String, Value>, part: &Map<String, Value>) -> Result<(), 
 
 /// Refuses closed objects beside others with more properties: an object can't be merged from them.
 fn check_closed(one: &Map<String, Value>, other: &Map<String, Value>) -> Result<(), String> {
-    let is_closed = |schema: &Map<String, Value>| schema.get("additionalProperties") == Some(&Value::Bool(false));
+    let is_closed =
+        |schema: &Map<String, Value>| schema.get("additionalProperties") == Some(&Value::Bool(false));
     let names = |schema: &Map<String, Value>| -> Vec<String> {
         let properties = schema.get("properties").and_then(Value::as_object);
         properties.map_or_else(Vec::new, |properties| properties.keys().cloned().collect())

@@ -144,12 +144,15 @@ pub(super) fn check_recursion(document: &SchemaDocument<'_>, recursion: Recursio
             *count += 1;
         }
     }
-    let mut ready: Vec<&str> = incoming.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+    let mut ready: Vec<&str> =
+        incoming.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
     let mut sorted = 0;
     while let Some(name) = ready.pop() {
         sorted += 1;
         for target in &edges[name] {
-            let Some((name, count)) = incoming.get_key_value(target.as_str()).map(|(name, count)| (*name, *count)) else {
+            let Some((name, count)) =
+                incoming.get_key_value(target.as_str()).map(|(name, count)| (*name, *count))
+            else {
                 continue;
             };
             incoming.insert(name, count - 1);
@@ -164,7 +167,9 @@ pub(super) fn check_recursion(document: &SchemaDocument<'_>, recursion: Recursio
 /// Collects the definitions that a schema refers to. `skips_optional`: not through optional properties.
 fn collect_edges(schema: &Value, skips_optional: bool, targets: &mut BTreeSet<String>) {
     let members = match schema {
-        Value::Array(items) => return items.iter().for_each(|item| collect_edges(item, skips_optional, targets)),
+        Value::Array(items) => {
+            return items.iter().for_each(|item| collect_edges(item, skips_optional, targets));
+        }
         Value::Object(members) => members,
         _ => return,
     };
@@ -177,7 +182,8 @@ fn collect_edges(schema: &Value, skips_optional: bool, targets: &mut BTreeSet<St
             (keyword, _) if DATA_KEYWORDS.contains(&keyword) => {}
             ("properties", Value::Object(properties)) => {
                 let required = members.get("required").and_then(Value::as_array);
-                let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
+                let is_required =
+                    |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
                 for (name, schema) in properties {
                     if !skips_optional || is_required(name) {
                         collect_edges(schema, skips_optional, targets);

@@ -63,8 +63,9 @@ impl SchemaPlan {
     pub(crate) fn strict(schema: &Value, profile: &SchemaProfile, can_restore: bool) -> Option<Self> {
         let normalised = normalise(schema).ok()?;
         let rewritten = rewrite(&normalised, profile);
-        let rewritten = rewritten
-            .inspect_err(|reason| tracing::debug!(provider = profile.title, reason, "a schema can't be rewritten"));
+        let rewritten = rewritten.inspect_err(|reason| {
+            tracing::debug!(provider = profile.title, reason, "a schema can't be rewritten")
+        });
         let Rewritten { schema, is_wrapped, has_nulls, .. } = rewritten.ok()?;
         let form = AnswerForm { is_wrapped, optional_as_null: has_nulls.then_some(normalised) };
         (can_restore || form.is_unchanged()).then_some(Self { request: SchemaRequest::Strict(schema), form })

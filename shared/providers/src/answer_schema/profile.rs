@@ -94,9 +94,7 @@ pub(crate) const OPENAI: SchemaProfile = SchemaProfile {
         "minItems",
         "maxItems",
     ],
-    formats: Some(&[
-        "date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid",
-    ]),
+    formats: Some(&["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"]),
     object_root: true,
     closed_objects: true,
     all_required: true,
@@ -128,7 +126,16 @@ pub(crate) const ANTHROPIC: SchemaProfile = SchemaProfile {
         "minItems",
     ],
     formats: Some(&[
-        "date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid",
+        "date-time",
+        "time",
+        "date",
+        "duration",
+        "email",
+        "hostname",
+        "uri",
+        "ipv4",
+        "ipv6",
+        "uuid",
     ]),
     object_root: false,
     closed_objects: true,
@@ -183,6 +190,7 @@ pub(crate) const GEMINI: SchemaProfile = SchemaProfile {
 };
 
 /// All profiles, for the table in the documentation.
+#[cfg(test)]
 pub(crate) const PROFILES: [&SchemaProfile; 4] = [&OPENAI, &ANTHROPIC, &GEMINI, &BEDROCK];
 
 impl SchemaProfile {

@@ -73,7 +73,9 @@ impl NullStripper<'_> {
             return;
         }
         let Value::Object(members) = schema else { return };
-        if let Some(target) = members.get("$ref").and_then(Value::as_str).and_then(|text| self.document.target(text)) {
+        if let Some(target) =
+            members.get("$ref").and_then(Value::as_str).and_then(|text| self.document.target(text))
+        {
             self.strip(target, value);
         }
         for keyword in ["allOf", "anyOf", "oneOf"] {
@@ -84,7 +86,11 @@ impl NullStripper<'_> {
         match value {
             Value::Object(object) => self.strip_properties(members, object),
             Value::Array(items) => {
-                let first = members.get("prefixItems").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let first = members
+                    .get("prefixItems")
+                    .and_then(Value::as_array)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
                 for (index, item) in items.iter_mut().enumerate() {
                     if let Some(schema) = first.get(index).or_else(|| members.get("items")) {
                         self.strip(schema, item);

@@ -24,6 +24,8 @@ use super::{
 pub(super) const WRAPPER: &str = "answer";
 /// Name of the definition of a wrapped root that refers to itself.
 const WRAPPED_ROOT: &str = "answer";
+/// Keywords of objects.
+const OBJECT_KEYWORDS: [&str; 4] = ["properties", "required", "additionalProperties", "patternProperties"];
 /// Largest number of schemas within each other.
 const LEVELS_MAX_COUNT: usize = 100;
 /// Largest number of schemas, which grows where schemas are merged.
@@ -56,7 +58,6 @@ pub(crate) fn rewrite(schema: &Value, profile: &SchemaProfile) -> Result<Rewritt
         counts: Counts::default(),
         level: 0,
     };
-    let is_wrapped = profile.object_root && !is_plain_object(document.inlined_root());
     // A root that is a reference is replaced by its target.
     let mut root = rewriter.schema(document.inlined_root(), 0)?;
     let mut definitions = Map::new();
@@ -70,6 +71,7 @@ pub(crate) fn rewrite(schema: &Value, profile: &SchemaProfile) -> Result<Rewritt
         }
     }
     rewriter.check_limits()?;
+    let is_wrapped = profile.object_root && !is_plain_object(&root);
     if is_wrapped {
         if document.refers_to_root() {
             definitions.insert(WRAPPED_ROOT.to_owned(), root);
@@ -193,7 +195,9 @@ impl Rewriter<'_> {
         for (keyword, value) in members {
             self.keyword(keyword, value, members, depth, &mut written, &mut notes)?;
         }
-        if is_object(&written) {
+        let is_untyped_object = !written.contains_key("type")
+            && OBJECT_KEYWORDS.iter().any(|keyword| members.contains_key(*keyword));
+        if is_object(&written) || is_untyped_object {
             self.object(members, depth, &mut written, &mut notes)?;
         }
         if self.profile.typed && is_array(&written) && !written.contains_key("items") {
@@ -212,12 +216,15 @@ impl Rewriter<'_> {
             written.insert("type".to_owned(), kind.clone());
             return Ok(());
         }
-        let is_typed = ["anyOf", "oneOf"].iter().any(|keyword| members.contains_key(*keyword));
-        if !self.profile.typed || is_typed {
+        if !self.profile.typed {
             return Ok(());
         }
-        let kind = implied_type(members).ok_or("has a place where any value fits")?;
-        written.insert("type".to_owned(), kind);
+        let is_union = ["anyOf", "oneOf"].iter().any(|keyword| members.contains_key(*keyword));
+        match implied_type(members) {
+            Some(kind) => drop(written.insert("type".to_owned(), kind)),
+            None if is_union => {}
+            None => return Err("has a place where any value fits".to_owned()),
+        }
         Ok(())
     }
 
@@ -239,7 +246,7 @@ impl Rewriter<'_> {
                 return Ok(());
             }
             // Below, with the object.
-            "properties" | "required" | "additionalProperties" | "patternProperties" => return Ok(()),
+            keyword if OBJECT_KEYWORDS.contains(&keyword) => return Ok(()),
             "anyOf" => {
                 let branches = self.branches(value, depth)?;
                 written.insert(keyword.to_owned(), branches);
@@ -276,7 +283,9 @@ impl Rewriter<'_> {
                 (Some(formats), Some(format)) => formats.contains(&format),
                 (Some(_), None) => false,
             },
-            "minItems" => profile.has(keyword) && value.as_u64().is_some_and(|least| least <= profile.min_items_max),
+            "minItems" => {
+                profile.has(keyword) && value.as_u64().is_some_and(|least| least <= profile.min_items_max)
+            }
             other => profile.has(other),
         };
         if is_enforced {
@@ -304,7 +313,8 @@ impl Rewriter<'_> {
         notes: &mut Notes,
     ) -> Result<(), String> {
         let schemas = value.as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut schemas = schemas.iter().map(|schema| self.schema(schema, depth)).collect::<Result<Vec<_>, _>>()?;
+        let mut schemas =
+            schemas.iter().map(|schema| self.schema(schema, depth)).collect::<Result<Vec<_>, _>>()?;
         if self.profile.has("prefixItems") {
             written.insert("prefixItems".to_owned(), schemas.into());
             return Ok(());

@@ -39,12 +39,17 @@ fn features() -> Vec<Feature> {
     let text = || json!({"type": "string"});
     let with = |keyword: &str, value: Value| property(json!({"type": "string", keyword: value}));
     let number = |keyword: &str| property(json!({"type": "number", keyword: 1}));
-    let list = |keyword: &str, value: Value| property(json!({"type": "array", "items": text(), keyword: value}));
+    let list =
+        |keyword: &str, value: Value| property(json!({"type": "array", "items": text(), keyword: value}));
     let mut referring = property(json!({"$ref": "#/$defs/b"}));
     referring["$defs"] = json!({"b": text()});
     vec![
         ("`$ref` to a definition", referring, &["$ref"]),
-        ("recursion through an optional property", object(json!({"a": text(), "next": {"$ref": "#"}}), json!(["a"])), &[]),
+        (
+            "recursion through an optional property",
+            object(json!({"a": text(), "next": {"$ref": "#"}}), json!(["a"])),
+            &[],
+        ),
         ("recursion through a list", property(json!({"type": "array", "items": {"$ref": "#"}})), &[]),
         ("`anyOf`", property(json!({"anyOf": [text(), {"type": "integer"}]})), &["anyOf"]),
         ("`oneOf`", property(json!({"oneOf": [text(), {"type": "integer"}]})), &["oneOf"]),
@@ -67,13 +72,27 @@ fn features() -> Vec<Feature> {
         ),
         ("optional property", object(json!({"a": text(), "b": text()}), json!(["a"])), &["required"]),
         ("`additionalProperties: false`", property(text()), &["additionalProperties"]),
-        ("map: a schema as `additionalProperties`", property(json!({"type": "object", "additionalProperties": text()})), &["additionalProperties"]),
-        ("`patternProperties`", property(json!({"type": "object", "patternProperties": {"^x": text()}, "additionalProperties": false})), &["patternProperties"]),
-        ("`dependentRequired`", {
-            let mut schema = object(json!({"a": text(), "b": text()}), json!(["a"]));
-            schema["dependentRequired"] = json!({"a": ["b"]});
-            schema
-        }, &["dependentRequired"]),
+        (
+            "map: a schema as `additionalProperties`",
+            property(json!({"type": "object", "additionalProperties": text()})),
+            &["additionalProperties"],
+        ),
+        (
+            "`patternProperties`",
+            property(
+                json!({"type": "object", "patternProperties": {"^x": text()}, "additionalProperties": false}),
+            ),
+            &["patternProperties"],
+        ),
+        (
+            "`dependentRequired`",
+            {
+                let mut schema = object(json!({"a": text(), "b": text()}), json!(["a"]));
+                schema["dependentRequired"] = json!({"a": ["b"]});
+                schema
+            },
+            &["dependentRequired"],
+        ),
         ("`pattern`", with("pattern", json!("^[a-z]+$")), &["pattern"]),
         ("`pattern` with look-around", with("pattern", json!("^(?!no)[a-z]+$")), &["pattern"]),
         ("`format: date-time`", with("format", json!("date-time")), &["format"]),
@@ -85,7 +104,11 @@ fn features() -> Vec<Feature> {
         ("`minItems`, `maxItems`", list("maxItems", json!(3)), &["maxItems"]),
         ("`uniqueItems`", list("uniqueItems", json!(true)), &["uniqueItems"]),
         ("`contains`", list("contains", json!({"const": "a"})), &["contains"]),
-        ("`prefixItems`", property(json!({"type": "array", "prefixItems": [text(), {"type": "integer"}], "items": false})), &["prefixItems"]),
+        (
+            "`prefixItems`",
+            property(json!({"type": "array", "prefixItems": [text(), {"type": "integer"}], "items": false})),
+            &["prefixItems"],
+        ),
         ("`const`", property(json!({"const": "a"})), &["const"]),
         ("`enum` of several types", property(json!({"enum": ["a", 1, null]})), &["enum"]),
         ("`enum` of 1,000 values", property(values(1000)), &["enum"]),
@@ -99,7 +122,9 @@ fn features() -> Vec<Feature> {
 /// The way of a feature at a provider.
 fn at_provider(schema: &Value, keywords: &[&str], profile: &SchemaProfile) -> &'static str {
     match rewrite(&normalise(schema).unwrap(), profile) {
-        Ok(Rewritten { described, .. }) if keywords.iter().any(|keyword| described.contains(*keyword)) => "checked",
+        Ok(Rewritten { described, .. }) if keywords.iter().any(|keyword| described.contains(*keyword)) => {
+            "checked"
+        }
         Ok(Rewritten { is_wrapped, has_nulls, .. }) if is_wrapped || has_nulls => "rewritten",
         Ok(_) => "enforced",
         Err(_) if *profile == profile::OPENAI => "followed",
@@ -112,14 +137,20 @@ fn at_provider(schema: &Value, keywords: &[&str], profile: &SchemaProfile) -> &'
 fn at_node(schema: &Value, keywords: &[&str]) -> &'static str {
     let schema = AnswerSchema::parse(schema).unwrap();
     let relaxed = schema.relax(schema.levels()[0]).keywords;
-    if keywords.iter().any(|keyword| relaxed.iter().any(|one| one == keyword)) { "checked" } else { "enforced" }
+    if keywords.iter().any(|keyword| relaxed.iter().any(|one| one == keyword)) {
+        "checked"
+    } else {
+        "enforced"
+    }
 }
 
 fn table() -> String {
     let titles: Vec<&str> = PROFILES.iter().map(|profile| profile.title).collect();
-    let mut table = format!("| feature | node | {} |\n|---|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
+    let mut table =
+        format!("| feature | node | {} |\n|---|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
     for (name, schema, keywords) in features() {
-        let cells: Vec<&str> = PROFILES.iter().map(|profile| at_provider(&schema, keywords, profile)).collect();
+        let cells: Vec<&str> =
+            PROFILES.iter().map(|profile| at_provider(&schema, keywords, profile)).collect();
         let _ = writeln!(table, "| {name} | {} | {} |", at_node(&schema, keywords), cells.join(" | "));
     }
     table

@@ -60,7 +60,7 @@ impl SchemaCheck {
                     RunEventBody::Done { .. } => {
                         answers.apply(&event);
                         let (texts, verdicts) = self.finish(&answers).await;
-                        for event in with_texts(std::mem::take(&mut buffer), texts) {
+                        for event in with_texts(std::mem::take(&mut buffer), &texts) {
                             yield event;
                         }
                         for verdict in verdicts {
@@ -204,7 +204,7 @@ impl Checkers {
 
 /// Replaces the texts of answers in their events: the first piece becomes the whole text, with the log-probabilities of all
 /// pieces, and the others are dropped.
-fn with_texts(events: Vec<RunEventBody>, texts: Vec<(u32, String)>) -> Vec<RunEventBody> {
+fn with_texts(events: Vec<RunEventBody>, texts: &[(u32, String)]) -> Vec<RunEventBody> {
     if texts.is_empty() {
         return events;
     }

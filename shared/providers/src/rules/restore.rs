@@ -34,7 +34,7 @@ impl Restore {
 
     /// Wraps `decoder` in one that undoes the changes, if there are any.
     pub(crate) fn wrap(self, decoder: Box<dyn Decoder>) -> Box<dyn Decoder> {
-        let decoder = match self.has_answer_tool {
+        let decoder: Box<dyn Decoder> = match self.has_answer_tool {
             true => Box::new(AnswerToolDecoder::new(decoder)),
             false => decoder,
         };

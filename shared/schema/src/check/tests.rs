@@ -61,6 +61,15 @@ fn pattern_stops_at_the_backtracking_limit() {
 }
 
 #[test]
+fn pattern_of_a_large_automaton_is_refused() {
+    for pattern in ["(a{1000}){1000}", "^(([a-z]{50}){50}){50}$", "("] {
+        let schema = json!({"pattern": pattern});
+        let problem = AnswerSchema::parse(&schema).and_then(|schema| schema.checker().map(drop)).unwrap_err();
+        assert!(!problem.is_empty(), "{pattern}");
+    }
+}
+
+#[test]
 fn formats_are_ignored_and_meta_schemas_are_supported() {
     assert!(check(&json!({"format": "email"}), "\"nobody\"").valid);
     let schema = json!({"$ref": "http://json-schema.org/draft-07/schema#"});

@@ -124,6 +124,10 @@ fn cyclic_and_oversized_schemas_are_refused() {
     };
     assert!(resolved(&chain(50), newest).is_ok());
     assert!(resolved(&chain(100), newest).unwrap_err().contains("references in a row"));
+    let wide: Vec<Value> = (0..1001).map(|number| json!({"$ref": format!("#/$defs/a{number}")})).collect();
+    let definitions: Map<String, Value> = (0..1001).map(|number| (format!("a{number}"), json!({}))).collect();
+    let wide = json!({"prefixItems": wide, "$defs": definitions});
+    assert!(resolved(&wide, newest).unwrap_err().contains("at most 1000 schemas"));
     let patterns: Vec<Value> = (0..600).map(|_| json!({"pattern": "a"})).collect();
     assert!(resolved(&json!({"prefixItems": patterns}), newest).unwrap_err().contains("patterns"));
 }

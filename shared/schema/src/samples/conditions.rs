@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Sample;
 
 /// A closed object with a kind and a value.
-fn variant(kind: &str, value: Value) -> Value {
+fn variant(kind: &str, value: &Value) -> Value {
     json!({
         "type": "object", "properties": {"kind": {"const": kind}, "value": value}, "required": ["kind", "value"],
         "additionalProperties": false,
@@ -18,7 +18,7 @@ pub(super) fn combination(number: usize) -> Sample {
     let integer = json!({"type": "integer", "minimum": 0, "maximum": 9 + size});
     match number % 5 {
         0 => (
-            json!({"anyOf": [variant("count", integer), variant("flag", json!({"type": "boolean"}))]}),
+            json!({"anyOf": [variant("count", &integer), variant("flag", &json!({"type": "boolean"}))]}),
             json!({"kind": "flag", "value": true}),
             json!({"kind": "flag", "value": 1}),
         ),

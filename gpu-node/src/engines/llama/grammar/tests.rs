@@ -170,7 +170,7 @@ fn expensive_patterns_are_relaxed_and_checked() {
     let patterns: Vec<Value> =
         (1..60).map(|n| json!({"type": "string", "pattern": format!("^(.{{0,{n}}}a)*")})).collect();
     let (_, check) = compile_with_check(&json!({"allOf": patterns})).unwrap();
-    assert!(check.check("\"a\"", FinishReason::Stop, 1).valid);
+    assert!(check.check("\"a\"", FinishReason::Stop, 1, StructuredOptions::default()).valid);
     assert_eq!(check.relaxed, ["pattern"]);
 }
 

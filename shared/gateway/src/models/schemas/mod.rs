@@ -8,10 +8,10 @@ mod edit;
 
 use std::sync::Arc;
 
-use hearth_domain::Modality;
+use hearth_domain::{ClientDialect, Generation, Modality, ModelId, Task, TextTask};
 use hearth_store::registry::SchemaVersion;
 use hearth_wire::{
-    ApiError, ErrorCode,
+    ApiError, ErrorCode, dialect_param,
     native::{
         models::ModelBody,
         registry::{SchemaBody, SchemaHistory, SchemaOrigin, SchemaQuery, SchemaVersionBody},
@@ -103,7 +103,29 @@ impl Models {
         }
         let Some(name) = schema_name(&registry, model) else { return Ok(()) };
         let parameters = as_sent(parameters);
-        let task = tokio::task::spawn_blocking(move || check(&registry, &name, &parameters));
+        let task =
+            tokio::task::spawn_blocking(move || check(&registry, &name, &parameters, ClientDialect::Native));
+        task.await.map_err(|error| error::internal(&error))?
+    }
+
+    /// Checks a text request of another dialect in the same way, by the parameters that it has of the native ones.
+    ///
+    /// # Errors
+    /// As for [`Models::check_parameters`], with the field's name in the dialect.
+    pub(crate) async fn check_generation(
+        &self,
+        caller: &Caller,
+        generation: &Generation,
+    ) -> Result<(), ApiError> {
+        let (dialect, Task::Text(task)) = (generation.extra.dialect, &generation.task) else { return Ok(()) };
+        let registry = self.registries.current(caller.organisation).await;
+        if registry.schemas.is_empty() {
+            return Ok(());
+        }
+        let model = generation.model.as_ref().map(ModelId::as_str);
+        let Some(name) = schema_name(&registry, model) else { return Ok(()) };
+        let parameters = of_task(task);
+        let task = tokio::task::spawn_blocking(move || check(&registry, &name, &parameters, dialect));
         task.await.map_err(|error| error::internal(&error))?
     }
 }
@@ -126,13 +148,44 @@ fn as_sent(parameters: &Parameters) -> String {
     Value::Object(fields).to_string()
 }
 
-fn check(registry: &Arc<RegistrySnapshot>, name: &str, parameters: &str) -> Result<(), ApiError> {
+/// The parameters of a text task that are set, by their names in the native API.
+fn of_task(task: &TextTask) -> String {
+    // By way of the text: numbers of 32 bits have other digits as numbers of 64 bits.
+    let text = serde_json::to_string(&task.sampling).unwrap_or_default();
+    let mut fields: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+    fields.retain(|name, value| match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Array(values) => !values.is_empty() && name != "logit_bias",
+        _ => true,
+    });
+    if task.choices > 1 {
+        fields.insert("n".to_owned(), task.choices.into());
+    }
+    if let Some(count) = task.top_logprobs {
+        fields.insert("logprobs".to_owned(), true.into());
+        fields.insert("top_logprobs".to_owned(), count.into());
+    }
+    Value::Object(fields).to_string()
+}
+
+fn check(
+    registry: &Arc<RegistrySnapshot>,
+    name: &str,
+    parameters: &str,
+    dialect: ClientDialect,
+) -> Result<(), ApiError> {
     let Some(checker) = registry.schemas.get(name).and_then(|schema| schema.checker()) else { return Ok(()) };
     let result = checker.check(parameters);
     let Some(error) = result.errors.first().filter(|_| !result.valid) else { return Ok(()) };
-    let (param, problem) = match error.strip_prefix('/').and_then(|rest| rest.split_once(": ")) {
-        Some((path, problem)) => (format!("parameters.{}", path.replace('/', ".")), problem),
-        None => ("parameters".to_owned(), error.as_str()),
+    let problem = &error.reason;
+    let param = match error.path.strip_prefix('/') {
+        Some(path) => {
+            let parameter = path.split('/').next().unwrap_or(path);
+            let of_dialect = dialect_param(dialect, parameter).filter(|_| dialect != ClientDialect::Native);
+            of_dialect.unwrap_or_else(|| format!("parameters.{}", path.replace('/', ".")))
+        }
+        None => "parameters".to_owned(),
     };
     let message =
         format!("{param} doesn't fit the schema of {name}: {problem}; GET /v1/schema?model={name} shows it");

@@ -27,7 +27,8 @@ impl Notes {
         if self.0.is_empty() {
             return;
         }
-        let notes: Vec<String> = self.0.iter().map(|(keyword, value)| format!("{keyword}: {value}")).collect();
+        let notes: Vec<String> =
+            self.0.iter().map(|(keyword, value)| format!("{keyword}: {value}")).collect();
         let notes = format!("{{{}}}", notes.join(", "));
         let description = match written.get("description").and_then(Value::as_str) {
             Some(text) => format!("{text}\n\n{notes}"),

@@ -16,9 +16,10 @@ impl Rewriter<'_> {
         self.counts.depth = self.counts.depth.max(depth + 1);
         let empty = Map::new();
         let properties = members.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let required: Vec<&str> = members.get("required").and_then(Value::as_array).map_or_else(Vec::new, |names| {
-            names.iter().filter_map(Value::as_str).collect()
-        });
+        let required: Vec<&str> = members
+            .get("required")
+            .and_then(Value::as_array)
+            .map_or_else(Vec::new, |names| names.iter().filter_map(Value::as_str).collect());
         let mut rewritten = Map::new();
         for (name, schema) in properties {
             // A property that may not be there.
@@ -43,11 +44,15 @@ impl Rewriter<'_> {
             if let Some(name) = required.iter().find(|name| !properties.contains_key(**name)) {
                 return Err(format!("requires the property {name:?} without a schema of its own"));
             }
-            let is_open = additional != Some(&Value::Bool(false)) || members.contains_key("patternProperties");
+            let is_open =
+                additional != Some(&Value::Bool(false)) || members.contains_key("patternProperties");
             if properties.is_empty() && is_open {
                 return Err("has an object with properties of any name".to_owned());
             }
-            let narrowed = [("additionalProperties", additional), ("patternProperties", members.get("patternProperties"))];
+            let narrowed = [
+                ("additionalProperties", additional),
+                ("patternProperties", members.get("patternProperties")),
+            ];
             for (keyword, value) in narrowed {
                 if value.is_some_and(Value::is_object) {
                     self.described.insert(keyword.to_owned());
@@ -87,10 +92,10 @@ impl Rewriter<'_> {
 
 /// Makes a rewritten schema accept null.
 fn make_nullable(schema: &mut Value) {
-    let null = || json!({"type": "null"});
+    let null_schema = || json!({"type": "null"});
     if let Some(members) = schema.as_object_mut() {
         if let Some(Value::Array(branches)) = members.get_mut("anyOf") {
-            branches.push(null());
+            branches.push(null_schema());
             return;
         }
         if !members.contains_key("const") {
@@ -108,5 +113,5 @@ fn make_nullable(schema: &mut Value) {
             }
         }
     }
-    *schema = json!({"anyOf": [schema.take(), null()]});
+    *schema = json!({"anyOf": [schema.take(), null_schema()]});
 }

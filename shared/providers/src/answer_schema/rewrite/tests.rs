@@ -82,12 +82,14 @@ fn combined_schemas_are_merged() {
 
 #[test]
 fn schema_outside_a_subset_is_refused_with_the_reason() {
-    let tree = json!({"type": "object", "properties": {"next": {"$ref": "#"}}, "additionalProperties": false});
+    let tree =
+        json!({"type": "object", "properties": {"next": {"$ref": "#"}}, "additionalProperties": false});
     let list = json!({
         "type": "object", "properties": {"all": {"type": "array", "items": {"$ref": "#"}}}, "required": ["all"],
     });
     let wide: Vec<String> = (0..1001).map(|number| number.to_string()).collect();
-    let optional: Value = (0..25).map(|number| (format!("p{number}"), json!({"type": "string"}))).collect::<Map<_, _>>().into();
+    let optional: Value =
+        (0..25).map(|number| (format!("p{number}"), json!({"type": "string"}))).collect::<Map<_, _>>().into();
     for (schema, profile, reason) in [
         (&tree, &ANTHROPIC, "refers to itself"),
         (&tree, &BEDROCK, "refers to itself"),
@@ -129,13 +131,15 @@ fn hostile_combinations_end_soon() {
 fn fill(root: &Value, schema: &Value, answer: &mut Value) {
     let members = schema.as_object().unwrap();
     if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
-        let target = if reference == "#" { root } else { &root["$defs"][reference.trim_start_matches("#/$defs/")] };
+        let target =
+            if reference == "#" { root } else { &root["$defs"][reference.trim_start_matches("#/$defs/")] };
         return fill(root, target, answer);
     }
     for branch in members.get("anyOf").and_then(Value::as_array).into_iter().flatten() {
         let mut filled = answer.clone();
         fill(root, branch, &mut filled);
-        let alone = json!({"allOf": [branch], "$defs": root.get("$defs").cloned().unwrap_or_else(|| json!({}))});
+        let alone =
+            json!({"allOf": [branch], "$defs": root.get("$defs").cloned().unwrap_or_else(|| json!({}))});
         if AnswerSchema::parse(&alone).unwrap().checker().unwrap().check_value(filled.clone()).valid {
             *answer = filled;
             return;
@@ -143,10 +147,14 @@ fn fill(root: &Value, schema: &Value, answer: &mut Value) {
     }
     match answer {
         Value::Object(object) => {
-            for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten()
+            {
                 match object.get_mut(name) {
                     Some(value) => fill(root, property, value),
-                    None if members["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name)) => {
+                    None if members["required"]
+                        .as_array()
+                        .is_some_and(|names| names.iter().any(|one| one == name)) =>
+                    {
                         object.insert(name.clone(), Value::Null);
                     }
                     None => {}
@@ -170,8 +178,12 @@ fn keywords(schema: &Value, all: &mut BTreeSet<String>) {
     for (keyword, value) in members {
         all.insert(keyword.clone());
         match (keyword.as_str(), value) {
-            ("properties" | "$defs", Value::Object(schemas)) => schemas.values().for_each(|schema| keywords(schema, all)),
-            ("anyOf" | "prefixItems", Value::Array(schemas)) => schemas.iter().for_each(|schema| keywords(schema, all)),
+            ("properties" | "$defs", Value::Object(schemas)) => {
+                schemas.values().for_each(|schema| keywords(schema, all))
+            }
+            ("anyOf" | "prefixItems", Value::Array(schemas)) => {
+                schemas.iter().for_each(|schema| keywords(schema, all))
+            }
             ("items" | "additionalProperties", schema) => keywords(schema, all),
             _ => {}
         }
@@ -183,7 +195,9 @@ fn samples_are_rewritten_to_supported_keywords_and_answers_find_their_way_back()
     for profile in PROFILES {
         let mut count = 0;
         for sample in samples() {
-            let Ok(Rewritten { schema, is_wrapped, has_nulls, described }) = rewritten(&sample.schema, profile) else {
+            let Ok(Rewritten { schema, is_wrapped, has_nulls, described }) =
+                rewritten(&sample.schema, profile)
+            else {
                 continue;
             };
             count += 1;
@@ -200,7 +214,9 @@ fn samples_are_rewritten_to_supported_keywords_and_answers_find_their_way_back()
                 answer = json!({"answer": answer});
             }
             fill(&schema, &schema, &mut answer);
-            let is_narrowed = ["additionalProperties", "patternProperties"].iter().any(|keyword| described.contains(*keyword));
+            let is_narrowed = ["additionalProperties", "patternProperties"]
+                .iter()
+                .any(|keyword| described.contains(*keyword));
             let result = checker.check_value(answer.clone());
             assert!(result.valid || is_narrowed, "{name}: {answer}: {result:?}");
             let form = AnswerForm {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::OBJECT_KEYWORDS;
+
 /// The type that a schema's keywords imply.
 pub(super) fn implied_type(members: &Map<String, Value>) -> Option<Value> {
     if let Some(values) = members.get("enum").and_then(Value::as_array) {
@@ -12,7 +14,7 @@ pub(super) fn implied_type(members: &Map<String, Value>) -> Option<Value> {
     }
     let has_any = |keywords: &[&str]| keywords.iter().any(|keyword| members.contains_key(*keyword));
     let kinds = [
-        ("object", has_any(&["properties", "required", "additionalProperties", "patternProperties"])),
+        ("object", has_any(&OBJECT_KEYWORDS)),
         ("array", has_any(&["items", "prefixItems", "minItems", "maxItems", "uniqueItems"])),
         ("string", has_any(&["pattern", "format", "minLength", "maxLength"])),
         ("number", has_any(&["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"])),

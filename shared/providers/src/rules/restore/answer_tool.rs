@@ -24,7 +24,6 @@ impl AnswerToolDecoder {
 
     /// Returns the event in place of one.
     fn replace(&mut self, event: RunEventBody) -> Option<RunEventBody> {
-        let has_call = |choice: &u32| self.calls.contains_key(choice);
         match event {
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 if begins.is_some_and(|call| call.name == ANSWER_TOOL) {
@@ -34,7 +33,7 @@ impl AnswerToolDecoder {
                 is_answer.then(|| RunEventBody::Delta { choice, text: arguments, logprobs: Vec::new() })
             }
             RunEventBody::ChoiceDone { choice, finish_reason: FinishReason::ToolCalls }
-                if has_call(&choice) =>
+                if self.calls.contains_key(&choice) =>
             {
                 Some(RunEventBody::ChoiceDone { choice, finish_reason: FinishReason::Stop })
             }
