@@ -30,6 +30,14 @@ pub(super) fn apply(rules: &Rules, draft: &mut Draft<'_>) {
     }
 }
 
+/// Removes log-probabilities that the client takes only if there are any, where the vendor, or some of its models, refuse them.
+pub(super) fn drop_optional_logprobs(rules: &Rules, draft: &mut Draft<'_>) {
+    let (task, is_refused) = (draft.task(), rules.logprobs.or(rules.uneven_logprobs).is_some());
+    if is_refused && task.logprobs_if_available && task.top_logprobs.is_some() {
+        draft.edit().top_logprobs = None;
+    }
+}
+
 fn nearest(efforts: Efforts, effort: ReasoningEffort) -> Option<ReasoningEffort> {
     use ReasoningEffort::{Low, Minimal, None as Nothing, Tokens};
     match (efforts, effort) {

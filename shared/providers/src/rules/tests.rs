@@ -335,6 +335,8 @@ fn unsupported_field_is_refused_by_the_clients_name() {
     // A client that takes them only if there are any gets none.
     let if_any = TextTask { logprobs_if_available: true, ..likely };
     assert_eq!(Request::to("groq", "any").sent(if_any.clone()).unwrap().top_logprobs, None);
+    assert_eq!(Request::to("google", "gemini-2.5-pro").sent(if_any.clone()).unwrap().top_logprobs, None);
+    assert_eq!(Request::to("deepseek", "deepseek-reasoner").sent(if_any.clone()).unwrap().top_logprobs, None);
     assert_eq!(Request::to("openai", "gpt-4o").sent(if_any).unwrap().top_logprobs, Some(2));
     let native = Request { client: ClientDialect::Native, ..Request::to("anthropic", "any") };
     assert_eq!(native.refused(two), "parameters.n");
