@@ -54,6 +54,9 @@ const GEN_AI_BUCKETS: [(&str, &[f64]); 4] = [
 const TOKEN_RATE_BUCKETS: [f64; 12] =
     [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 20000.0];
 
+/// Upper bounds of the buckets for confidences.
+const CONFIDENCE_BUCKETS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+
 /// Time between two runs of the exporter's upkeep.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -88,7 +91,8 @@ pub fn render() -> String {
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     let mut builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS)?
-        .set_buckets_for_metric(Matcher::Suffix("_tokens_per_second".to_owned()), &TOKEN_RATE_BUCKETS)?;
+        .set_buckets_for_metric(Matcher::Suffix("_tokens_per_second".to_owned()), &TOKEN_RATE_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_confidence".to_owned()), &CONFIDENCE_BUCKETS)?;
     for (name, buckets) in GEN_AI_BUCKETS {
         builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)?;
     }
