@@ -3,7 +3,10 @@
 
 use std::fmt::Display;
 
-use hearth_store::StoreError;
+use hearth_store::{
+    StoreError,
+    quota::{QuotaExcess, QuotaKind},
+};
 use hearth_wire::{ApiError, ErrorCode};
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
@@ -11,6 +14,9 @@ pub(crate) fn store(error: StoreError) -> ApiError {
     if let StoreError::Gone(_) = error {
         let message = "the text is no longer stored: texts are deleted after 30 days, or by the operator";
         return ApiError::new(ErrorCode::NotFound, message);
+    }
+    if let StoreError::OverQuota(excess) = &error {
+        return over_quota(excess);
     }
     tracing::error!(%error, "the store failed");
     let message = match error.disk_problem() {
@@ -36,6 +42,35 @@ pub(crate) fn not_recorded() -> ApiError {
     )
 }
 
+/// The error of a write that a quota doesn't allow.
+fn over_quota(excess: &QuotaExcess) -> ApiError {
+    let QuotaExcess { kind, is_organisations, sums, quota, needed_bytes } = excess;
+    let subject = if *is_organisations { "organisation" } else { "user" };
+    let whose = if *is_organisations { "your organisation's" } else { "your" };
+    let (things, advice, table) = match kind {
+        QuotaKind::Sessions => {
+            ("sessions", "delete sessions (DELETE /v1/sessions/{id}?permanent=true)", "sessions")
+        }
+        QuotaKind::Requests => (
+            "stored requests",
+            "delete requests (DELETE /v1/requests/{id}), send this one with store: false",
+            "requests",
+        ),
+    };
+    let message = format!(
+        "{whose} {things} have {} bytes of {}, and are {} of {}; {advice}, or let the operator raise the settings \
+         {table}.{subject}_max_bytes and {table}.{subject}_max_count",
+        sums.bytes, quota.max_bytes, sums.count, quota.max_count
+    );
+    ApiError::new(ErrorCode::QuotaExceeded, message)
+        .with("subject", subject)
+        .with("used_bytes", sums.bytes)
+        .with("max_bytes", quota.max_bytes)
+        .with("used_count", sums.count)
+        .with("max_count", quota.max_count)
+        .with("needed_bytes", *needed_bytes)
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn no_conversation(error: StoreError) -> ApiError {
     tracing::error!(%error, "a conversation can't be stored");
@@ -46,6 +81,9 @@ pub(crate) fn no_conversation(error: StoreError) -> ApiError {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn no_request(error: StoreError) -> ApiError {
+    if let StoreError::OverQuota(excess) = &error {
+        return over_quota(excess);
+    }
     tracing::error!(%error, "a request can't be stored");
     let message =
         "the request can't be stored for a replay, so it wasn't begun; send it again, or with store: false";

@@ -12,6 +12,7 @@ use crate::{
     cache::{CacheLookup, CacheOutcome},
     components::Components,
     configuration::RoutingSnapshot,
+    definitions::RenderedUse,
     files::names_files,
     run::{RunStream, StartOptions},
 };
@@ -31,6 +32,9 @@ pub(crate) async fn generate(
     let routing = gateway.configuration.current().await;
     // As its client has sent it: the artifacts that it names are small.
     let stored = stores_request(gateway, &generation).then(|| Box::new(generation.clone()));
+    if generation.definitions.is_some() {
+        Box::pin(gateway.definitions.apply(caller, &mut generation, RenderedUse::Messages(None))).await?;
+    }
     if generation.intent == Intent::Open || names_files(&generation.task) {
         // Boxed: the future is large, and most requests need no preparation.
         generation = Box::pin(prepare(gateway, caller, &routing, generation)).await?;
@@ -51,12 +55,11 @@ pub(crate) async fn generate(
     drop(span);
     let capture = match lookup? {
         CacheLookup::Hit(answer) => {
-            let on_disconnect = generation.on_disconnect;
             let rate = admission.as_ref().and_then(|admission| admission.status());
             if let Some(request) = &stored {
                 gateway.records.put_request(id, caller.owner(), request).await?;
             }
-            let mut run = gateway.runs.replay(caller, id, &answer, on_disconnect, delivery, trace).await?;
+            let mut run = gateway.runs.replay(caller, id, &answer, &generation, delivery, trace).await?;
             run.rate = rate;
             gateway.limits.count_hit(caller, &answer.selected(), admission.take()).await;
             return Ok(run);
@@ -72,16 +75,41 @@ pub(crate) async fn generate(
     Ok(run)
 }
 
+/// Looks up the answers to several requests together, before each is carried out: then the cache of this process has them.
+pub(crate) async fn prefetch(gateway: &Components, caller: &Caller, generations: &[&Generation]) {
+    if !gateway.cache.is_enabled() || generations.len() < 2 {
+        return;
+    }
+    let routing = gateway.configuration.current().await;
+    let digest = routing_digest(gateway, caller, &routing).await;
+    let mut prepared = Vec::with_capacity(generations.len());
+    for generation in generations {
+        let mut generation = Generation::clone(generation);
+        gateway.preferences.apply(caller, &mut generation).await;
+        prepared.push(generation);
+    }
+    gateway.cache.prefetch(caller, &gateway.providers.stored_keys, &prepared, &digest).await;
+}
+
 /// True if the request is stored with its run. OpenAI's chat completions have a field of the same name, which a provider of this
 /// dialect gets too. Vectors aren't recorded, so their request isn't either.
 fn stores_request(gateway: &Components, generation: &Generation) -> bool {
+    let stores = wants_store(generation).unwrap_or(gateway.stores_requests);
+    stores && !matches!(generation.task, Task::Embedding(_))
+}
+
+fn wants_store(generation: &Generation) -> Option<bool> {
     let extra = &generation.extra;
     let of_dialect = || match extra.dialect {
         ClientDialect::OpenAiChat => extra.fields.get("store").and_then(Value::as_bool),
         _ => None,
     };
-    let stores = generation.store.or_else(of_dialect).unwrap_or(gateway.stores_requests);
-    stores && !matches!(generation.task, Task::Embedding(_))
+    generation.store.or_else(of_dialect)
+}
+
+/// True if the client has asked for the request to be stored.
+pub(crate) fn is_stored_for_client(generation: &Generation) -> bool {
+    wants_store(generation) == Some(true)
 }
 
 /// The digest of the routing that a request follows, for cache keys: with the explicit entries of the caller's organisation, if

@@ -1,14 +1,14 @@
 //! Things of owners, and the paths that name them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::StreamExt as _;
 use hearth_domain::{
     AccessKeyId, Artifact, ArtifactId, BatchDialect, BatchEndpoint, BatchId, CredentialId, CredentialKind,
-    CredentialOwner, ErasureId, FileId, FilePurpose, FileState, InviteId, JobId, LoginId, MemberRole,
-    Message, MessageBatchId, NodeId, OrganisationId, Owner, RevisionId, Role, Run, RunId, Secret, Session,
-    SessionId, SessionMessageId, TeamId, Timestamp, TokenId, UserId, WebhookId, WebhookState, WebhookTarget,
-    WebhookVisibility,
+    CredentialOwner, DefinitionId, DefinitionKind, ErasureId, FileId, FilePurpose, FileState, InviteId,
+    JobId, LoginId, MemberRole, Message, MessageBatchId, NodeId, OrganisationId, Owner, RevisionId, Role,
+    Run, RunId, Secret, SemanticVersion, Session, SessionId, SessionMessageId, TeamId, Timestamp, TokenId,
+    UserId, Visibility, WebhookId, WebhookState, WebhookTarget, WebhookVisibility,
 };
 use hearth_store::{
     Store,
@@ -16,6 +16,7 @@ use hearth_store::{
     artifacts::ArtifactRecord,
     batches::BatchRecord,
     conversations::Conversation,
+    definitions::{DefinitionRecord, DefinitionVersion},
     files::{FileQuota, FileRecord},
     invites::InviteRecord,
     jobs::JobRecord,
@@ -55,6 +56,8 @@ pub struct Things {
     session: String,
     session_message: String,
     webhook: String,
+    schema: String,
+    template: String,
 }
 
 /// The owner of the things that a path names.
@@ -97,6 +100,8 @@ impl Things {
             session: SessionId::new().to_string(),
             session_message: SessionMessageId::with_seq(1).to_string(),
             webhook: WebhookId::new().to_string(),
+            schema: DefinitionId::new(DefinitionKind::Schema).to_string(),
+            template: DefinitionId::new(DefinitionKind::Template).to_string(),
         }
     }
 
@@ -163,6 +168,8 @@ impl Things {
             node: node.id.to_string(),
             session: session.id.to_string(),
             webhook: webhook(store, owner).await.to_string(),
+            schema: definition(store, owner, DefinitionKind::Schema).await.to_string(),
+            template: definition(store, owner, DefinitionKind::Template).await.to_string(),
             user_key: provider_key(store, CredentialOwner::User(user), owner).await.to_string(),
             organisation_key: provider_key(store, CredentialOwner::Organisation(organisation), owner)
                 .await
@@ -217,6 +224,9 @@ impl Things {
                 ("limits", "kind") => ("user", Ownership::Organisation),
                 ("limits", _) => (&self.user, Ownership::Organisation),
                 ("versions", _) => ("1", Ownership::None),
+                ("schemas", _) => (&self.schema, Ownership::User),
+                ("templates", _) => (&self.template, Ownership::User),
+                ("labels", _) => ("production", Ownership::None),
                 ("webhooks", _) => (&self.webhook, Ownership::User),
                 ("deliveries", _) => ("evt_01J9ZX5V2QH8N4T6W0C3M7K1RB", Ownership::User),
                 ("docs", _) => ("index.html", Ownership::None),
@@ -246,6 +256,40 @@ async fn artifact(store: &Store, owner: Owner, run: RunId) -> ArtifactId {
     let record = ArtifactRecord { artifact, owner: owner.user, organisation, run, created_at };
     expect(store.artifacts().put(&record, vec![1]).await, "an artifact");
     id
+}
+
+async fn definition(store: &Store, owner: Owner, kind: DefinitionKind) -> DefinitionId {
+    let now = Timestamp::now();
+    let record = DefinitionRecord {
+        id: DefinitionId::new(kind),
+        owner: owner.user,
+        organisation: owner.organisation,
+        name: "thing".to_owned(),
+        description: None,
+        tags: Vec::new(),
+        visibility: Visibility::Private,
+        team: None,
+        latest: SemanticVersion::FIRST,
+        version_count: 1,
+        labels: BTreeMap::new(),
+        created_at: now,
+        updated_at: now,
+        revision: RevisionId::new(),
+        deleted: false,
+    };
+    let version = DefinitionVersion {
+        version: SemanticVersion::FIRST,
+        message: None,
+        author: owner.user.to_string(),
+        sha256: String::new(),
+        created_at: now,
+    };
+    let content = match kind {
+        DefinitionKind::Schema => r#"{"type": "object"}"#,
+        DefinitionKind::Template => r#"{"messages": [{"role": "user", "content": "Hi"}]}"#,
+    };
+    expect(store.definitions().create(&record, &version, content).await, "a definition");
+    record.id
 }
 
 async fn batch(store: &Store, owner: Owner, dialect: BatchDialect) -> BatchId {

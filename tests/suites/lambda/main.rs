@@ -4,6 +4,7 @@
 
 mod api;
 mod audit;
+mod batches;
 mod configuration;
 mod files;
 mod gateway_responses;

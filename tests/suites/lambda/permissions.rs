@@ -19,8 +19,8 @@ use lambda_emulator::{Emulator, Invocation};
 use serde_json::{Value, json};
 
 use crate::{
-    MODEL, Placeholders, files, invoke, jobs, limits, of_operator, people, provider_keys, relay, replay,
-    sign_in, with_job, with_node, with_session,
+    MODEL, Placeholders, batches, files, invoke, jobs, limits, of_operator, people, provider_keys, relay,
+    replay, sign_in, with_job, with_node, with_session,
 };
 
 /// The smallest PNG there is: one pixel.
@@ -249,6 +249,7 @@ async fn generate_uses_every_permission() {
     send(&function, &values, "get_v1.artifacts.id.json", &path, Value::Null, 404).await;
     send(&function, &values, "delete_v1.artifacts.id.json", &path, Value::Null, 200).await;
     files::use_files(&cloud, &function, &values).await;
+    batches::use_batches(&cloud, &function, &values).await;
     use_stored_keys(&cloud).await;
     refuse(&function, "get_v1.route.json").await;
 
@@ -280,6 +281,7 @@ async fn models_uses_every_permission() {
     sign_in::use_access_token(&cloud, &function, "get_v1.models.json").await;
     relay::load(&cloud, &function).await;
     jobs::use_jobs(&cloud, &function, &values).await;
+    batches::cancel_by_job(&cloud, &function, &values).await;
     assert_all_used(&cloud, NAME);
 }
 

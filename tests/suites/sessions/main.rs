@@ -7,6 +7,7 @@ mod conversations;
 mod kill;
 mod limits_of_turns;
 mod management;
+mod quota;
 mod regenerate;
 mod turns;
 

@@ -53,8 +53,8 @@ fn request(run: RunId) -> LeaseRequest {
 }
 
 async fn new_session(store: &Store) -> Session {
-    let session = Session::new(owner());
-    store.sessions().create(&session).await.unwrap();
+    let mut session = Session::new(owner());
+    store.sessions().create(&mut session).await.unwrap();
     session
 }
 
@@ -85,8 +85,8 @@ async fn session_is_read_by_its_owner_alone(world: World) {
     session.title = Some("γειά".to_owned());
     session.metadata = [("a".to_owned(), "b".to_owned())].into();
     session.state_tokens = Some(json!({"cursor": [1, 2]}));
-    store.sessions().create(&session).await.unwrap();
-    assert!(matches!(store.sessions().create(&session).await, Err(StoreError::Conflict)));
+    store.sessions().create(&mut session).await.unwrap();
+    assert!(matches!(store.sessions().create(&mut session).await, Err(StoreError::Conflict)));
     assert_eq!(store.sessions().get(session.id, session.owner()).await.unwrap(), Some(session.clone()));
     let elsewhere = Owner { organisation: OrganisationId::new(), ..session.owner() };
     for other in [owner(), elsewhere] {
@@ -117,11 +117,11 @@ async fn sessions_are_listed_by_last_use_in_pages(world: World) {
     let mut sessions = Vec::new();
     for minutes in [3, 1, 2, 1] {
         let at = Timestamp::from_unix(1_700_000_000 + minutes * 60);
-        let session = Session { last_used_at: at, ..Session::new(owner) };
-        store.sessions().create(&session).await.unwrap();
+        let mut session = Session { last_used_at: at, ..Session::new(owner) };
+        store.sessions().create(&mut session).await.unwrap();
         sessions.push(session);
     }
-    store.sessions().create(&Session::new(self::owner())).await.unwrap();
+    store.sessions().create(&mut Session::new(self::owner())).await.unwrap();
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
         let page = store.sessions().page(owner, SessionStatus::Open, after, 1).await.unwrap();
@@ -486,9 +486,9 @@ fn bucket_ends_earlier_versions_of_every_prefix() {
 
 async fn sessions_of_a_member_who_leaves_are_closed(world: World) {
     let (store, owner) = (&world.store(), owner());
-    let (open, archived, other) = (Session::new(owner), Session::new(owner), Session::new(self::owner()));
-    let archived = Session { status: SessionStatus::Archived, ..archived };
-    for session in [&open, &archived, &other] {
+    let (mut open, mut other) = (Session::new(owner), Session::new(self::owner()));
+    let mut archived = Session { status: SessionStatus::Archived, ..Session::new(owner) };
+    for session in [&mut open, &mut archived, &mut other] {
         store.sessions().create(session).await.unwrap();
     }
     let expires_at = Timestamp::from_unix(4_000_000_000);

@@ -28,7 +28,7 @@ use hearth_wire::ApiError;
 
 pub(crate) use recording::Recording;
 
-use crate::{background::Background, error};
+use crate::{background::Background, error, events::Events, generate::is_stored_for_client};
 use pending::PendingRecords;
 use recorder::RecordTimes;
 use writer::RecordWriter;
@@ -43,10 +43,10 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(crate) fn new(store: Store, background: Background) -> Self {
+    pub(crate) fn new(store: Store, events: Events, background: Background) -> Self {
         let times =
             if background.outlives_response() { RecordTimes::OWN_STORE } else { RecordTimes::PAID_STORE };
-        let (writer, pending) = (RecordWriter::new(store), PendingRecords::default());
+        let (writer, pending) = (RecordWriter::new(store).with_events(events), PendingRecords::default());
         Self { writer, pending, times, background }
     }
 
@@ -111,10 +111,11 @@ impl Records {
         self.pending.settle(timeout).await
     }
 
-    /// Stores the request of a run, before the run begins.
+    /// Stores the request of a run, before the run begins. Without room in the quota, one that only the operator wants to be
+    /// stored isn't.
     ///
     /// # Errors
-    /// `internal` if the store fails: then the run doesn't begin, as it couldn't be repeated later.
+    /// `quota_exceeded`; `internal` if the store fails: then the run doesn't begin, as it couldn't be repeated later.
     pub(crate) async fn put_request(
         &self,
         id: RunId,
@@ -122,7 +123,13 @@ impl Records {
         request: &Generation,
     ) -> Result<(), ApiError> {
         let stored = self.writer.store().run_requests().put(id, owner, request).await;
-        stored.map_err(error::no_request)
+        match stored {
+            Err(StoreError::OverQuota(_)) if !is_stored_for_client(request) => {
+                tracing::warn!(run = %id, "a request isn't stored: the quota of its owner is reached");
+                Ok(())
+            }
+            result => result.map_err(error::no_request),
+        }
     }
 
     /// Stores the conversation that ends with a run.

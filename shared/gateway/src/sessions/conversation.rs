@@ -27,8 +27,8 @@ impl Gateway {
         messages: Vec<Message>,
     ) -> Result<Session, ApiError> {
         check_metadata(&metadata)?;
-        let session = Session { metadata, ..Session::new(caller.owner()) };
-        self.0.store.sessions().create(&session).await.map_err(error::store)?;
+        let mut session = Session { metadata, ..Session::new(caller.owner()) };
+        self.0.store.sessions().create(&mut session).await.map_err(error::store)?;
         if !messages.is_empty() {
             self.add_conversation_messages(caller, session.id, messages).await?;
         }

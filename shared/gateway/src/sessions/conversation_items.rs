@@ -35,9 +35,10 @@ impl Gateway {
         let lease = self.0.session_turns.begin(id, place).await?;
         let added = async {
             let mut session = self.session_of_turn(caller, id).await?;
-            let messages = messages.into_iter().map(SessionMessage::new).collect();
-            let (head, change) = (session.head, SessionChange::default());
+            let messages: Vec<_> = messages.into_iter().map(SessionMessage::new).collect();
             let sessions = self.0.store.sessions();
+            sessions.reserve_for(&mut session, &messages).await.map_err(error::store_of_turn)?;
+            let (head, change) = (session.head, SessionChange::default());
             let added = sessions.append(&lease.lease, &mut session, head, messages, &change).await;
             added.map_err(error::store_of_turn)
         };

@@ -45,7 +45,7 @@ impl Gateway {
         session.overflow = request.context_overflow.unwrap_or_default();
         session.metadata = request.metadata;
         session.state_tokens = request.state_tokens.map(check_tokens).transpose()?;
-        self.0.store.sessions().create(&session).await.map_err(error::store)?;
+        self.0.store.sessions().create(&mut session).await.map_err(error::store)?;
         Ok(session_body(&session))
     }
 

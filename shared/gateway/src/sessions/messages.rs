@@ -2,7 +2,7 @@
 
 use hearth_domain::{
     AttachmentContent, Message, Session, SessionId, SessionMessage, SessionMessageId, SessionMessageState,
-    Timestamp,
+    SessionStatus, Timestamp,
 };
 use hearth_store::StoreError;
 use hearth_wire::{
@@ -162,25 +162,33 @@ impl Gateway {
         message: SessionMessageId,
         change: impl Fn(&mut SessionMessage),
     ) -> Result<SessionMessage, ApiError> {
-        let mut stored = {
-            self.session(caller, id).await?;
-            self.stored_message(id, message).await?
-        };
+        let mut session = self.session(caller, id).await?;
+        let mut stored = self.stored_message(id, message).await?;
         if stored.state == SessionMessageState::Pending {
             return Err(ApiError::new(
                 ErrorCode::Conflict,
                 "the message's run is in progress; cancel it first",
             ));
         }
+        let length =
+            |stored: &SessionMessage| i64::try_from(stored.message.content.len()).unwrap_or(i64::MAX);
+        let length_before = length(&stored);
+        change(&mut stored);
+        let growth = length(&stored) - length_before;
+        if let Ok(growth) = u64::try_from(growth)
+            && session.status != SessionStatus::Closed
+        {
+            self.0.store.sessions().reserve(&mut session, growth).await.map_err(error::store_of_turn)?;
+        }
         // A summary has the text of before.
         self.update_session(caller, id, |session| {
+            session.stored_bytes = session.stored_bytes.saturating_add_signed(growth);
             if session.summary.as_ref().is_some_and(|summary| summary.through.seq() >= message.seq()) {
                 session.summary = None;
             }
             Ok(())
         })
         .await?;
-        change(&mut stored);
         match self.0.store.sessions().put_message(id, &mut stored).await {
             Ok(()) => Ok(stored),
             Err(StoreError::Conflict) => {

@@ -7,8 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{
-    ContextOverflow, Delivery, Generation, Message, OnDisconnect, RunId, Session, SessionId, SessionMessage,
-    SessionMessageId, SessionStatus, Task, Timestamp,
+    AppliedDefinition, ContextOverflow, Delivery, Generation, Message, OnDisconnect, Role, RunId, Session,
+    SessionId, SessionMessage, SessionMessageId, SessionStatus, Task, Timestamp,
 };
 use hearth_store::sessions::{SessionChange, TurnLease};
 use hearth_telemetry::traces::TraceContext;
@@ -30,6 +30,7 @@ use crate::{
     Gateway,
     access::{Caller, Credential},
     components::Components,
+    definitions::RenderedUse,
     error, generate,
     run::RunStream,
 };
@@ -87,12 +88,13 @@ impl Gateway {
         caller: &Caller,
         id: RunId,
         turn: TurnRequest,
-        generation: Generation,
+        mut generation: Generation,
         delivery: Delivery,
         trace: &TraceContext,
     ) -> Result<RunStream, ApiError> {
         // Before it waits for its place.
         self.session_of_turn(caller, turn.session).await?;
+        let turn = self.apply_definitions(caller, turn, &mut generation).await?;
         let (sender, receiver) = oneshot::channel();
         let task = TurnTask {
             gateway: Arc::clone(&self.0),
@@ -112,6 +114,41 @@ impl Gateway {
     /// `not_found` if there is none with this id, or it is another user's; `conflict` if it is closed.
     pub async fn session_of_turn(&self, caller: &Caller, id: SessionId) -> Result<Session, ApiError> {
         open_session(&self.0, caller, id).await
+    }
+
+    /// Applies the schema and the template of a turn's request, so that its input has the template's messages. The options by which
+    /// the answer can be generated again name the versions.
+    async fn apply_definitions(
+        &self,
+        caller: &Caller,
+        mut turn: TurnRequest,
+        generation: &mut Generation,
+    ) -> Result<TurnRequest, ApiError> {
+        if generation.definitions.is_none() {
+            return Ok(turn);
+        }
+        let rendered_use = match &turn.source {
+            TurnSource::Input => {
+                RenderedUse::Messages(Some(usize::from(turn.has_system_prompt) + turn.earlier_count))
+            }
+            TurnSource::Again { .. } => RenderedUse::System,
+        };
+        Box::pin(self.0.definitions.apply(caller, generation, rendered_use)).await?;
+        if let Task::Text(task) = &generation.task {
+            turn.has_system_prompt =
+                task.messages.first().is_some_and(|message| message.role == Role::System);
+        }
+        let request = turn.options.get_mut("request").and_then(Value::as_object_mut);
+        if let Some((request, applied)) = request.zip(generation.applied.as_ref()) {
+            for (field, definition) in [("schema_id", &applied.schema), ("template_id", &applied.template)] {
+                if let (true, Some(AppliedDefinition { id, version, .. })) =
+                    (request.contains_key(field), definition)
+                {
+                    request.insert(field.to_owned(), format!("{id}@{version}").into());
+                }
+            }
+        }
+        Ok(turn)
     }
 
     /// The message with the calls that the session's next messages may answer.
@@ -168,8 +205,8 @@ struct TurnTask {
 
 impl TurnTask {
     async fn carry_out(self, generation: Generation, sender: oneshot::Sender<Result<RunStream, ApiError>>) {
-        let on_disconnect = generation.on_disconnect;
-        let mut client = TurnClient::new(sender, on_disconnect == OnDisconnect::Cancel);
+        let stops_with_client = generation.on_disconnect == OnDisconnect::Cancel;
+        let mut client = TurnClient::new(sender, stops_with_client, generation.applied.clone());
         let Some(place) = self.wait_for_session(&mut client, generation.deadline).await else { return };
         let lease = match place {
             Ok(lease) => lease,
@@ -235,6 +272,7 @@ impl TurnTask {
         };
         let change = SessionChange { summary, leaves_branch, ..SessionChange::default() };
         let sessions = gateway.store.sessions();
+        sessions.reserve_for(&mut session, &messages).await.map_err(error::store_of_turn)?;
         let appended = sessions.append(&lease.lease, &mut session, parent, messages, &change).await;
         let mut appended = appended.map_err(error::store_of_turn)?;
         let answer = appended.last().cloned().ok_or_else(|| error::internal(&"a turn has no answer"))?;

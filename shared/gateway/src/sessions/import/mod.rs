@@ -107,6 +107,12 @@ impl Gateway {
                     title: session.title,
                     messages: messages.len(),
                 }),
+                Err(failure @ StoreError::OverQuota(_)) if report.imported.is_empty() => {
+                    return Err(error::store(failure));
+                }
+                Err(StoreError::OverQuota(_)) => {
+                    skip(&mut report, &name, "the quota of your sessions is reached", 1);
+                }
                 Err(StoreError::Conflict) => skip(&mut report, &name, "it was imported before", 1),
                 Err(failure) => return Err(error::store(failure)),
             }
