@@ -1,10 +1,9 @@
-//! `/v1/generate` and the compatible dialects, which generate text, vectors, images and meshes; `/v1/requests`,
+//! `/v1/generate`, `/v1/analyze` and the compatible dialects, which generate text, vectors, images and meshes; `/v1/requests`,
 //! `/v1/files`, `/v1/artifacts` and `/v1/cache`.
 
 #![warn(missing_docs)]
 
 mod conversation_turn;
-mod references;
 mod responses_socket;
 mod routes;
 mod run_headers;
@@ -26,6 +25,8 @@ use utoipa::OpenApi;
 pub fn routes(state: &AppState) -> Routes {
     let routes = Routes::new()
         .routes(routes!(routes::generate::generate))
+        .routes(routes!(routes::analyze::analyze))
+        .routes(routes!(routes::analyze::analyze_batch))
         .routes(routes!(routes::chat_completions::chat_completions))
         .routes(routes!(routes::completions::completions))
         .routes(routes!(routes::responses::open_socket, routes::responses::responses))
@@ -57,6 +58,10 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::uploads::create))
         .routes(routes!(routes::uploads::complete))
         .routes(routes!(routes::uploads::cancel))
+        .routes(routes!(routes::upload_parts::create))
+        .routes(routes!(routes::upload_parts::add))
+        .routes(routes!(routes::upload_parts::complete))
+        .routes(routes!(routes::upload_parts::cancel))
         .routes(routes!(routes::artifact::list))
         .routes(routes!(routes::artifact::delete));
     let upload = Routes::new().routes(routes!(routes::uploads::put));
@@ -74,6 +79,7 @@ pub fn routes(state: &AppState) -> Routes {
         .merge(gemini(state))
         .merge(artifacts)
         .merge(guarded(files, state, Action::ManageFiles))
+        .merge(guarded(batches(), state, Action::ManageFiles))
         .merge(open(upload, "the URL has a signature, which ends after an hour"))
 }
 
@@ -122,7 +128,21 @@ fn anthropic(state: &AppState) -> Routes {
     let routes = Routes::new()
         .routes(routes!(routes::messages::messages))
         .routes(routes!(routes::messages::count_tokens));
-    dialect::anthropic(guarded(routes, state, Action::Generate))
+    let batches = Routes::new()
+        .routes(routes!(routes::message_batches::create, routes::message_batches::list))
+        .routes(routes!(routes::message_batches::get, routes::message_batches::delete))
+        .routes(routes!(routes::message_batches::cancel))
+        .routes(routes!(routes::message_batches::results));
+    let batches = guarded(batches, state, Action::ManageFiles);
+    dialect::anthropic(guarded(routes, state, Action::Generate).merge(batches))
+}
+
+/// Returns the routes of OpenAI's batches.
+fn batches() -> Routes {
+    Routes::new()
+        .routes(routes!(routes::batches::create, routes::batches::list))
+        .routes(routes!(routes::batches::get))
+        .routes(routes!(routes::batches::cancel))
 }
 
 /// Returns the routes of Ollama's dialect, whose errors have a format of their own.

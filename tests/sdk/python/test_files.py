@@ -1,9 +1,10 @@
 """Files, as OpenAI's SDK uploads, lists, reads and deletes them."""
 
+import hashlib
 import io
 
 import pytest
-from openai import BadRequestError, NotFoundError
+from openai import BadRequestError, ConflictError, NotFoundError
 
 NOTES = b"The word of the day is sparrow.\n"
 
@@ -74,3 +75,42 @@ def test_a_file_is_an_input_of_a_chat(client, model, file):
     short = client.chat.completions.create(model=model, messages=messages[:1], max_tokens=4)
 
     assert short.usage.prompt_tokens > 10
+
+
+def test_a_file_in_parts_is_joined_in_the_order_that_the_client_names(client):
+    data = bytes(range(256)) * 40
+    upload = client.uploads.create(
+        filename="film.bin", purpose="user_data", bytes=len(data), mime_type="application/octet-stream"
+    )
+    assert (upload.object, upload.status, upload.bytes) == ("upload", "pending", len(data))
+    second = client.uploads.parts.create(upload.id, data=data[6000:])
+    first = client.uploads.parts.create(upload.id, data=data[:6000])
+    assert (first.object, first.upload_id) == ("upload.part", upload.id)
+    with pytest.raises(ConflictError):
+        client.uploads.complete(upload.id, part_ids=[first.id])
+    md5 = hashlib.md5(data).hexdigest()
+    with pytest.raises(BadRequestError):
+        client.uploads.complete(upload.id, part_ids=[second.id, first.id], md5=md5)
+    completed = client.uploads.complete(upload.id, part_ids=[first.id, second.id], md5=md5)
+    assert completed.status == "completed"
+    assert client.files.content(completed.file.id).read() == data
+    client.files.delete(completed.file.id)
+
+
+def test_the_sdk_sends_a_file_chunk_by_chunk(client, tmp_path):
+    data = b"chunk by chunk " * 1000
+    path = tmp_path / "chunks.txt"
+    path.write_bytes(data)
+    upload = client.uploads.upload_file_chunked(
+        file=path, mime_type="text/plain", purpose="user_data", part_size=4000
+    )
+    assert upload.status == "completed"
+    assert client.files.content(upload.file.id).read() == data
+    client.files.delete(upload.file.id)
+
+
+def test_a_cancelled_upload_takes_no_part(client):
+    upload = client.uploads.create(filename="a.txt", purpose="user_data", bytes=3, mime_type="text/plain")
+    assert client.uploads.cancel(upload.id).status == "cancelled"
+    with pytest.raises(NotFoundError):
+        client.uploads.parts.create(upload.id, data=b"abc")

@@ -8,6 +8,7 @@ mod commands;
 mod content;
 mod inputs;
 mod owners;
+mod parts;
 mod quotas;
 mod shapes;
 mod uploads;

@@ -58,6 +58,17 @@ pub(crate) async fn use_files(cloud: &Cloud, function: &Emulator, values: &Place
     assert!(read.body().starts_with(b"The capital"), "{read:?}");
     send("delete_v1.files.id.json", &path, 200).await;
 
+    // A file in parts.
+    let upload = send("post_v1.uploads.json", "/v1/uploads", 200).await.json().unwrap();
+    let path = format!("/v1/uploads/{}", upload["id"].as_str().unwrap());
+    let part = send("post_v1.uploads.id.parts.json", &format!("{path}/parts"), 200).await.json().unwrap();
+    let mut event = values.event("post_v1.uploads.id.complete.json");
+    event["path"] = format!("{path}/complete").into();
+    event["body"] = serde_json::json!({"part_ids": [part["id"]]}).to_string().into();
+    let completed = invoke(function, &event).await;
+    assert_eq!(completed.status, 200, "{}", String::from_utf8_lossy(&completed.body()));
+    assert_eq!(completed.json().unwrap()["file"]["bytes"], 5);
+
     let owner = Owner::of_record(cloud.store().operator().await.unwrap(), None);
     let everything = plant(cloud, owner, EVERYTHING, None).await;
     send("post_v1.files.json", "/v1/files", 429).await;

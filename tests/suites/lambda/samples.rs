@@ -176,6 +176,41 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(MODELS, "post_v1.models.id.unload.json", 202, |_| Ok(())),
     sample(MODELS, "post_v1.models.json", 201, |a| has(a, &["/id", "/registration/parameters/temperature"])),
     sample(MODELS, "patch_v1.models.id.json", 200, |a| has(a, &["/id", "/registration/name"])),
+    sample(MODELS, "post_v1.schemas.json", 201, |a| has(a, &["/id", "/version", "/schema/properties/shop"])),
+    sample(MODELS, "get_v1.schemas.json", 200, |a| has(a, &["/data/0/name", "/data/0/latest_version"])),
+    sample(MODELS, "get_v1.schemas.id.json", 200, |a| has(a, &["/id", "/labels", "/schema/properties/shop"])),
+    sample(MODELS, "put_v1.schemas.id.json", 200, |a| has(a, &["/version", "/message"])),
+    sample(MODELS, "patch_v1.schemas.id.json", 200, |a| has(a, &["/description", "/tags/0"])),
+    sample(MODELS, "get_v1.schemas.id.versions.json", 200, |a| {
+        has(a, &["/data/1/version", "/data/0/sha256"])
+    }),
+    sample(MODELS, "get_v1.schemas.id.diff.json", 200, |a| {
+        has(a, &["/differences/0/path", "/compatibility/change"])
+    }),
+    sample(MODELS, "post_v1.schemas.id.check.json", 200, |a| has(a, &["/compatible", "/next_version"])),
+    sample(MODELS, "put_v1.schemas.id.labels.label.json", 200, |a| has(a, &["/labels/production"])),
+    sample(MODELS, "delete_v1.schemas.id.labels.label.json", 200, |a| has(a, &["/name", "/labels"])),
+    sample(MODELS, "delete_v1.schemas.id.json", 200, |a| has(a, &["/deleted"])),
+    sample(MODELS, "post_v1.templates.json", 201, |a| {
+        has(a, &["/id", "/version", "/template/messages/0/content"])
+    }),
+    sample(MODELS, "get_v1.templates.json", 200, |a| has(a, &["/data/0/name", "/data/0/latest_version"])),
+    sample(MODELS, "get_v1.templates.id.json", 200, |a| {
+        has(a, &["/id", "/labels", "/template/messages/0/content"])
+    }),
+    sample(MODELS, "put_v1.templates.id.json", 200, |a| has(a, &["/version", "/message"])),
+    sample(MODELS, "patch_v1.templates.id.json", 200, |a| has(a, &["/description", "/tags/0"])),
+    sample(MODELS, "get_v1.templates.id.versions.json", 200, |a| {
+        has(a, &["/data/1/version", "/data/0/sha256"])
+    }),
+    sample(MODELS, "get_v1.templates.id.diff.json", 200, |a| {
+        has(a, &["/differences/0/path", "/compatibility/change"])
+    }),
+    sample(MODELS, "post_v1.templates.id.check.json", 200, |a| has(a, &["/compatible", "/next_version"])),
+    sample(MODELS, "put_v1.templates.id.labels.label.json", 200, |a| has(a, &["/labels/production"])),
+    sample(MODELS, "delete_v1.templates.id.labels.label.json", 200, |a| has(a, &["/name", "/labels"])),
+    sample(MODELS, "post_v1.templates.id.render.json", 200, |a| has(a, &["/messages/1/content", "/version"])),
+    sample(MODELS, "delete_v1.templates.id.json", 200, |a| has(a, &["/deleted"])),
     sample(MODELS, "put_v1.models.id.schema.json", 200, |a| {
         has(a, &["/version", "/schema/properties/temperature"])
     }),

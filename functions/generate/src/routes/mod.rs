@@ -1,6 +1,8 @@
 //! Handlers: a file for each resource, and for each large dialect route.
 
+pub(crate) mod analyze;
 pub(crate) mod artifact;
+pub(crate) mod batches;
 pub(crate) mod cache;
 pub(crate) mod chat_completions;
 pub(crate) mod completions;
@@ -17,6 +19,7 @@ pub(crate) mod gemini_models;
 pub(crate) mod generate;
 pub(crate) mod images;
 pub(crate) mod inline_files;
+pub(crate) mod message_batches;
 pub(crate) mod messages;
 pub(crate) mod ollama;
 pub(crate) mod provider_keys;
@@ -27,4 +30,5 @@ pub(crate) mod session_files;
 pub(crate) mod session_management;
 pub(crate) mod session_messages;
 pub(crate) mod sessions;
+pub(crate) mod upload_parts;
 pub(crate) mod uploads;

@@ -14,18 +14,18 @@ use hearth_store::files::FileRecord;
 use hearth_wire::{
     ApiError, ErrorCode,
     openai::files::{
-        ExpiresAfter, FileBody, UploadBody, UploadPut, UploadRequest, parse_file_name, parse_purpose,
+        ExpiresAfter, FileBody, UploadBody, UploadPut, UploadRequest, parse_file_name, parse_upload_purpose,
     },
 };
 
 use super::{
     body, no_room, no_such_file, too_large,
-    upload::{UNKNOWN_TYPE, wrong_size},
+    upload::{UNKNOWN_TYPE, WriteTarget, wrong_size},
 };
 use crate::{Gateway, access::Caller, error};
 
 /// Time for which the signed request is valid.
-const UPLOAD_TTL: Duration = Duration::from_secs(3600);
+pub(super) const UPLOAD_TTL: Duration = Duration::from_secs(3600);
 /// Time beyond that in which the upload can be completed.
 const COMPLETION_GRACE: Duration = Duration::from_secs(600);
 
@@ -40,34 +40,9 @@ impl Gateway {
         request: &UploadRequest,
         base: &str,
     ) -> Result<UploadBody, ApiError> {
-        let (files, store) = (&self.0.files, self.0.store.files());
-        let max_bytes = files.settings.max_bytes.as_u64();
-        if request.bytes > max_bytes {
-            return Err(too_large(max_bytes).at("bytes"));
-        }
-        let expires_after = request.expires_after.as_ref().map(ExpiresAfter::checked_seconds).transpose()?;
-        let (created_at, owner) = (Timestamp::now(), caller.owner());
-        let ends_at = created_at.plus(UPLOAD_TTL);
-        let record = FileRecord {
-            id: FileId::new(),
-            owner: owner.user,
-            organisation: owner.organisation,
-            state: FileState::Uploading,
-            name: parse_file_name(&request.filename, "filename")?,
-            purpose: parse_purpose(&request.purpose)?,
-            media_type: UNKNOWN_TYPE.to_owned(),
-            size_bytes: request.bytes,
-            created_at,
-            expires_at: files.expiry(created_at, expires_after),
-            upload_ends_at: Some(ends_at.plus(COMPLETION_GRACE)),
-            announced_bytes: request.bytes,
-            put_ends_at: Some(ends_at),
-        };
-        let (sums, quota) = (store.user_sums(owner).await.map_err(error::store)?, files.user_quota());
-        if !sums.has_room(request.bytes, quota) {
-            return Err(no_room("user", sums, quota, request.bytes));
-        }
-        files.begin(&record).await?;
+        let store = self.0.store.files();
+        let ends_at = Timestamp::now().plus(UPLOAD_TTL);
+        let record = self.begin_upload(caller, request, Some(ends_at)).await?;
         let put =
             match store.presign_put(record.id, record.size_bytes, UPLOAD_TTL).await.map_err(error::store)? {
                 Some(put) => UploadPut {
@@ -85,6 +60,43 @@ impl Gateway {
                 }
             };
         Ok(upload_body(&record, "pending", ends_at, Some(put)))
+    }
+
+    /// Stores the record of an upload. `put_ends_at`: the end of the signed request for its bytes, if there is one.
+    pub(super) async fn begin_upload(
+        &self,
+        caller: &Caller,
+        request: &UploadRequest,
+        put_ends_at: Option<Timestamp>,
+    ) -> Result<FileRecord, ApiError> {
+        let (files, store) = (&self.0.files, self.0.store.files());
+        let max_bytes = files.settings.max_bytes.as_u64();
+        if request.bytes > max_bytes {
+            return Err(too_large(max_bytes).at("bytes"));
+        }
+        let expires_after = request.expires_after.as_ref().map(ExpiresAfter::checked_seconds).transpose()?;
+        let (created_at, owner) = (Timestamp::now(), caller.owner());
+        let record = FileRecord {
+            id: FileId::new(),
+            owner: owner.user,
+            organisation: owner.organisation,
+            state: FileState::Uploading,
+            name: parse_file_name(&request.filename, "filename")?,
+            purpose: parse_upload_purpose(&request.purpose)?,
+            media_type: UNKNOWN_TYPE.to_owned(),
+            size_bytes: request.bytes,
+            created_at,
+            expires_at: files.expiry(created_at, expires_after),
+            upload_ends_at: Some(created_at.plus(UPLOAD_TTL).plus(COMPLETION_GRACE)),
+            announced_bytes: request.bytes,
+            put_ends_at,
+        };
+        let (sums, quota) = (store.user_sums(owner).await.map_err(error::store)?, files.user_quota());
+        if !sums.has_room(request.bytes, quota) {
+            return Err(no_room("user", sums, quota, request.bytes));
+        }
+        files.begin(&record).await?;
+        Ok(record)
     }
 
     /// Writes the bytes of an upload, by its signed request.
@@ -108,7 +120,8 @@ impl Gateway {
             return Err(ApiError::new(ErrorCode::Conflict, "the upload is complete, and can't be changed"));
         }
         let size_bytes = record.size_bytes;
-        let written = self.0.files.write(id, &record.name, pieces, (size_bytes, Some(size_bytes))).await;
+        let (target, bounds) = (WriteTarget::File(id), (size_bytes, Some(size_bytes)));
+        let written = self.0.files.write(target, &record.name, pieces, bounds).await;
         if let Err(error) = written {
             if error.code != ErrorCode::PayloadTooLarge {
                 return Err(error);
@@ -178,7 +191,12 @@ impl Gateway {
     }
 }
 
-fn upload_body(record: &FileRecord, status: &str, ends_at: Timestamp, put: Option<UploadPut>) -> UploadBody {
+pub(super) fn upload_body(
+    record: &FileRecord,
+    status: &str,
+    ends_at: Timestamp,
+    put: Option<UploadPut>,
+) -> UploadBody {
     UploadBody {
         id: record.id.to_string(),
         object: "upload".to_owned(),
@@ -189,6 +207,7 @@ fn upload_body(record: &FileRecord, status: &str, ends_at: Timestamp, put: Optio
         status: status.to_owned(),
         expires_at: ends_at.unix(),
         put,
+        file: None,
     }
 }
 

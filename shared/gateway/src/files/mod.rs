@@ -2,7 +2,9 @@
 //!
 //! - `upload`: receives a file through the gateway.
 //! - `direct`: uploads whose bytes go to the bucket.
+//! - `parts`: uploads whose bytes come in parts.
 //! - `listing`: pages of files and of artifacts.
+//! - `own`: files that the gateway writes for their owners.
 //! - `content`: the bytes of files and artifacts, and links to them.
 //! - `inputs`: files and artifacts as the input of a run.
 //!
@@ -12,6 +14,8 @@ mod content;
 mod direct;
 mod inputs;
 mod listing;
+mod own;
+mod parts;
 mod upload;
 
 use std::time::Duration;
@@ -31,6 +35,7 @@ use crate::{Gateway, access::Caller, error};
 
 pub use content::{ByteRange, StoredFile};
 pub(crate) use inputs::names_files;
+pub(crate) use own::OwnFile;
 pub use upload::{FileDetails, FileUpload};
 
 /// Ended files that one sweep deletes.
@@ -62,7 +67,7 @@ impl Files {
     }
 
     /// The caller's file.
-    async fn stored_record(&self, caller: &Caller, id: FileId) -> Result<FileRecord, ApiError> {
+    pub(crate) async fn stored_record(&self, caller: &Caller, id: FileId) -> Result<FileRecord, ApiError> {
         let record = self.record(caller, id).await?;
         if record.state == FileState::Stored { Ok(record) } else { Err(no_such_file()) }
     }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, stream, stream::BoxStream};
 use hearth_domain::{
-    FileId, FilePurpose, FileState, Timestamp,
+    FileId, FilePartId, FilePurpose, FileState, Timestamp,
     media_type::{self, HEAD_MAX_BYTES},
 };
 use hearth_store::{StoreError, files::FileRecord};
@@ -94,7 +94,8 @@ impl Gateway {
         pieces: BoxStream<'_, Result<Bytes, ApiError>>,
     ) -> Result<(), ApiError> {
         let max_bytes = self.0.files.settings.max_bytes.as_u64();
-        let written = self.0.files.write(upload.record.id, &name, pieces, (max_bytes, None)).await?;
+        let target = WriteTarget::File(upload.record.id);
+        let written = self.0.files.write(target, &name, pieces, (max_bytes, None)).await?;
         upload.record.name = name;
         upload.record.media_type = written.media_type.to_owned();
         upload.record.size_bytes = written.size_bytes;
@@ -123,6 +124,14 @@ impl Gateway {
     }
 }
 
+/// The object that bytes are written to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WriteTarget {
+    File(FileId),
+    /// A part of an upload.
+    Part(FileId, FilePartId),
+}
+
 /// Bytes that are written.
 pub(super) struct Written {
     pub(super) media_type: &'static str,
@@ -130,10 +139,10 @@ pub(super) struct Written {
 }
 
 impl Files {
-    /// Writes the bytes of a file, at most `max_bytes`, and with `exact_bytes` so many.
+    /// Writes the bytes of a file or a part, at most `max_bytes`, and with `exact_bytes` so many.
     pub(super) async fn write(
         &self,
-        id: FileId,
+        target: WriteTarget,
         name: &str,
         mut pieces: BoxStream<'_, Result<Bytes, ApiError>>,
         (max_bytes, exact_bytes): (u64, Option<u64>),
@@ -172,7 +181,11 @@ impl Files {
                 yield Err(io::Error::other("the file has another number of bytes"));
             }
         };
-        let result = self.store.files().write(id, media_type, counted.boxed()).await;
+        let (files, counted) = (self.store.files(), counted.boxed());
+        let result = match target {
+            WriteTarget::File(id) => files.write(id, media_type, counted).await,
+            WriteTarget::Part(upload, part) => files.write_part(upload, part, counted).await,
+        };
         if let Some(error) = problem.into_inner() {
             return Err(error);
         }

@@ -9,13 +9,16 @@ use aws_sdk_s3::{
     operation::{get_object::GetObjectError, head_object::HeadObjectError},
     presigning::PresigningConfig,
     primitives::{ByteStream, DateTime},
-    types::ObjectLockMode,
+    types::{CompletedMultipartUpload, CompletedPart, ObjectLockMode},
 };
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use hearth_domain::Timestamp;
 
-use super::{Blob, Bucket, PresignedHead, PresignedPut};
+use super::{Blob, Bucket, Pieces, PresignedHead, PresignedPut};
 use crate::{StoreError, clients::failed};
+
+/// Bytes of a part of a large object, but the last one: at least 5 MiB by S3's rule.
+const PART_BYTES: usize = 8 << 20;
 
 /// A bucket of S3.
 #[derive(Debug, Clone)]
@@ -36,6 +39,32 @@ impl Bucket for S3 {
         let call = self.client.put_object().bucket(&self.bucket).key(key).content_type(media_type);
         let answer = call.body(bytes.into()).send().await;
         answer.map(drop).map_err(|error| failed("put_object", &error))
+    }
+
+    /// Large objects in parts. Those of an upload that breaks off are deleted by a rule of the template's bucket.
+    async fn put_pieces(
+        &self,
+        key: &str,
+        media_type: &str,
+        mut pieces: Pieces<'_>,
+    ) -> Result<(), StoreError> {
+        let mut upload: Option<MultipartUpload<'_>> = None;
+        let mut buffer = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            buffer.extend_from_slice(&piece.map_err(|error| StoreError::from_source("read_pieces", &error))?);
+            if buffer.len() >= PART_BYTES {
+                let current = match upload.take() {
+                    Some(upload) => upload,
+                    None => MultipartUpload::begin(self, key, media_type).await?,
+                };
+                upload = Some(current.send(std::mem::take(&mut buffer)).await?);
+            }
+        }
+        match upload {
+            None => self.put(key, media_type, buffer).await,
+            Some(upload) if buffer.is_empty() => upload.complete().await,
+            Some(upload) => upload.send(buffer).await?.complete().await,
+        }
     }
 
     async fn put_locked(
@@ -116,6 +145,41 @@ impl Bucket for S3 {
     async fn check(&self) -> Result<(), StoreError> {
         let answer = self.client.head_bucket().bucket(&self.bucket).send().await;
         answer.map(drop).map_err(|error| failed("head_bucket", &error))
+    }
+}
+
+/// A multipart upload in progress.
+struct MultipartUpload<'a> {
+    bucket: &'a S3,
+    key: &'a str,
+    id: String,
+    parts: Vec<CompletedPart>,
+}
+
+impl<'a> MultipartUpload<'a> {
+    async fn begin(bucket: &'a S3, key: &'a str, media_type: &str) -> Result<Self, StoreError> {
+        let call = bucket.client.create_multipart_upload().bucket(&bucket.bucket).key(key);
+        let answer = call.content_type(media_type).send().await;
+        let answer = answer.map_err(|error| failed("create_multipart_upload", &error))?;
+        let id = answer.upload_id.unwrap_or_default();
+        Ok(Self { bucket, key, id, parts: Vec::new() })
+    }
+
+    async fn send(mut self, bytes: Vec<u8>) -> Result<Self, StoreError> {
+        let number = i32::try_from(self.parts.len() + 1).map_err(StoreError::unreadable)?;
+        let S3 { client, bucket } = self.bucket;
+        let call = client.upload_part().bucket(bucket).key(self.key).upload_id(&self.id).part_number(number);
+        let answer = call.body(bytes.into()).send().await.map_err(|error| failed("upload_part", &error))?;
+        self.parts.push(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build());
+        Ok(self)
+    }
+
+    async fn complete(self) -> Result<(), StoreError> {
+        let S3 { client, bucket } = self.bucket;
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts)).build();
+        let call = client.complete_multipart_upload().bucket(bucket).key(self.key).upload_id(&self.id);
+        let answer = call.multipart_upload(parts).send().await;
+        answer.map(drop).map_err(|error| failed("complete_multipart_upload", &error))
     }
 }
 

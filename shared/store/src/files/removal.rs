@@ -29,6 +29,7 @@ impl Files<'_> {
     pub(crate) async fn erase(&self, id: FileId) -> Result<(), StoreError> {
         let mark = self.mark(id).await?;
         self.0.bucket.delete(&object_key(id)).await?;
+        self.delete_parts(id).await?;
         let Some(mark) = mark else { return Ok(()) };
         if mark.ends_at().is_none_or(|end| end <= Timestamp::now()) {
             self.0.table.delete(key(id)).await?;

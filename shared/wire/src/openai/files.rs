@@ -44,6 +44,7 @@ pub struct FileBody {
 
 /// Selection of files, and a page of them.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct FileQuery {
     /// Purpose of the files.
@@ -175,7 +176,7 @@ pub struct UploadBody {
     pub filename: String,
     /// Purpose of the file.
     pub purpose: String,
-    /// `pending` or `cancelled`.
+    /// `pending`, `completed` or `cancelled`.
     #[schema(example = "pending")]
     pub status: String,
     /// End of the upload, in seconds since 1970.
@@ -183,6 +184,62 @@ pub struct UploadBody {
     /// Request that sends the bytes; absent if the upload is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put: Option<UploadPut>,
+    /// File that a completed upload in parts has become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileBody>,
+}
+
+/// Request for an upload in parts, as OpenAI's SDKs send it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartedUploadRequest {
+    /// Name of the file.
+    #[schema(example = "film.mp4")]
+    pub filename: String,
+    /// Purpose of the file.
+    #[schema(example = "user_data")]
+    pub purpose: String,
+    /// Size of the file in bytes: that of all parts together.
+    #[schema(example = 52_428_800)]
+    pub bytes: u64,
+    /// Media type that the client assumes. The type of the file is detected from its bytes.
+    pub mime_type: Option<String>,
+    /// Time after which the file is deleted by itself.
+    pub expires_after: Option<ExpiresAfter>,
+}
+
+/// Form of a part.
+#[derive(Debug, Clone, ToSchema)]
+#[expect(dead_code, reason = "it only documents the form")]
+pub struct UploadPartForm {
+    /// The bytes, 64 MiB at most.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    data: String,
+}
+
+/// Part of an upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadPartBody {
+    /// Id.
+    #[schema(example = "part_01JDB4T6ZW3Q8N5XKM2C7V9RHF")]
+    pub id: String,
+    /// Always `upload.part`.
+    #[schema(example = "upload.part")]
+    pub object: String,
+    /// Time of the request, in seconds since 1970.
+    pub created_at: i64,
+    /// Id of the upload.
+    pub upload_id: String,
+}
+
+/// Request that makes the parts of an upload a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteUpload {
+    /// Ids of the parts, in the order of their bytes.
+    pub part_ids: Vec<String>,
+    /// MD5 of the file, hexadecimal, which it must have.
+    pub md5: Option<String>,
 }
 
 /// Request that sends the bytes of an upload. It needs no token.
@@ -195,6 +252,20 @@ pub struct UploadPut {
     pub url: String,
     /// Headers that the request must have.
     pub headers: std::collections::BTreeMap<String, String>,
+}
+
+/// Parses the purpose of an upload.
+///
+/// # Errors
+/// `invalid_request`, naming the field.
+pub fn parse_upload_purpose(purpose: &str) -> Result<FilePurpose, ApiError> {
+    match parse_purpose(purpose)? {
+        FilePurpose::BatchOutput => {
+            let message = "purpose batch_output is that of the results of batches; upload their input with purpose batch";
+            Err(ApiError::invalid("purpose", message))
+        }
+        purpose => Ok(purpose),
+    }
 }
 
 /// Parses a purpose.

@@ -153,7 +153,10 @@ impl S3 for Objects {
         Ok(S3Response::new(CreateMultipartUploadOutput { upload_id: Some(id), ..Default::default() }))
     }
 
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
         let input = request.input;
         self.check_bucket(&input.bucket)?;
         let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
@@ -186,7 +189,8 @@ impl S3 for Objects {
             bodies.push(self.0.blobs.read(&part.name, 0..part.size).await.map_err(internal)?);
             self.0.blobs.remove(&part.name).await;
         }
-        let body = StreamingBlob::wrap(futures::stream::iter(bodies).flatten());
+        let pieces = futures::stream::iter(bodies).flatten();
+        let body = StreamingBlob::wrap(pieces.map(|piece| piece.map_err(io::Error::other)));
         let blob = self.0.blobs.write(body).await.map_err(internal)?;
         let entry = Entry::new(&blob, None);
         if let Some(old) = self.0.index.put(&input.key, &entry).await.map_err(internal)? {

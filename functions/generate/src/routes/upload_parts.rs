@@ -1,0 +1,109 @@
+//! `/v1/uploads`: uploads in parts, as OpenAI's SDKs send large files.
+
+use axum::{Extension, Json, extract::State};
+use hearth_domain::FileId;
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError, JsonBody, PathParam, UploadForm};
+use hearth_wire::{
+    ApiError,
+    error::ErrorEnvelope,
+    openai::files::{CompleteUpload, PartedUploadRequest, UploadBody, UploadPartBody, UploadPartForm},
+};
+
+/// Begin an upload in parts.
+///
+/// Each part is sent by `POST /v1/uploads/{id}/parts`, and `POST /v1/uploads/{id}/complete` makes them a file within an hour. Where
+/// Hearth runs on Lambda, a part has 4.4 MB at most.
+#[utoipa::path(
+    post, path = "/v1/uploads", operation_id = "create_parted_upload", tag = "files", security(("token" = [])),
+    request_body(
+        content = PartedUploadRequest,
+        example = json!({"filename": "notes.txt", "purpose": "user_data", "bytes": 5, "mime_type": "text/plain"}),
+    ),
+    responses(
+        (status = 200, description = "The upload", body = UploadBody),
+        (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
+        (status = 413, description = "The file is over the limit", body = ErrorEnvelope),
+        (status = 429, description = "A quota is used up", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(request): JsonBody<PartedUploadRequest>,
+) -> Result<Json<UploadBody>, HttpError> {
+    Ok(Json(state.gateway.create_parted_upload(&caller, request).await?))
+}
+
+/// Send a part of an upload.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/parts", operation_id = "add_upload_part", tag = "files", security(("token" = [])),
+    params(("id" = String, Path, description = "Id of the upload")),
+    request_body(content = UploadPartForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The part", body = UploadPartBody),
+        (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
+        (status = 409, description = "The upload is complete", body = ErrorEnvelope),
+        (status = 413, description = "The part is over 64 MiB, or the parts have more bytes than the upload", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn add(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(id): PathParam<FileId>,
+    mut form: UploadForm,
+) -> Result<Json<UploadPartBody>, HttpError> {
+    let Some(field) = form.next_field().await? else { return Err(no_data()) };
+    if field.name() != "data" {
+        return Err(no_data());
+    }
+    Ok(Json(state.gateway.add_upload_part(&caller, id, field.into_pieces()).await?))
+}
+
+fn no_data() -> HttpError {
+    HttpError(ApiError::invalid("data", "the form must have one field, `data`, with the bytes of the part"))
+}
+
+/// Complete an upload in parts: from now on it is a file.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/complete", operation_id = "complete_parted_upload", tag = "files",
+    security(("token" = [])), params(("id" = String, Path, description = "Id of the upload")),
+    request_body(
+        content = CompleteUpload,
+        example = json!({"part_ids": ["part_01JDB4T6ZW3Q8N5XKM2C7V9RHF"]}),
+    ),
+    responses(
+        (status = 200, description = "The upload, with its file", body = UploadBody),
+        (status = 400, description = "A part is unknown, or the MD5 is another", body = ErrorEnvelope),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
+        (status = 409, description = "The parts have another number of bytes", body = ErrorEnvelope),
+        (status = 429, description = "A quota is used up; the upload is deleted", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn complete(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(id): PathParam<FileId>,
+    JsonBody(request): JsonBody<CompleteUpload>,
+) -> Result<Json<UploadBody>, HttpError> {
+    Ok(Json(state.gateway.complete_parted_upload(&caller, id, &request).await?))
+}
+
+/// Cancel an upload in parts.
+#[utoipa::path(
+    post, path = "/v1/uploads/{id}/cancel", operation_id = "cancel_parted_upload", tag = "files",
+    security(("token" = [])), params(("id" = String, Path, description = "Id of the upload")),
+    responses(
+        (status = 200, description = "It is cancelled", body = UploadBody),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
+        (status = 409, description = "It is complete", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn cancel(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(id): PathParam<FileId>,
+) -> Result<Json<UploadBody>, HttpError> {
+    Ok(Json(state.gateway.cancel_upload(&caller, id).await?))
+}
