@@ -9,12 +9,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::Stream;
-use hearth_domain::{CacheControl, Generation, OnDisconnect, RunId};
-use hearth_gateway::{Caller, Conversation, Delivery, Gateway, RunStream, sessions::TurnRequest};
+use hearth_domain::{CacheControl, ClientDialect, Generation, OnDisconnect, RunId};
+use hearth_gateway::{
+    Caller, Conversation, Delivery, Gateway, RunStream, analyze::AnalysisContext, sessions::TurnRequest,
+};
 use hearth_http::{
     AppState, Deadline, HttpError, RequestId, WholeAnswer, cache_control, json_array, ndjson, prefer_async,
     rate_headers::with_rate,
-    response_headers::{with_cache, with_hints, with_run},
+    response_headers::{with_cache, with_definitions, with_hints, with_run},
     sse,
 };
 use hearth_telemetry::traces::{self, TraceContext};
@@ -100,15 +102,19 @@ impl RunRequest {
             Started::Streaming(run) => run,
             Started::Accepted(response) => return Ok(with_hints(response, &hints)),
         };
-        let (cache, rate) = (run.cache, run.rate);
+        let (cache, rate, definitions) = (run.cache, run.rate, run.definitions.clone());
+        if let Some(definitions) = &definitions {
+            renderer.note_definitions(definitions);
+        }
+        let with_definitions = |response| with_definitions(response, definitions.as_deref());
         if delivery == Delivery::Stream {
             let begun: Vec<_> = run.begun().cloned().collect();
             let response = with_hints(with_run(stream(run, renderer), &begun), &hints);
-            return Ok(with_rate(with_cache(response, cache), rate));
+            return Ok(with_definitions(with_rate(with_cache(response, cache), rate)));
         }
         let events = run.collect_observed(|event| renderer.observe(event)).await;
         let answer = with_hints(Json(renderer.into_answer(&events)?).into_response(), &hints);
-        Ok(with_rate(with_cache(with_run(answer, &events), cache), rate))
+        Ok(with_definitions(with_rate(with_cache(with_run(answer, &events), cache), rate)))
     }
 
     /// Runs `generation` without its client, and responds with the response as it is at the run's beginning.
@@ -125,6 +131,7 @@ impl RunRequest {
         };
         let begun: Vec<_> = run.begun().cloned().collect();
         let response = with_hints(Json(renderer.into_begun(&begun)).into_response(), &hints);
+        let response = with_definitions(response, run.definitions.as_deref());
         Ok(with_rate(with_cache(with_run(response, &begun), run.cache), run.rate))
     }
 
@@ -170,6 +177,10 @@ impl RunRequest {
             whole.set();
         }
         let (gateway, caller, trace) = (&self.gateway, &self.caller, &self.trace);
+        // A native request was checked as its client has sent it.
+        if generation.extra.dialect != ClientDialect::Native {
+            gateway.check_generation(caller, &generation).await?;
+        }
         match &self.turn {
             None => gateway.generate_in_trace(caller, id, generation, delivery, trace).await,
             Some(turn) => {
@@ -177,6 +188,19 @@ impl RunRequest {
                 // Boxed: the future is large, and few requests are turns.
                 Box::pin(gateway.generate_turn(caller, id, turn, generation, delivery, trace)).await
             }
+        }
+    }
+
+    /// The circumstances of the request for an analysis, which is answered in one piece.
+    pub(crate) fn analysis_context(&self) -> AnalysisContext {
+        if let Some(whole) = &self.whole {
+            whole.set();
+        }
+        AnalysisContext {
+            cache: self.cache,
+            deadline: self.deadline.map(|Deadline(deadline)| deadline),
+            trace: self.trace.clone(),
+            ..AnalysisContext::new(self.id)
         }
     }
 
@@ -200,6 +224,7 @@ impl RunRequest {
         if is_async {
             let accepted = AcceptedRequest::new(run.id, run.state(), run.queue_position());
             let response = with_cache(prefer_async::accepted(accepted), run.cache);
+            let response = with_definitions(response, run.definitions.as_deref());
             return Ok(Started::Accepted(with_rate(response, run.rate)));
         }
         Ok(Started::Streaming(run))

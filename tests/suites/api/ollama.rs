@@ -133,8 +133,6 @@ async fn errors_have_the_format_of_ollama() {
     assert!(message.starts_with("model 'nobody' not found"), "{message}");
     let message = error(&client.post("/api/show", &json!({"name": "nobody"})).await, 404, "model_not_found");
     assert!(message.starts_with("model 'nobody' not found"), "{message}");
-    let message = error(&client.post("/api/pull", &json!({"model": "nobody"})).await, 404, "model_not_found");
-    assert!(message.contains("hearth models pull"), "{message}");
     error(&client.post("/api/show", &json!({})).await, 400, "invalid_request");
     error(&client.with_token(None).post("/api/chat", &capital(&home.model)).await, 401, "unauthorized");
     let mut body = capital(&home.model);

@@ -82,6 +82,27 @@ async fn edited_schema_checks_the_parameters_of_requests() {
         let answer = client.post("/v1/generate", &request(&model, &good)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
+    // The other dialects have the same parameters under their own names.
+    let hello = json!([{"role": "user", "content": "Hi"}]);
+    for (path, mut body, param) in [
+        ("/v1/chat/completions", json!({"messages": hello, "max_tokens": 9}), "max_tokens"),
+        ("/v1/responses", json!({"input": "Hi", "max_output_tokens": 17}), "max_output_tokens"),
+        ("/v1/messages", json!({"messages": hello, "max_tokens": 9}), "max_tokens"),
+        ("/api/chat", json!({"messages": hello, "options": {"num_predict": 9}}), "options.num_predict"),
+    ] {
+        body["model"] = json!(home.model);
+        let refused = client.post(path, &body).await;
+        assert_eq!(refused.status, 400, "{path}: {refused:?}");
+        let text = refused.json().to_string();
+        assert!(text.contains(param) && text.contains("the schema of"), "{path}: {text}");
+    }
+    let chat = json!({"model": home.model, "messages": hello, "max_tokens": 2, "temperature": 0.7});
+    assert_eq!(client.post("/v1/chat/completions", &chat).await.status, 200);
+    let session = client.post("/v1/sessions", &json!({"model": home.model})).await.json();
+    let path = format!("/v1/sessions/{}/generate", session["id"].as_str().unwrap());
+    let refused =
+        client.post(&path, &json!({"input": {"prompt": "Hi"}, "parameters": {"max_tokens": 9}})).await;
+    assert_eq!(refused.error(400, "invalid_request")["param"], "parameters.max_tokens");
     let by_provider = request(&format!("local:{}", home.model), &json!({"max_tokens": 9}));
     client.post("/v1/generate", &by_provider).await.error(400, "invalid_request");
     home.stop().await;

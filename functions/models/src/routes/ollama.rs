@@ -7,8 +7,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::stream;
+use hearth_domain::Action;
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, JsonBody, ndjson};
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, ndjson};
 use hearth_wire::{
     ErrorCode,
     native::models::{ModelBody, ModelQuery},
@@ -18,6 +19,8 @@ use hearth_wire::{
     },
     stream::Frame,
 };
+
+use super::ollama_pull;
 
 /// List the models that generate text or vectors: of nodes, of providers, and aliases.
 #[utoipa::path(
@@ -71,15 +74,16 @@ pub(crate) async fn ps(
     Ok(Json(OllamaLoadedModels { models: models.into_iter().map(Into::into).collect() }))
 }
 
-/// Confirm that a model exists, as Ollama's clients request before they use it.
+/// Download a model of Ollama's library, or of Hugging Face by `hf.co/OWNER/REPO`, unless the gateway has it.
 ///
-/// Nothing is downloaded: a gateway may have many nodes, and the operator decides which of them gets a model. For a missing
-/// model, the error 404 has the command that downloads it.
+/// The node of `POST /v1/models/download` downloads it, as a job that goes on when the client leaves: a repetition follows the same
+/// job. Where Hearth runs on Lambda, a response ends after 20 seconds with an error that says so. Without the permission to download,
+/// the error 404 has the command that an operator may run.
 #[utoipa::path(
     post, path = "/api/pull", operation_id = "ollama_pull", tag = "compatible", security(("token" = [])),
     request_body(content = OllamaModelName, example = json!({"model": "tiny-chat", "stream": false})),
     responses(
-        (status = 200, description = "The model exists", content(
+        (status = 200, description = "The model exists, or the progress of its download, a line for each step", content(
             (OllamaStatus = "application/json"),
             (OllamaStatus = "application/x-ndjson"),
         )),
@@ -90,23 +94,32 @@ pub(crate) async fn ps(
 pub(crate) async fn pull(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
+    Extension(RequestId(id)): Extension<RequestId>,
     JsonBody(request): JsonBody<OllamaModelName>,
 ) -> Result<Response, HttpError> {
-    let streams = request.stream.unwrap_or(true);
-    requested_model(&state, &caller, request).await.map_err(with_pull_command)?;
-    if !streams {
-        return Ok(Json(OllamaStatus::new("success")).into_response());
+    let (streams, name) = (request.stream.unwrap_or(true), request.clone().into_name()?);
+    match requested_model(&state, &caller, request).await {
+        Ok(_) if streams => {
+            let lines = ["pulling manifest", "success"];
+            let lines = lines.map(|status| Frame::json(None, &OllamaStatus::new(status)));
+            Ok(ndjson::respond(stream::iter(lines)))
+        }
+        Ok(_) => Ok(Json(OllamaStatus::new("success")).into_response()),
+        Err(HttpError(error)) if error.code == ErrorCode::ModelNotFound => {
+            if caller.require(Action::DownloadModels).is_err() {
+                return Err(with_pull_command(HttpError(error)));
+            }
+            ollama_pull::download(state.gateway, caller, &name, id, streams).await
+        }
+        Err(error) => Err(error),
     }
-    let lines = ["pulling manifest", "success"].map(|status| Frame::json(None, &OllamaStatus::new(status)));
-    Ok(ndjson::respond(stream::iter(lines)))
 }
 
 /// Adds the command that downloads a model to the error of a missing one.
 fn with_pull_command(HttpError(mut error): HttpError) -> HttpError {
     if error.code == ErrorCode::ModelNotFound {
         error.message.push_str(
-            ". Models aren't downloaded through this API; run `hearth models pull OWNER/NAME` on the node, with a \
-             repository of Hugging Face",
+            ". Your token doesn't allow downloads; an owner of the node may run `hearth models pull NAME`",
         );
     }
     HttpError(error)
@@ -128,7 +141,7 @@ pub(crate) async fn delete(
     JsonBody(request): JsonBody<OllamaModelName>,
 ) -> Result<StatusCode, HttpError> {
     let name = request.into_name()?;
-    let id = state.gateway.without_latest_tag(&name).await;
+    let id = state.gateway.without_latest_tag(&caller, &name).await;
     let removed = state.gateway.remove_model(&caller, &id, false).await;
     removed.map_err(|error| HttpError(OllamaError::with_client_wording(error, &name)))?;
     Ok(StatusCode::OK)
@@ -153,7 +166,7 @@ async fn requested_model(
     request: OllamaModelName,
 ) -> Result<ModelBody, HttpError> {
     let name = request.into_name()?;
-    let id = state.gateway.without_latest_tag(&name).await;
+    let id = state.gateway.without_latest_tag(caller, &name).await;
     let model = state.gateway.model(caller, &id).await;
     model.map_err(|error| HttpError(OllamaError::with_client_wording(error, &name)))
 }

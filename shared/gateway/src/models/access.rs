@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use hearth_domain::{EventKind, Generation};
 use hearth_wire::{
     ApiError,
     native::{
         hub::ModelCard,
-        models::ModelBody,
+        models::{ModelBody, ModelRemoved},
         registry::{ModelRegistration, PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
         request::Parameters,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::{Gateway, access::Caller};
+use crate::{Gateway, access::Caller, events::Event};
 
 /// Timeout of the request for a card: a registration waits for it.
 const CARD_TIMEOUT: Duration = Duration::from_secs(3);
@@ -32,7 +33,28 @@ impl Gateway {
     ) -> Result<ModelBody, ApiError> {
         registration.check()?;
         let card = self.card_of(caller, &registration).await;
-        self.0.models.register(caller, registration, card).await
+        let model = self.0.models.register(caller, registration, card).await?;
+        let data = json!({ "model": model.id, "by": caller.user });
+        let event = Event::new(EventKind::ModelRegistered, model.id.to_string(), data);
+        self.0.events.publish(caller.owner(), event).await;
+        Ok(model)
+    }
+
+    /// Removes an explicit entry; without one, and unless `only_registration` is set, a local model's file from its node.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
+    pub async fn remove_model(
+        &self,
+        caller: &Caller,
+        id: &str,
+        only_registration: bool,
+    ) -> Result<ModelRemoved, ApiError> {
+        let removed = self.0.models.remove(caller, id, only_registration).await?;
+        let data = json!({ "model": removed.model, "registration": removed.registration, "by": caller.user });
+        let event = Event::new(EventKind::ModelRemoved, removed.model.clone(), data);
+        self.0.events.publish(caller.owner(), event).await;
+        Ok(removed)
     }
 
     /// The card of a model that was obtained from Hugging Face. A failure is logged, and keeps no model from being registered.
@@ -102,5 +124,13 @@ impl Gateway {
         parameters: &Parameters,
     ) -> Result<(), ApiError> {
         self.0.models.check_parameters(caller, model, parameters).await
+    }
+
+    /// Checks a text request of another dialect in the same way.
+    ///
+    /// # Errors
+    /// As for [`Gateway::check_parameters`].
+    pub async fn check_generation(&self, caller: &Caller, generation: &Generation) -> Result<(), ApiError> {
+        self.0.models.check_generation(caller, generation).await
     }
 }

@@ -265,13 +265,27 @@ impl Models {
     }
 
     /// The model id for a name with the tag `latest`, which Ollama's clients add: the name without it, unless an alias or
-    /// a provider's model has the full name.
-    pub(crate) async fn without_latest_tag(&self, name: &str) -> String {
-        let Some(id) = untagged(name) else { return name.to_owned() };
+    /// a provider's model has the full name. A model of the library that a node has downloaded has its tag behind a dash.
+    pub(crate) async fn without_latest_tag(&self, caller: &Caller, name: &str) -> String {
+        let Some(id) = untagged(name) else { return self.with_dashed_tag(caller, name).await };
         let is_alias = self.configuration.current().await.aliases.contains_key(name);
         let is_taken = is_alias
             || self.providers.configured().await.iter().any(|one| one.models.iter().any(|m| m == name));
         if is_taken { name.to_owned() } else { id.to_owned() }
+    }
+
+    /// The id of a local model whose file was downloaded under this name and tag; else the name.
+    async fn with_dashed_tag(&self, caller: &Caller, name: &str) -> String {
+        let Some((family, tag)) = name.split_once(':').filter(|(_, tag)| !tag.contains(['/', ':'])) else {
+            return name.to_owned();
+        };
+        let id = format!("{}-{tag}", family.rsplit('/').next().unwrap_or(family));
+        let is_local = |model: &ModelBody| model.node.is_some();
+        let is_name_free = self.get(caller, name).await.is_err();
+        match is_name_free && self.get(caller, &id).await.is_ok_and(|model| is_local(&model)) {
+            true => id,
+            false => name.to_owned(),
+        }
     }
 }
 

@@ -59,15 +59,36 @@ impl OllamaModelName {
 /// Progress of a pull.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaStatus {
-    /// `pulling manifest`, or at the end `success`.
+    /// `pulling manifest`, `pulling` with the first digits of the digest, or at the end `success`.
     #[schema(example = "success")]
     pub status: String,
+    /// Digest of the file that is downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Size of all files in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Bytes so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<u64>,
 }
 
 impl OllamaStatus {
     /// Creates the body of a status.
     pub fn new(status: impl Into<String>) -> Self {
-        Self { status: status.into() }
+        Self { status: status.into(), digest: None, total: None, completed: None }
+    }
+
+    /// Creates the body of a download's progress.
+    #[must_use]
+    pub fn progress(sha256: Option<&str>, file: Option<&str>, total: Option<u64>, completed: u64) -> Self {
+        let name = sha256.map(|hex| hex.get(..12).unwrap_or(hex)).or(file).unwrap_or("the model");
+        Self {
+            status: format!("pulling {name}"),
+            digest: sha256.map(|hex| format!("sha256:{hex}")),
+            total,
+            completed: Some(completed),
+        }
     }
 }
 

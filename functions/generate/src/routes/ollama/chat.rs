@@ -40,7 +40,7 @@ pub(crate) async fn chat(
     JsonBody(request): JsonBody<OllamaChatRequest>,
 ) -> Result<Response, HttpError> {
     let (name, renderer) = (request.model.clone(), request.renderer(run_request.id));
-    let id = run_request.gateway.without_latest_tag(&name).await;
+    let id = run_request.gateway.without_latest_tag(&run_request.caller, &name).await;
     if request.is_empty() {
         let done = load_or_unload(&run_request, &id, request.unloads())
             .await

@@ -11,7 +11,7 @@ use hearth_wire::ollama::{OllamaEmbedAnswer, OllamaEmbedRenderer, OllamaEmbedReq
 use serde::Serialize;
 
 use super::failed;
-use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
+use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 
 /// Create embedding vectors, as Ollama's clients request them.
 ///
@@ -22,7 +22,7 @@ use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
         content = OllamaEmbedRequest,
         example = json!({"model": "tiny-embed", "input": "What is the capital of France?"}),
     ),
-    params(EmbeddingHeaders),
+    params(CacheHeaders),
     responses(
         (status = 200, description = "The vectors, in the order of the texts", body = OllamaEmbedAnswer),
         (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = OllamaError),
@@ -34,7 +34,8 @@ pub(crate) async fn embed(
     JsonBody(request): JsonBody<OllamaEmbedRequest>,
 ) -> Result<Response, HttpError> {
     let name = request.model.clone();
-    let generation = request.into_generation(run_request.gateway.without_latest_tag(&name).await)?;
+    let generation =
+        request.into_generation(run_request.gateway.without_latest_tag(&run_request.caller, &name).await)?;
     vectors(run_request, name, generation, |answer| answer).await
 }
 

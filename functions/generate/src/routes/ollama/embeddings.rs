@@ -5,7 +5,7 @@ use hearth_http::{HttpError, JsonBody};
 use hearth_wire::ollama::{OllamaEmbeddingAnswer, OllamaEmbeddingRequest, OllamaError};
 
 use super::embed::vectors;
-use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
+use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 
 /// Create an embedding vector, as older clients of Ollama request it.
 #[utoipa::path(
@@ -14,7 +14,7 @@ use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
         content = OllamaEmbeddingRequest,
         example = json!({"model": "tiny-embed", "prompt": "What is the capital of France?"}),
     ),
-    params(EmbeddingHeaders),
+    params(CacheHeaders),
     responses(
         (status = 200, description = "The vector", body = OllamaEmbeddingAnswer),
         (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = OllamaError),
@@ -26,6 +26,7 @@ pub(crate) async fn embeddings(
     JsonBody(request): JsonBody<OllamaEmbeddingRequest>,
 ) -> Result<Response, HttpError> {
     let name = request.model.clone();
-    let generation = request.into_generation(run_request.gateway.without_latest_tag(&name).await)?;
+    let generation =
+        request.into_generation(run_request.gateway.without_latest_tag(&run_request.caller, &name).await)?;
     vectors(run_request, name, generation, OllamaEmbeddingAnswer::from).await
 }
