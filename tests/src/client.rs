@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
 
-use crate::{DEADLINE, Events};
+use crate::{DEADLINE, Events, openapi};
 
 /// Where a gateway is, and the token to send.
 #[derive(Debug, Clone)]
@@ -78,9 +78,22 @@ impl Client {
     /// # Errors
     /// If there is none.
     pub async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
-        let answer = request.send().await?;
+        let (method, path, answer) = self.execute(request).await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        Ok(Answer { status, headers, body: answer.bytes().await? })
+        let body = answer.bytes().await?;
+        openapi::check(&method, &path, status, &headers, Some(&body));
+        Ok(Answer { status, headers, body })
+    }
+
+    /// Sends a request; returns its method and its path at the gateway, too.
+    async fn execute(&self, request: RequestBuilder) -> reqwest::Result<(Method, String, Response)> {
+        let (http, request) = request.build_split();
+        let request = request?;
+        let base = Url::parse(&self.url).map(|url| url.path().trim_end_matches('/').to_owned());
+        let path = request.url().path();
+        let path = path.strip_prefix(&base.unwrap_or_default()).unwrap_or(path).to_owned();
+        let method = request.method().clone();
+        Ok((method, path, http.execute(request).await?))
     }
 
     /// `GET`.
@@ -111,8 +124,10 @@ impl Client {
     /// # Panics
     /// If the answer is no stream.
     pub async fn events(&self, request: RequestBuilder) -> Events {
-        let answer = request.send().await.unwrap_or_else(|error| panic!("no answer: {error:?}"));
+        let sent = self.execute(request).await;
+        let (method, path, answer) = sent.unwrap_or_else(|error| panic!("no answer: {error:?}"));
         let status = answer.status();
+        openapi::check(&method, &path, status, answer.headers(), None);
         let kind =
             answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if status.is_success() && kind.starts_with("text/event-stream") {

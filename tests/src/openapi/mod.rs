@@ -1,0 +1,226 @@
+//! Checks every response that [`Client`](crate::Client) receives against the gateway's OpenAPI document.
+//!
+//! The document is that of the binary under test (`hearth openapi`). It has a megabyte, and each test is a process of its own: so the
+//! first process of a build writes it in pieces beside the binary, and a test reads the pieces of the routes that it uses.
+
+mod pieces;
+mod template;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use jsonschema::{Draft, Validator};
+use reqwest::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+};
+use serde_json::{Value, json};
+
+use pieces::Pieces;
+use template::Template;
+
+/// Header of every response of the gateway, and the beginning of its value. Responses without it are of others, such as API Gateway.
+const REQUEST_ID: (&str, &str) = ("x-request-id", "req_");
+/// Statuses of paths that the document doesn't have.
+const UNKNOWN_PATH: [u16; 3] = [401, 404, 405];
+/// Paths below which the document lists no files.
+const UNLISTED: [&str; 2] = ["/docs/", "/v1beta/openai/"];
+
+static DOCUMENT: LazyLock<Option<Document>> = LazyLock::new(Document::load);
+
+struct Document {
+    pieces: Pieces,
+    routes: Vec<Route>,
+    /// Validators by the text of their schemas.
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
+
+/// A path of the document.
+struct Route {
+    template: Template,
+    path: String,
+    /// Names of the pieces by method.
+    operations: BTreeMap<String, String>,
+}
+
+/// Checks a response: its route, its status, its media type, and its body if that is JSON.
+///
+/// # Panics
+/// If the document doesn't allow it.
+pub(crate) fn check(
+    method: &Method,
+    path: &str,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) {
+    let (name, start) = REQUEST_ID;
+    let is_gateways =
+        headers.get(name).and_then(|id| id.to_str().ok()).is_some_and(|id| id.starts_with(start));
+    if !is_gateways || UNLISTED.iter().any(|unlisted| path.starts_with(unlisted)) {
+        return;
+    }
+    let Some(document) = &*DOCUMENT else { return };
+    if let Err(problem) = document.check(method, path, status, headers, body) {
+        let shown = body.map(|body| String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned());
+        panic!(
+            "{method} {path} answered {status}, and the OpenAPI document doesn't allow it: {problem}\n{}",
+            shown.unwrap_or_default()
+        );
+    }
+}
+
+impl Document {
+    fn load() -> Option<Self> {
+        let pieces = Pieces::of_binary()?;
+        let index = pieces.read("index")?;
+        let mut routes: Vec<Route> = index
+            .as_object()?
+            .iter()
+            .map(|(path, operations)| Route {
+                template: Template::parse(path),
+                path: path.clone(),
+                operations: serde_json::from_value(operations.clone()).unwrap_or_default(),
+            })
+            .collect();
+        // The most exact ones first.
+        routes.sort_by_key(|route| std::cmp::Reverse(route.template.literal_chars()));
+        Some(Self { pieces, routes, validators: Mutex::default() })
+    }
+
+    fn check(
+        &self,
+        method: &Method,
+        path: &str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) -> Result<(), String> {
+        // A page of another origin asks for the methods.
+        if *method == Method::OPTIONS {
+            return Ok(());
+        }
+        let routes = self.routes_of(path);
+        if routes.is_empty() {
+            let is_expected = UNKNOWN_PATH.contains(&status.as_u16()) || status.is_redirection();
+            return if is_expected { Ok(()) } else { Err("it has no such path".to_owned()) };
+        }
+        let is_head = *method == Method::HEAD;
+        let name = if is_head { "get".to_owned() } else { method.as_str().to_ascii_lowercase() };
+        let operation = routes.iter().find_map(|route| Some((*route, route.operations.get(&name)?)));
+        let Some((route, piece)) = operation else {
+            let is_expected = UNKNOWN_PATH.contains(&status.as_u16());
+            let known = &routes[0].path;
+            return if is_expected { Ok(()) } else { Err(format!("{known} has no such method")) };
+        };
+        let operation = self.pieces.read(piece).ok_or("its piece can't be read")?;
+        let at = format!("#/paths/{}/{name}/responses", route.path.replace('/', "~1"));
+        let code = status.as_u16().to_string();
+        let range = format!("{}XX", status.as_u16() / 100);
+        let declared = [code.as_str(), range.as_str(), "default"];
+        let Some((key, response)) =
+            declared.into_iter().find_map(|key| Some((key, operation["responses"].get(key)?)))
+        else {
+            let declared: Vec<&String> =
+                operation["responses"].as_object().into_iter().flatten().map(|(key, _)| key).collect();
+            return Err(format!("{at} has no {code}, but {declared:?}"));
+        };
+        let Some(body) = body.filter(|_| !is_head && status != StatusCode::NOT_MODIFIED) else {
+            return Ok(());
+        };
+        let Some(content) = response["content"].as_object() else {
+            let is_empty = body.is_empty() || status.is_redirection();
+            return if is_empty { Ok(()) } else { Err(format!("{at}/{key} has no content")) };
+        };
+        let media_type = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        let declared = content.get(media_type).or_else(|| {
+            // A file has the type that its bytes have.
+            content.get("application/octet-stream").filter(|_| media_type != "application/json")
+        });
+        let Some(declared) = declared else {
+            // A stream's events aren't described, but by the text of the route.
+            if media_type == "text/event-stream" && status.is_success() {
+                return Ok(());
+            }
+            let types: Vec<&String> = content.keys().collect();
+            return Err(format!("{at}/{key} has the media types {types:?}, and not {media_type:?}"));
+        };
+        if media_type != "application/json" {
+            return Ok(());
+        }
+        let instance =
+            serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+        self.check_body(&declared["schema"], &instance)
+            .map_err(|problem| format!("{at}/{key}/content/application~1json: {problem}"))
+    }
+
+    /// The routes of the path, the most exact first; ids with slashes only where nothing else matches.
+    fn routes_of(&self, path: &str) -> Vec<&Route> {
+        for spans_slashes in [false, true] {
+            let matching = |route: &&Route| route.template.matches(path, spans_slashes);
+            let routes: Vec<&Route> = self.routes.iter().filter(matching).collect();
+            if !routes.is_empty() {
+                return routes;
+            }
+        }
+        Vec::new()
+    }
+
+    fn check_body(&self, schema: &Value, instance: &Value) -> Result<(), String> {
+        if schema.is_null() {
+            return Ok(());
+        }
+        let validator = self.validator(schema)?;
+        let problems: Vec<String> = validator
+            .iter_errors(instance)
+            .take(3)
+            .map(|error| format!("{}: {error}", error.instance_path().as_str()))
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    }
+
+    fn validator(&self, schema: &Value) -> Result<Arc<Validator>, String> {
+        let text = schema.to_string();
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(validator) = validators.get(&text) {
+            return Ok(Arc::clone(validator));
+        }
+        let whole = self.with_definitions(&text)?;
+        let validator = jsonschema::options().with_draft(Draft::Draft202012).build(&whole);
+        let validator = Arc::new(validator.map_err(|error| format!("its schema is invalid: {error}"))?);
+        validators.insert(text, Arc::clone(&validator));
+        Ok(validator)
+    }
+
+    /// The schema with the components that it refers to.
+    fn with_definitions(&self, text: &str) -> Result<Value, String> {
+        let (mut definitions, mut waiting) = (serde_json::Map::new(), references(text));
+        while let Some(name) = waiting.pop() {
+            if definitions.contains_key(&name) {
+                continue;
+            }
+            let piece = format!("schema-{name}");
+            let component =
+                self.pieces.read(&piece).ok_or_else(|| format!("there is no component {name}"))?;
+            let text = component.to_string();
+            waiting.extend(references(&text));
+            definitions.insert(name, parse(&text)?);
+        }
+        Ok(json!({"allOf": [parse(text)?], "$defs": definitions}))
+    }
+}
+
+const COMPONENTS: &str = "#/components/schemas/";
+
+/// The names of the components that a schema's text refers to.
+fn references(text: &str) -> Vec<String> {
+    let names = text.split(COMPONENTS).skip(1);
+    names.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    serde_json::from_str(&text.replace(COMPONENTS, "#/$defs/")).map_err(|error| error.to_string())
+}
