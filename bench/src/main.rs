@@ -17,6 +17,7 @@ mod random;
 mod relay;
 mod rounds;
 mod server;
+mod sessions;
 mod soak;
 mod statistics;
 mod table;
@@ -52,6 +53,8 @@ enum Command {
     },
     /// Compare a node behind a router with the node alone, and measure what idle nodes cost their gateway
     Relay(relay::Options),
+    /// Compare requests about sessions in a large table with those in a small one
+    Sessions(sessions::Options),
     /// Wear `hearth up` for a while, and see that nothing is lost
     Soak(soak::Options),
 }
@@ -81,6 +84,7 @@ fn run(command: Command) -> Result<()> {
             Command::Upstream => gateway::upstream::serve().await,
             Command::PassThrough { upstream } => gateway::pass_through::serve(upstream).await,
             Command::Relay(options) => relay::run(options).await,
+            Command::Sessions(options) => sessions::run(options).await,
             Command::Soak(options) => soak::run(options).await,
         }
     })

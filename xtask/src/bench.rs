@@ -11,15 +11,16 @@ use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 use crate::{dist, environment, shell};
 
-/// Runs a benchmark of the node, the gateway or the relay, or the soak test. The rest of `arguments` is passed to the benchmark, except
+/// Runs a benchmark of the node, the gateway, the relay or sessions, or the soak test. The rest of `arguments` is passed to the benchmark, except
 /// `--portable`, which measures the binary that `cargo xtask dist` ships.
 ///
 /// # Errors
 /// A program cannot be built or run, or the soak test failed.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let Some(subject @ ("node" | "gateway" | "relay" | "soak")) = arguments.first().map(String::as_str)
+    let Some(subject @ ("node" | "gateway" | "relay" | "sessions" | "soak")) =
+        arguments.first().map(String::as_str)
     else {
-        bail!("`cargo xtask bench` takes `node`, `gateway`, `relay` or `soak`");
+        bail!("`cargo xtask bench` takes `node`, `gateway`, `relay`, `sessions` or `soak`");
     };
     let (ours, arguments): (Vec<&str>, Vec<&str>) =
         arguments.iter().map(String::as_str).partition(|argument| *argument == "--portable");
