@@ -1,26 +1,25 @@
 //! Extractors whose errors name the field at fault.
 
-use std::{borrow::Cow, error::Error};
+use std::error::Error;
 
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
-use hearth_wire::{ApiError, ErrorCode, run_options::option_error};
+use hearth_wire::{
+    ApiError, ErrorCode,
+    json_body::{parse_any_json, parse_json},
+    plain_reason,
+};
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use crate::{
     body_budget::{self, BODY_MAX_BYTES},
     error::HttpError,
-    json_size,
     paced_body::BodyTooSlow,
 };
-
-/// Characters of the beginning and the end of a long value that an error quotes.
-const QUOTED_BEGIN_MAX_COUNT: usize = 300;
-const QUOTED_END_MAX_COUNT: usize = 100;
 
 /// JSON body of a request.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +36,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
+/// JSON body of a request whose fields are all optional: no body is an empty object.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionalJsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
+        body_budget::admit(request.extensions(), request.headers()).await?;
+        let is_json = check_media_type(request.headers());
+        let body = read(request.into_body()).await?;
+        if body.trim_ascii().is_empty() {
+            return Ok(Self(parse_json(b"{}")?));
+        }
+        is_json?;
+        Ok(Self(parse_json(&body)?))
+    }
+}
+
 /// JSON body of a request, of any shape: also a list.
 #[derive(Debug, Clone)]
 pub struct AnyJson(pub serde_json::Value);
@@ -48,9 +66,7 @@ impl<S: Send + Sync> FromRequest<S> for AnyJson {
         check_media_type(request.headers())?;
         body_budget::admit(request.extensions(), request.headers()).await?;
         let body = read(request.into_body()).await?;
-        json_size::check(&body)?;
-        let value = serde_json::from_slice(&body);
-        Ok(Self(value.map_err(|error| explain::<serde_json::Value>(&body, &error))?))
+        Ok(Self(parse_any_json(&body)?))
     }
 }
 
@@ -58,35 +74,6 @@ impl<S: Send + Sync> FromRequest<S> for AnyJson {
 pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
     let body = Limited::new(body, BODY_MAX_BYTES).collect().await;
     body.map(Collected::to_bytes).map_err(|error| unreadable(&*error))
-}
-
-/// Parses a JSON body.
-///
-/// # Errors
-/// `invalid_request`, naming the field at fault.
-pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    json_size::check(body)?;
-    // serde accepts a list for a struct, with the items as its fields.
-    let is_list = body.trim_ascii_start().first() == Some(&b'[');
-    match serde_json::from_slice(body) {
-        Ok(_) if is_list => Err(not_an_object()),
-        Ok(value) => Ok(value),
-        Err(error) => Err(explain::<T>(body, &error)),
-    }
-}
-
-/// Returns the error of a malformed body. The body is parsed again with the path of each field, which costs as much as
-/// parsing it: valid bodies, which most are, don't pay for that.
-fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Err(error) => {
-            let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
-            malformed(&error.path().to_string(), error.inner(), is_json)
-        }
-        // Text follows the value.
-        Ok(_) => malformed(".", error, false),
-    }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -116,80 +103,6 @@ pub(crate) fn too_slow() -> ApiError {
     ApiError::new(ErrorCode::RequestTimeout, "the body came too slowly, or stopped; send it again")
 }
 
-/// Returns serde's error with the field's path. `is_json`: the body is valid JSON, of another shape than expected.
-fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
-    let text = in_json_terms(&error.to_string());
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-    // serde quotes a value whole, and a field's name is part of its path.
-    let (text, path) = (&*abridge(text), &*abridge(path));
-    if let Some((option, problem)) = option_error(text) {
-        let param = if path == "." { option.to_owned() } else { format!("{path}.{option}") };
-        let message = format!("{param}: {problem}");
-        return ApiError::invalid(param, message);
-    }
-    if path == "." && is_json && error.is_data() && !error.to_string().contains(" field `") {
-        return not_an_object();
-    }
-    if text == "recursion limit exceeded" {
-        let message = "the body is nested too deep: objects and lists in one another, 127 levels at most";
-        return ApiError::new(ErrorCode::InvalidRequest, message);
-    }
-    // serde_json reports a number in place of an enum's name as a syntax error.
-    let no_name = is_json && text == "expected value";
-    let text = if no_name { "expected a name, which is a string" } else { text };
-    if !error.is_data() && !no_name {
-        let message = format!("the body isn't valid JSON: {error}");
-        return ApiError::new(ErrorCode::InvalidRequest, message);
-    }
-    // For a missing or unknown field, serde has the path of its parent; the field's name is only in the message.
-    let named = ["missing field `", "unknown field `"]
-        .iter()
-        .find_map(|start| text.strip_prefix(start)?.split('`').next());
-    let param = match (path, named) {
-        (".", Some(name)) => Some(name.to_owned()),
-        (parent, Some(name)) if parent.rsplit('.').next() != Some(name) => Some(format!("{parent}.{name}")),
-        (".", None) => None,
-        (path, _) => Some(path.to_owned()),
-    };
-    let at = param.as_ref().map(|param| format!("{param}: ")).unwrap_or_default();
-    let error = ApiError::new(ErrorCode::InvalidRequest, format!("{at}{text}"));
-    match param {
-        Some(param) => error.at(param),
-        None => error,
-    }
-}
-
-/// Leaves out the middle of a long text.
-fn abridge(text: &str) -> Cow<'_, str> {
-    let char_count = text.chars().count();
-    if char_count <= QUOTED_BEGIN_MAX_COUNT + QUOTED_END_MAX_COUNT {
-        return text.into();
-    }
-    let begin = text.chars().take(QUOTED_BEGIN_MAX_COUNT);
-    let end = text.chars().skip(char_count - QUOTED_END_MAX_COUNT);
-    begin.chain(" ... ".chars()).chain(end).collect::<String>().into()
-}
-
-fn not_an_object() -> ApiError {
-    ApiError::new(ErrorCode::InvalidRequest, "the body must be a JSON object")
-}
-
-/// Replaces serde's messages that have names of Rust types.
-fn in_json_terms(text: &str) -> String {
-    if text.starts_with("data did not match any variant") {
-        return "it has none of the allowed forms".to_owned();
-    }
-    let Some((before, after)) = text.split_once("expected ") else { return text.to_owned() };
-    let kinds = ["struct ", "internally tagged enum ", "adjacently tagged enum ", "enum "];
-    match kinds.iter().find_map(|kind| after.strip_prefix(kind)) {
-        Some(name) => {
-            let rest = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
-            format!("{before}expected an object{rest}")
-        }
-        None => text.to_owned(),
-    }
-}
-
 /// Parameter of the path. One that can't be parsed names nothing: 404.
 #[derive(Debug, Clone, Copy)]
 pub struct PathParam<T>(pub T);
@@ -217,6 +130,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T>
             let text = error.body_text();
             // Such as `Failed to deserialize query string: limit: invalid digit found in string`.
             let reason = text.split_once(": ").map_or(text.as_str(), |(_, reason)| reason);
+            let reason = &*plain_reason(reason);
             let error =
                 ApiError::new(ErrorCode::InvalidRequest, format!("the query can't be read: {reason}"));
             HttpError(match reason.split_once(": ") {

@@ -95,13 +95,10 @@ pub fn overloaded(router: Router) -> Router {
         .route("/health", any(move |request: Request| router.oneshot(request)))
 }
 
-/// Creates the response 405, for which there is no error code.
+/// Creates the response 405. axum adds `Allow`.
 async fn wrong_method() -> Response {
-    let message = "this route doesn't support this method; GET /openapi.json lists the routes";
-    let mut response = HttpError(ApiError::new(ErrorCode::NotFound, message)).into_response();
-    // axum adds `Allow`.
-    *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
-    response
+    let message = "this route doesn't support this method; the header `allow` has those that it supports";
+    HttpError(ApiError::new(ErrorCode::MethodNotAllowed, message)).into_response()
 }
 
 /// Creates the response 405 of a wildcard route, whose methods depend on the path: `allow` lists them.

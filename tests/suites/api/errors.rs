@@ -143,7 +143,7 @@ async fn unknown_route_and_wrong_method_have_an_error_body() {
     let client = home.client();
     client.get("/no/such/route").await.error(404, "not_found");
     client.with_token(None).get("/no/such/route").await.error(404, "not_found");
-    client.delete("/v1/generate").await.error(405, "not_found");
+    client.delete("/v1/generate").await.error(405, "method_not_allowed");
     for (method, path, allow) in [
         (Method::DELETE, "/v1/models/tiny-chat/status", "GET, HEAD"),
         (Method::DELETE, "/v1/models/loaded", "GET, HEAD"),
@@ -152,7 +152,7 @@ async fn unknown_route_and_wrong_method_have_an_error_body() {
         (Method::DELETE, "/v1/models/a/b/unload", "POST"),
     ] {
         let answer = client.send(client.request(method.clone(), path)).await;
-        answer.error(405, "not_found");
+        answer.error(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
     }
     home.stop().await;

@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, extract::State};
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams};
+use hearth_http::{AppState, HttpError, JsonBody, OptionalJsonBody, PathParam, QueryParams};
 use hearth_wire::{
     error::ErrorEnvelope,
     openai::responses::{
@@ -29,7 +29,7 @@ use serde_json::Value;
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    JsonBody(request): JsonBody<CreateConversation>,
+    OptionalJsonBody(request): OptionalJsonBody<CreateConversation>,
 ) -> Result<Json<ConversationObject>, HttpError> {
     let messages = messages_of_items(request.items.unwrap_or_default())?;
     let metadata = request.metadata.unwrap_or_default();

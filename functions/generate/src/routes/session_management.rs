@@ -3,7 +3,7 @@
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use hearth_domain::SessionId;
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams};
+use hearth_http::{AppState, HttpError, JsonBody, OptionalJsonBody, PathParam, QueryParams};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::sessions::{
@@ -24,7 +24,7 @@ use hearth_wire::{
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    JsonBody(request): JsonBody<CreateSession>,
+    OptionalJsonBody(request): OptionalJsonBody<CreateSession>,
 ) -> Result<(StatusCode, Json<SessionBody>), HttpError> {
     Ok((StatusCode::CREATED, Json(state.gateway.create_session(&caller, request).await?)))
 }

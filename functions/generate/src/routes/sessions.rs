@@ -6,10 +6,11 @@ use hearth_gateway::{
     Delivery,
     sessions::{EarlierTurn, TurnRequest, TurnSource},
 };
-use hearth_http::{HttpError, JsonBody, PathParam, PublicUrl, parse_json};
+use hearth_http::{HttpError, JsonBody, OptionalJsonBody, PathParam, PublicUrl};
 use hearth_wire::{
     ApiError,
     error::ErrorEnvelope,
+    json_body::parse_json,
     native::{
         generate::{GenerateResponse, check_state_tokens},
         input::Input,
@@ -78,7 +79,7 @@ pub(crate) async fn regenerate(
     run_request: RunRequest,
     PathParam(id): PathParam<SessionId>,
     PublicUrl(base): PublicUrl,
-    JsonBody(request): JsonBody<RegenerateRequest>,
+    OptionalJsonBody(request): OptionalJsonBody<RegenerateRequest>,
 ) -> Result<Response, HttpError> {
     let earlier = run_request.gateway.earlier_turn(&run_request.caller, id, &request).await?;
     let merged = merge(&request, &earlier)?;

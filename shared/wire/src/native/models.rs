@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use hearth_domain::{
     Capability, Input, Modality, Model, ModelInfo, Price, RuntimeState, Tier, route::provider_and_model,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{hub::ModelCard, registry::ModelRegistration};
@@ -341,6 +341,7 @@ pub struct ModelList {
 
 /// Filter and page of the models.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ModelQuery {
     /// Modality: `text`, `image`, `3d` or `embedding`.
@@ -370,4 +371,16 @@ pub struct ModelQuery {
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
+    /// Of Anthropic's clients, which have a page of their own.
+    #[param(ignore)]
+    #[serde(default)]
+    pub after_id: Option<IgnoredAny>,
+    /// Of Anthropic's clients.
+    #[param(ignore)]
+    #[serde(default)]
+    pub before_id: Option<IgnoredAny>,
+    /// Of Anthropic's clients, which send it with requests to beta routes.
+    #[param(ignore)]
+    #[serde(default)]
+    pub beta: Option<IgnoredAny>,
 }

@@ -149,6 +149,17 @@ impl ModelRegistration {
         ] {
             check_text(field, text.as_deref())?;
         }
+        // A client may show it as a link.
+        let is_source = |url: &str| {
+            url.starts_with("huggingface:")
+                || url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).is_some_and(|rest| {
+                    !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace)
+                })
+        };
+        if self.source_url.as_deref().is_some_and(|url| !is_source(url)) {
+            let message = "source_url must begin with https://, http:// or huggingface:";
+            return Err(ApiError::invalid("source_url", message));
+        }
         if self.fallbacks.len() > FALLBACKS_MAX_COUNT {
             let message = format!("fallbacks must have at most {FALLBACKS_MAX_COUNT} models");
             return Err(ApiError::invalid("fallbacks", message));
