@@ -19,6 +19,7 @@ mod live;
 mod managed;
 mod management;
 pub(crate) mod placement;
+mod presence;
 mod probes;
 mod reachability;
 mod runs;
@@ -50,6 +51,7 @@ pub use enrolment::NodeCode;
 pub use hearth_store::nodes::NodeRecord;
 pub(crate) use live::{LiveNode, StatusAge};
 pub(crate) use management::check_energy;
+pub(crate) use presence::NodePresence;
 use probes::Probes;
 pub(crate) use probes::{NodeProbe, NodeState};
 use reachability::Reachability;
@@ -98,6 +100,8 @@ pub(crate) struct Nodes {
     woken: TimedCache<NodeId, ()>,
     /// The latest probe of each of the operator's nodes.
     probes: Probes,
+    /// Held while a node is enrolled.
+    enrolling: tokio::sync::Mutex<()>,
 }
 
 /// True if the caller may use a node: its owner, and the members whom it is shared with.
@@ -137,6 +141,7 @@ impl Nodes {
             runs: NodeRuns::default(),
             woken: TimedCache::new(wake::WAKE_INTERVAL, NODE_MAX_COUNT),
             probes: Probes::default(),
+            enrolling: tokio::sync::Mutex::default(),
         }
     }
 

@@ -79,18 +79,40 @@ impl Gateway {
         self.0.throttle.by_address(address).await?;
         let (code, maker) = self.valid_node_code(&request).await?;
         let mut node = new_node(&code, &maker, request)?;
+        // One at a time: two nodes that are enrolled at the same moment would get one name.
+        let enrolling = self.0.nodes.enrolling.lock().await;
         let others = self.require_room(code.owner()).await?;
-        // Two nodes that are enrolled at the same moment may get one name: commands refuse a name that several nodes have.
         node.name = free_name(&node, &others);
         let gateway_key = self.0.keys.get().await?.link().public_key();
         self.0.store.node_codes().redeem(&code, &node).await.map_err(|error| match error {
             StoreError::Conflict => invalid_code(),
             error => error::store(error),
         })?;
+        drop(enrolling);
+        self.rename_if_taken(&mut node).await;
         self.0.throttle.succeed_by_address(address).await?;
         self.0.nodes.forget(code.organisation);
         tracing::info!(node = %node.id, owner = %node.owner, "a node was enrolled");
         Ok((code.owner(), Enrolled { node: node.id, name: node.name, gateway_key }))
+    }
+
+    /// Gives a new node another name, if another process has enrolled one of this name at the same moment. The one with the later id
+    /// changes.
+    async fn rename_if_taken(&self, node: &mut NodeRecord) {
+        if self.0.background.outlives_response() {
+            return;
+        }
+        let Ok(mut others) = self.0.store.nodes().of(node.owner().organisation).await else { return };
+        others.retain(|other| other.id < node.id);
+        let name = free_name(node, &others);
+        if name == node.name {
+            return;
+        }
+        let renamed = NodeRecord { name, ..node.clone() };
+        match self.0.store.nodes().change(&renamed).await {
+            Ok(()) => *node = renamed,
+            Err(error) => tracing::warn!(node = %node.id, %error, "a node has the name of another one"),
+        }
     }
 
     /// The record of a code whose maker may still enrol nodes, and the maker's membership.

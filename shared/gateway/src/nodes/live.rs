@@ -351,9 +351,15 @@ impl Nodes {
         }
     }
 
-    /// The node as the provider of a run.
-    pub(crate) fn provider(&self, node: &LiveNode) -> PlacedNode {
+    /// The node as the provider of a run. `is_only`: no other node has the model.
+    pub(crate) fn provider(&self, node: &LiveNode, is_only: bool) -> PlacedNode {
+        let is_direct = node.link.transport() == NodeTransport::Direct;
+        let reports = node.state.as_ref().is_some_and(|state| state.is_alive(Timestamp::now()));
+        let relay =
+            (is_only && is_direct && reports).then(|| self.relay_link(&node.record, "").ok()).flatten();
         PlacedNode {
+            relay,
+            is_relayed: Arc::default(),
             link: node.link.clone(),
             runs: self.runs.clone(),
             node_name: node.record.name.clone(),

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +13,10 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use hearth_domain::{NodeId, RunId};
 use hearth_providers::{Call, EventStream, NodeLink, Provider};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use hearth_wire::{
+    ApiError, ErrorCode, RunEventBody,
+    node::{NodeCountBody, NodeTokenCount},
+};
 
 /// Weight of the latest speed in the mean: with 0.3 the last five or so make it.
 const LATEST_WEIGHT: f64 = 0.3;
@@ -160,6 +166,11 @@ pub(crate) struct PlacedNode {
     pub(super) node_name: String,
     /// Runs that it takes.
     pub(super) runs_max_count: Option<u32>,
+    /// The relay, if the node is reached directly, reports to the gateway, and no other node has the model: its address may have
+    /// stopped answering since the last probe.
+    pub(super) relay: Option<NodeLink>,
+    /// The run was started by the relay.
+    pub(super) is_relayed: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -184,12 +195,30 @@ impl Provider for PlacedNode {
         let guard = self.runs.begin(self.link.id(), call.model.as_str(), self.runs_max_count);
         let guard = guard.ok_or_else(|| full(&self.node_name, self.runs_max_count.unwrap_or_default()))?;
         let mut meter = RunMeter { guard, first_token: None };
-        let events = self.link.generate(call).await?;
+        let events = match &self.relay {
+            None => self.link.generate(call).await?,
+            Some(relay) => match self.link.generate(call.clone()).await {
+                // The node carries out a run of one id once, if both requests reach it.
+                Err(error) if error.code == ErrorCode::NodeOffline => {
+                    tracing::warn!(node = %self.link.id(), "a run falls back to the relay");
+                    self.is_relayed.store(true, Ordering::Relaxed);
+                    relay.generate(call).await?
+                }
+                result => result?,
+            },
+        };
         Ok(events.inspect(move |event| meter.observe(event)).boxed())
     }
 
+    async fn count_tokens(&self, body: &NodeCountBody) -> Result<Option<NodeTokenCount>, ApiError> {
+        self.link.count_tokens(body).await
+    }
+
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
-        self.link.cancel(run).await
+        match &self.relay {
+            Some(relay) if self.is_relayed.load(Ordering::Relaxed) => relay.cancel(run).await,
+            _ => self.link.cancel(run).await,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hearth_domain::{
-    Generation, Modality, ModelId, ModelInfo, NodeId, NodeTransport, Price, RuntimeState, Selection, Tier,
-    WhileLoading,
+    Generation, Input, Modality, ModelId, ModelInfo, NodeId, NodeTransport, Price, RuntimeState, Selection,
+    Tier, WhileLoading,
 };
 use hearth_providers::{Defaults, NodeLink, Provider as _, config::LOCAL};
 use hearth_wire::{ApiError, ErrorCode, node::NodeModel};
@@ -294,20 +294,26 @@ impl Choice<'_> {
             defaults: Defaults::default(),
             exhausted: None,
             placement: Some(placement),
-            provider: Arc::new(nodes.provider(self.node)),
+            provider: Arc::new(nodes.provider(self.node, is_only)),
             energy,
             loads_at: is_cold(self.model).then(|| link.clone()),
         }
     }
 }
 
-/// The metadata of a node's model. A text model counts as capable of everything but reading images.
+/// The metadata of a node's model. A text model counts as capable of everything but reading images; an image model changes
+/// images too.
 fn info(model: &NodeModel) -> ModelInfo {
+    let inputs = match model.description.modality {
+        Modality::Image => vec![Input::Text, Input::Image],
+        _ => vec![Input::Text],
+    };
     ModelInfo {
         name: Some(model.description.name.clone()),
         modality: model.description.modality,
         context_length: model.description.context_length,
         tier: Tier::Free,
+        inputs,
         ..ModelInfo::default()
     }
 }
@@ -315,7 +321,10 @@ fn info(model: &NodeModel) -> ModelInfo {
 /// The error if no node has a model for a request that names none. `has_nodes`: the caller has nodes that answer.
 fn no_default(modality: Modality, has_nodes: bool) -> ApiError {
     let message = match modality {
-        Modality::Image => "no model that is set up makes images; name one, such as openai:gpt-image-1",
+        Modality::Image => {
+            "no model that is set up makes images; name one, such as openai:gpt-image-1, or put an image model into a node's \
+             model folder"
+        }
         Modality::ThreeD => {
             "no model that is set up makes meshes; name one, such as stability:stable-fast-3d"
         }
@@ -351,6 +360,11 @@ fn makes_other(made: Modality, requested: Modality) -> ApiError {
         }
         (_, Modality::Embedding) => {
             "the model makes no embeddings; name an embedding model, or \"auto\" for the default one"
+                .to_owned()
+        }
+        (Modality::Image, Modality::Text) => {
+            "the model makes images; set \"modality\" to \"image\" in a request to POST /v1/generate, or send the prompt to POST \
+             /v1/images/generations"
                 .to_owned()
         }
         (made, requested) => {
