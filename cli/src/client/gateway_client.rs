@@ -142,11 +142,11 @@ impl GatewayClient {
         self.send(self.http.get(url)).await?.text().await.context("the gateway's answer broke off")
     }
 
-    /// Sends `POST` with a JSON text as it is, and parses the response.
-    pub(crate) async fn post_json_text<T: DeserializeOwned>(
+    /// Sends `POST` with a JSON text as it is, which may be a stream, and parses the response.
+    pub(crate) async fn post_json_body<T: DeserializeOwned>(
         &self,
         segments: &[&str],
-        body: Vec<u8>,
+        body: reqwest::Body,
     ) -> anyhow::Result<T> {
         let request = self.http.post(self.route(segments)?).header(CONTENT_TYPE, "application/json");
         self.json(request.body(body)).await

@@ -1,16 +1,26 @@
 //! `hearth sessions export` and `hearth sessions import`.
 
 use std::{
-    fs,
-    io::Read as _,
+    fs, io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use futures::StreamExt as _;
 use hearth_wire::native::sessions::SessionImportReport;
+use reqwest::Body;
+use tokio::io::AsyncRead;
+use tokio_util::io::ReaderStream;
 
 use crate::client::{gateway_client::GatewayClient, terminal};
+
+/// Bytes of a file to import: the gateway's limit of a body.
+const FILE_MAX_BYTES: usize = 10 << 20;
 
 /// The format of an export.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -53,16 +63,37 @@ impl Export {
     }
 }
 
+/// The bytes of a file as the body of a request, piece by piece. Above the limit it ends with an error, and sets `is_over`.
+fn bounded(input: impl AsyncRead + Send + 'static, is_over: Arc<AtomicBool>) -> Body {
+    let mut total = 0;
+    let pieces = ReaderStream::new(input).map(move |piece| {
+        total += piece.as_ref().map_or(0, |piece| piece.len());
+        if total <= FILE_MAX_BYTES {
+            return piece;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        Err(io::Error::other("the file is over the limit"))
+    });
+    Body::wrap_stream(pieces)
+}
+
 /// Sends a file, and prints the sessions that it has become.
 pub(super) async fn import(gateway: &GatewayClient, file: &Path, json: bool) -> anyhow::Result<()> {
-    let text = if file == Path::new("-") {
-        let mut text = Vec::new();
-        std::io::stdin().read_to_end(&mut text).context("standard input can't be read")?;
-        text
+    let input: Box<dyn AsyncRead + Send + Unpin> = if file == Path::new("-") {
+        Box::new(tokio::io::stdin())
     } else {
-        fs::read(file).with_context(|| format!("{} can't be read", file.display()))?
+        let opened = tokio::fs::File::open(file).await;
+        Box::new(opened.with_context(|| format!("{} can't be read", file.display()))?)
     };
-    let report: SessionImportReport = gateway.post_json_text(&["v1", "sessions", "import"], text).await?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let body = bounded(input, Arc::clone(&is_over));
+    let sent = gateway.post_json_body(&["v1", "sessions", "import"], body).await;
+    anyhow::ensure!(
+        !is_over.load(Ordering::Relaxed),
+        "the file is over the limit of {} MB; split it into several lists of conversations",
+        FILE_MAX_BYTES >> 20
+    );
+    let report: SessionImportReport = sent?;
     if json {
         return terminal::print_json(&report);
     }
