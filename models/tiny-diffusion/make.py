@@ -16,7 +16,7 @@ from pathlib import Path
 
 # Dimensions.
 TEXT = {"width": 32, "heads": 4, "layers": 2, "inner": 64, "positions": 77}
-UNET = {"channels": [16, 32], "attention": [True, False], "layers": 1, "heads": 4, "groups": 8}
+UNET = {"channels": [32, 32], "attention": [True, False], "layers": 1, "heads": 4, "groups": 32}
 VAE = {"channels": [8, 8, 16, 16], "layers": 1, "groups": 8}
 LATENT = 4
 

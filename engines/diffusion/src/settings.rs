@@ -15,6 +15,9 @@ const DIMENSION_MAX: usize = 1 << 20;
 /// Limit of the number of layers of a kind.
 const LAYERS_MAX_COUNT: usize = 256;
 
+/// Groups of channels that are normalised together: candle's residual blocks have this number only.
+const GROUPS: usize = 32;
+
 /// A level of the denoising network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Level {
@@ -300,7 +303,7 @@ impl UnetSettings {
             layers,
             mid_depth: depth("middle_block.1").max(1),
             context: self::dimension(file, key, 1)?,
-            groups: 32,
+            groups: GROUPS,
             epsilon: 1e-5,
             has_linear_projection: projection.is_some_and(|shape| shape.len() == 2),
             addition,
@@ -322,6 +325,9 @@ impl UnetSettings {
                     level.channels, self.groups, level.heads
                 ));
             }
+        }
+        if self.groups != GROUPS {
+            return Err(format!("its denoising network has {} groups of channels; the engine has {GROUPS}", self.groups));
         }
         if ![4, 9].contains(&self.in_channels) {
             return Err(format!(

@@ -159,7 +159,7 @@ fn broken_checkpoints_are_errors_with_a_reason() {
     let config = fs::read_to_string(Path::new(TINY).join(names[6])).unwrap();
     broken(names[6], config.replace("\"in_channels\": 4", "\"in_channels\": 5").as_bytes(), "5 channels");
     broken(names[6], config.replace("\"layers_per_block\": 1", "\"layers_per_block\": 2").as_bytes(), "missing");
-    broken(names[6], config.replace("16,", "1048577,").as_bytes(), "dimension");
+    broken(names[6], config.replace("32,", "1048577,").as_bytes(), "dimension");
     broken(names[6], config.replace("\"attention_head_dim\": 4", "\"attention_head_dim\": 0").as_bytes(), "heads");
     let text = fs::read_to_string(Path::new(TINY).join(names[2])).unwrap();
     broken(names[2], text.replace("\"vocab_size\": 520", "\"vocab_size\": 519").as_bytes(), "can't be used");
