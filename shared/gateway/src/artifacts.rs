@@ -3,7 +3,7 @@
 //! A provider's files never go to a client or into a run's log: an [`ArtifactStoringProvider`] stands between provider and
 //! driver, stores each file, and sends its metadata and link instead.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use hearth_auth::{Keys, sha256_hex};
@@ -16,6 +16,9 @@ use hearth_store::{Store, StoreError, artifacts::ArtifactRecord};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
 use crate::{access::Caller, error, keys::GatewayKeys};
+
+/// Limit of the bytes of a run's files that aren't complete.
+const UNFINISHED_FILES_MAX_BYTES: usize = 64 << 20;
 
 /// The right by which an artifact is read.
 #[derive(Debug, Clone, Copy)]
@@ -212,10 +215,22 @@ impl Provider for ArtifactStoringProvider {
         let (run, owner, artifacts) = (call.run, self.owner, Arc::clone(&self.artifacts));
         let mut events = self.provider.generate(call).await?;
         Ok(Box::pin(async_stream::stream! {
+            let mut unfinished = UnfinishedFiles::default();
             while let Some(event) = events.next().await {
-                let RunEventBody::File { index, bytes, revised_prompt } = event else {
-                    yield event;
-                    continue;
+                let (index, bytes, revised_prompt) = match event {
+                    RunEventBody::File { index, bytes, revised_prompt } => (index, bytes, revised_prompt),
+                    RunEventBody::FilePart { index, bytes, last } => match unfinished.append(index, &bytes, last) {
+                        Ok(Some(file)) => (index, file, None),
+                        Ok(None) => continue,
+                        Err(error) => {
+                            yield RunEventBody::Error { error };
+                            return;
+                        }
+                    },
+                    event => {
+                        yield event;
+                        continue;
+                    }
                 };
                 match artifacts.store(owner, run, bytes, revised_prompt).await {
                     Ok(artifact) => yield RunEventBody::Artifact { index, artifact },
@@ -230,6 +245,23 @@ impl Provider for ArtifactStoringProvider {
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
         self.provider.cancel(run).await
+    }
+}
+
+/// Files of a node whose pieces are being joined.
+#[derive(Debug, Default)]
+struct UnfinishedFiles(HashMap<u32, Vec<u8>>);
+
+impl UnfinishedFiles {
+    /// Appends a piece; returns the file with its last one.
+    fn append(&mut self, index: u32, piece: &[u8], is_last: bool) -> Result<Option<Vec<u8>>, ApiError> {
+        let bytes = self.0.values().fold(piece.len(), |sum, file| sum.saturating_add(file.len()));
+        if bytes > UNFINISHED_FILES_MAX_BYTES {
+            let message = format!("the node has sent a file of more than {UNFINISHED_FILES_MAX_BYTES} bytes");
+            return Err(ApiError::new(ErrorCode::ProviderError, message));
+        }
+        self.0.entry(index).or_default().extend_from_slice(piece);
+        Ok(if is_last { self.0.remove(&index) } else { None })
     }
 }
 
@@ -254,6 +286,18 @@ fn no_such_artifact() -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_of_a_file_are_joined_within_the_limit() {
+        let mut files = UnfinishedFiles::default();
+        assert_eq!(files.append(0, b"ab", false), Ok(None));
+        assert_eq!(files.append(1, b"x", true), Ok(Some(b"x".to_vec())));
+        assert_eq!(files.append(0, b"c", true), Ok(Some(b"abc".to_vec())));
+        assert_eq!(files.append(0, b"d", true), Ok(Some(b"d".to_vec())));
+        assert_eq!(files.append(2, &vec![0; UNFINISHED_FILES_MAX_BYTES], false), Ok(None));
+        let error = files.append(3, b"e", true).unwrap_err();
+        assert!(error.message.contains("bytes"), "{error:?}");
+    }
 
     #[test]
     fn link_ends_no_later_than_its_artifact() {

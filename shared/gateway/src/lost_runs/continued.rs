@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use hearth_domain::{NodeId, OnDisconnect, Run, RunId};
+use hearth_domain::{Modality, NodeId, OnDisconnect, Run, RunId};
 use hearth_providers::{EventStream, NodeLink, Provider as _};
 use hearth_store::{StoreError, nodes::IN_PROCESS_URL};
 use hearth_wire::{ApiError, RunEvent, RunEventBody};
@@ -50,10 +50,15 @@ impl Position {
     }
 }
 
+/// True for a run whose process joined and stored files: the first pieces of one are lost with the process.
+fn makes_files(run: &Run) -> bool {
+    matches!(run.selection.modality, Modality::Image | Modality::ThreeD)
+}
+
 impl LostRuns {
     /// The node that goes on with a run, if the run goes on without its client, and its node isn't in this process.
     pub(super) async fn node_that_goes_on(&self, run: &Run) -> Option<Arc<NodeRecord>> {
-        if self.is_shared || !run.on_disconnect.outlives_client() {
+        if self.is_shared || !run.on_disconnect.outlives_client() || makes_files(run) {
             return None;
         }
         let node = self.nodes.find(run.owner().organisation, run.selection.node?).await;
@@ -137,7 +142,7 @@ impl LostRuns {
     /// Appends the events to the recorded ones that a node has posted, and that the run's process hasn't read any more. Returns
     /// whether there were any.
     pub(super) async fn record_posted_events(&self, run: &Run) -> Result<bool, ApiError> {
-        let Some(node) = run.selection.node else { return Ok(false) };
+        let Some(node) = run.selection.node.filter(|_| !makes_files(run)) else { return Ok(false) };
         let position = self.position(run.id).await?;
         if position.has_ended {
             return Ok(false);

@@ -105,7 +105,11 @@ impl Recorder {
     }
 
     /// Records the run's next event; returns whether the next write's time may have changed.
-    pub(super) fn record(&mut self, event: RunEvent) -> bool {
+    pub(super) fn record(&mut self, mut event: RunEvent) -> bool {
+        if let RunEventBody::Progress { preview, .. } = &mut event.body {
+            // No record has a picture, be it unfinished.
+            *preview = Vec::new();
+        }
         let was_silent = is_silent(&self.run);
         self.apply(&event.body);
         let is_urgent = matches!(event.body, RunEventBody::Waiting { .. } | RunEventBody::Queued { .. })
@@ -168,6 +172,7 @@ impl Recorder {
                 self.is_changed = true;
             }
             RunEventBody::Loading { .. }
+            | RunEventBody::Progress { .. }
             | RunEventBody::Credits { .. }
             | RunEventBody::Delta { .. }
             | RunEventBody::Refusal { .. }
@@ -177,7 +182,8 @@ impl Recorder {
             | RunEventBody::Structured { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
-            | RunEventBody::File { .. } => {}
+            | RunEventBody::File { .. }
+            | RunEventBody::FilePart { .. } => {}
             RunEventBody::Artifact { artifact, .. } => run.artifacts.push(artifact.clone()),
             RunEventBody::Usage { usage } => run.usage = *usage,
             RunEventBody::Cost { cost } => run.cost = Some(*cost),

@@ -95,6 +95,7 @@ pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) ->
         | RunEventBody::Queued { .. }
         | RunEventBody::Loading { .. }
         | RunEventBody::Started { .. }
+        | RunEventBody::Progress { .. }
         | RunEventBody::Credits { .. }
         | RunEventBody::Artifact { .. }
         | RunEventBody::Usage { .. }
@@ -109,7 +110,8 @@ pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) ->
         | RunEventBody::Reasoning { .. }
         | RunEventBody::ChoiceDone { .. }
         | RunEventBody::Embedding { .. }
-        | RunEventBody::File { .. } => false,
+        | RunEventBody::File { .. }
+        | RunEventBody::FilePart { .. } => false,
     })
 }
 
