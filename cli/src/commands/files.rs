@@ -134,7 +134,7 @@ async fn list(gateway: &GatewayClient, purpose: Option<&str>, json: bool) -> any
 }
 
 /// Uploads a file in three steps, so that its bytes go to the gateway's bucket, wherever that is.
-async fn upload(
+pub(super) async fn upload(
     gateway: &GatewayClient,
     path: &Path,
     purpose: String,
@@ -186,8 +186,27 @@ async fn send(
     bail!("the bytes were refused with status {status}: {}", body.chars().take(500).collect::<String>())
 }
 
-async fn get(gateway: &GatewayClient, id: &str, output: Option<&Path>) -> anyhow::Result<()> {
-    let response = content(gateway, id).await?;
+pub(super) async fn get(gateway: &GatewayClient, id: &str, output: Option<&Path>) -> anyhow::Result<()> {
+    let response = content(gateway, &["v1", "files", id, "content"]).await?;
+    let Some(response) = response else {
+        // The same error as of the other commands.
+        let _: FileBody = gateway.get(&["v1", "files", id], &[]).await?;
+        bail!("the file can't be read");
+    };
+    write(response, output).await
+}
+
+/// Writes the bytes of an artifact to a new file.
+///
+/// # Errors
+/// If it can't be read, or the file exists or can't be written.
+pub(super) async fn save_artifact(gateway: &GatewayClient, id: &str, output: &Path) -> anyhow::Result<()> {
+    let response = content(gateway, &["v1", "artifacts", id]).await?;
+    write(response.context("the artifact can't be read")?, Some(output)).await
+}
+
+/// Writes the bytes of a response to a new file, or to standard output.
+async fn write(response: Response, output: Option<&Path>) -> anyhow::Result<()> {
     let mut pieces = response.bytes_stream();
     let mut writer: Box<dyn std::io::Write + Send> = match output {
         Some(path) => {
@@ -202,9 +221,9 @@ async fn get(gateway: &GatewayClient, id: &str, output: Option<&Path>) -> anyhow
     Ok(writer.flush()?)
 }
 
-/// The response with the bytes: the gateway's own, or that of its bucket.
-async fn content(gateway: &GatewayClient, id: &str) -> anyhow::Result<Response> {
-    let response = gateway.response_of(&["v1", "files", id, "content"], &[]).await?;
+/// The response with the bytes: the gateway's own, or that of its bucket. None if there are none.
+async fn content(gateway: &GatewayClient, segments: &[&str]) -> anyhow::Result<Option<Response>> {
+    let response = gateway.response_of(segments, &[]).await?;
     let response = match response.headers().get(LOCATION) {
         Some(link) if response.status().is_redirection() => {
             // Without the token, which isn't the bucket's.
@@ -212,10 +231,5 @@ async fn content(gateway: &GatewayClient, id: &str) -> anyhow::Result<Response> 
         }
         _ => response,
     };
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    // The same error as of the other commands.
-    let _: FileBody = gateway.get(&["v1", "files", id], &[]).await?;
-    bail!("the file can't be read: status {}", response.status())
+    Ok(Some(response).filter(|response| response.status().is_success()))
 }

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use hearth_domain::{Modality, Timestamp};
 use hearth_node::{
     context,
+    engines::table,
     memory::{self, ContextSize, Memory},
     model_files::{self, ModelFile, ModelScanner},
     storage::{self, LastUsed, Survey},
@@ -106,6 +107,7 @@ pub(super) fn models(subject: &Subject, room: Option<Memory>) -> Vec<Finding> {
     let mut findings = vec![summary(&models), default_model(subject, &models)];
     let check_model = |model: &ModelFile| unusable(model).or_else(|| too_large(subject, model, room?));
     findings.extend(models.values().filter_map(check_model));
+    findings.extend(image_engine(subject, &models));
     findings.extend(over_limit(subject, &models));
     findings
 }
@@ -158,6 +160,9 @@ fn unusable(model: &ModelFile) -> Option<Finding> {
 }
 
 fn too_large(subject: &Subject, model: &ModelFile, room: Memory) -> Option<Finding> {
+    if model.description.modality == Modality::Image {
+        return too_large_image(model, room);
+    }
     let length =
         context::length(model, subject.settings.node.context_length, subject.slots(), Some(room.total));
     let context = match model.description.modality {
@@ -173,6 +178,28 @@ fn too_large(subject: &Subject, model: &ModelFile, room: Memory) -> Option<Findi
             format!("{id} needs about {needed} with {slots} slots of {length} tokens, of {there}"),
             "lower node.context_length or node.slots, or use a smaller quantisation",
         )
+    })
+}
+
+fn too_large_image(model: &ModelFile, room: Memory) -> Option<Finding> {
+    let needed = memory::predict_image(model.shape.as_ref()?).total();
+    (needed > room.total).then(|| {
+        let (id, needed, there) = (&model.id, ByteSize(needed), ByteSize(room.total));
+        let message = format!("{id} needs about {needed}, of {there}");
+        Finding::warning("model", message, "use a smaller image model, or a machine with more memory")
+    })
+}
+
+/// Checks that there is an engine for the image models.
+fn image_engine(subject: &Subject, models: &BTreeMap<String, ModelFile>) -> Option<Finding> {
+    let count = models.values().filter(|model| model.description.modality == Modality::Image).count();
+    if count == 0 {
+        return None;
+    }
+    let engine = table::images();
+    Some(match engine.missing(&subject.executable) {
+        Some(problem) => Finding::warning("pictures", problem, "until then, image models can't be loaded"),
+        None => Finding::ok("pictures", format!("the engine for images is there, for {count} of the models")),
     })
 }
 

@@ -1,5 +1,7 @@
 //! `hearth generate`: one prompt, one answer.
 
+mod picture;
+
 use std::io::Read;
 
 use anyhow::Context as _;
@@ -18,6 +20,7 @@ use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use super::sampling::Sampling;
+use picture::Picture;
 use crate::{
     client::{
         connection::Connection, error::GatewayError, gateway_client::GatewayClient, interrupt,
@@ -26,14 +29,16 @@ use crate::{
     context::Context,
 };
 
-/// Generate text from a prompt
+/// Generate text or pictures from a prompt
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   hearth generate 'Write a haiku about the sea.'
   hearth generate --model openai:gpt-5-mini --max-tokens 200 'Explain DNS.'
   cat report.txt | hearth generate --system 'Summarise this in three sentences.'
-  hearth generate --json 'Hello!' | jq .usage")]
+  hearth generate --json 'Hello!' | jq .usage
+  hearth generate --image --model dreams --size 512x512 --output fox.png 'A fox in the snow'
+  hearth generate --image --model dreams --input fox.png --strength 0.5 --output night.png 'at night'")]
 pub(crate) struct Generate {
     /// The prompt; its words are joined by spaces. `-`, or none at all, reads standard input
     #[arg(value_name = "PROMPT")]
@@ -64,6 +69,11 @@ pub(crate) struct Generate {
     /// Store the prompt with the answer, for `hearth requests replay`
     #[arg(long)]
     pub(crate) store: bool,
+    /// Make it a turn of this session
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) picture: Picture,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
@@ -81,6 +91,10 @@ enum Event {
     },
     Loading {
         progress: f32,
+    },
+    Progress {
+        step: u32,
+        steps: u32,
     },
     Reasoning {},
     Delta {
@@ -101,13 +115,24 @@ impl Generate {
     /// No prompt, no gateway, a failed run, or `Interrupted`.
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let gateway = GatewayClient::new(&context.connection)?;
+        let (output, session) = (self.picture.output.clone(), self.session.clone());
         let request = self.request()?;
-        let open = gateway.stream(&["v1", "generate"], &request);
-        print_answer(&gateway, open, context.connection.json).await
+        let segments = match &session {
+            Some(session) => vec!["v1", "sessions", session, "generate"],
+            None => vec!["v1", "generate"],
+        };
+        let open = gateway.stream(&segments, &request);
+        let response = print_answer(&gateway, open, context.connection.json).await?;
+        match output {
+            Some(output) => picture::save(&gateway, &response.output.artifacts, &output).await,
+            None => Ok(()),
+        }
     }
 
     fn request(self) -> anyhow::Result<GenerateRequest> {
         let prompt = prompt(&self.prompt)?;
+        let images = self.picture.images()?;
+        let (modality, of_picture) = (self.picture.modality(), self.picture.parameters());
         let parameters = Parameters {
             temperature: self.sampling.temperature,
             top_p: self.top_p,
@@ -116,11 +141,12 @@ impl Generate {
             seed: self.sampling.seed,
             stop: (!self.stop.is_empty()).then_some(Stop::Many(self.stop)),
             max_tokens: self.sampling.max_tokens,
-            ..Parameters::default()
+            ..of_picture
         };
         Ok(GenerateRequest {
             model: Some(self.sampling.model),
-            input: Input { prompt: Some(prompt), ..Input::default() },
+            modality,
+            input: Input { prompt: Some(prompt), images, ..Input::default() },
             parameters,
             system_prompt: self.sampling.system,
             stream: true,
@@ -133,7 +159,7 @@ impl Generate {
     }
 }
 
-/// Prints the answer of the stream that `open` opens as it arrives, or whole as JSON.
+/// Prints the answer of the stream that `open` opens as it arrives, or whole as JSON, and returns it.
 ///
 /// # Errors
 /// A failed or a cancelled run, or `Interrupted`.
@@ -141,14 +167,15 @@ pub(super) async fn print_answer(
     gateway: &GatewayClient,
     open: impl Future<Output = anyhow::Result<Events>>,
     json: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<GenerateResponse> {
     let spinner = terminal::spinner("waiting");
     let read = async |events: &mut Events| answer(events, &spinner, !json).await;
     let answered = interrupt::cancellable(gateway, open, read).await;
     terminal::clear(&spinner, answered.is_err());
     let response = answered?;
     if json {
-        return terminal::print_json(&response);
+        terminal::print_json(&response)?;
+        return Ok(response);
     }
     for artifact in &response.output.artifacts {
         terminal::print(&format!("{}\n", artifact.url))?;
@@ -159,7 +186,7 @@ pub(super) async fn print_answer(
     if response.finish_reason == Some(FinishReason::Cancelled) {
         anyhow::bail!("the run was cancelled before it ended (request id {})", response.request_id);
     }
-    Ok(())
+    Ok(response)
 }
 
 /// The prompt from the command line, or from standard input.
@@ -198,6 +225,7 @@ async fn answer(events: &mut Events, spinner: &ProgressBar, print: bool) -> anyh
             Event::Loading { progress } => {
                 spinner.set_message(format!("loading the model, {:.0} %", progress * 100.0));
             }
+            Event::Progress { step, steps } => spinner.set_message(format!("step {step} of {steps}")),
             Event::Reasoning {} => spinner.set_message("thinking"),
             Event::Delta { text } if print => {
                 spinner.finish_and_clear();

@@ -90,7 +90,7 @@ impl Requests {
                 let mut query = vec![("stream", "true")];
                 query.extend(model.as_deref().map(|model| ("model", model)));
                 let segments = ["v1", "requests", &id, "replay"];
-                print_answer(&gateway, gateway.stream_query(&segments, &query), json).await
+                print_answer(&gateway, gateway.stream_query(&segments, &query), json).await.map(drop)
             }
             RequestsCommand::Delete { ids, yes } => delete(&gateway, &ids, yes, json).await,
         }
