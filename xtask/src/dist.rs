@@ -13,11 +13,16 @@ use crate::{progress, shell};
 /// variant of the CPU backend), so it has a build folder of its own.
 pub(crate) const PORTABLE: &str = "portable";
 
+/// The engine for images: package and binary.
+const PICTURES: &str = "hearth-diffusion";
+
 /// Options of `dist`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// Features of the binary beside the default ones, such as `cuda`.
     features: Option<String>,
+    /// Build the engine for images too.
+    pictures: bool,
     /// Folder to write; by default `dist/hearth` in the target folder.
     out: Option<PathBuf>,
 }
@@ -27,11 +32,17 @@ impl Options {
         let mut options = Self::default();
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
+            if argument == "--pictures" {
+                options.pictures = true;
+                continue;
+            }
             let value = rest.next().with_context(|| format!("`{argument}` needs a value"))?;
             match argument.as_str() {
                 "--features" => options.features = Some(value.clone()),
                 "--out" => options.out = Some(value.into()),
-                other => bail!("`cargo xtask dist` takes `--features` and `--out`, not `{other}`"),
+                other => {
+                    bail!("`cargo xtask dist` takes `--features`, `--pictures` and `--out`, not `{other}`")
+                }
             }
         }
         Ok(options)
@@ -44,7 +55,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let features = options.features.as_deref();
     build(workspace, PORTABLE, features)?;
     let out = options.out.clone().unwrap_or_else(|| workspace.target.join("dist/hearth"));
-    let bytes = assemble(workspace, PORTABLE, features, &out)?;
+    let mut bytes = assemble(workspace, PORTABLE, features, &out)?;
+    if options.pictures {
+        build_pictures(workspace, PORTABLE, features)?;
+        bytes += copy(&workspace.binary(PORTABLE, PICTURES), &out)?;
+    }
     println!("{} ({} MiB)", out.display(), bytes >> 20);
     Ok(())
 }
@@ -61,6 +76,21 @@ pub(crate) fn build(workspace: &Workspace, profile: &str, features: Option<&str>
     }
     if profile == PORTABLE {
         cargo.env("GGML_CPU_VARIANTS", "all");
+    }
+    progress::watch(&workspace.output(profile), || shell::run(&mut cargo))
+}
+
+/// Builds the engine for images, which the node finds beside its binary. Vulkan is llama.cpp's alone.
+///
+/// # Errors
+/// The build failed.
+pub(crate) fn build_pictures(workspace: &Workspace, profile: &str, features: Option<&str>) -> Result<()> {
+    let mut cargo =
+        workspace.cargo(["build", "--profile", profile, "--package", PICTURES, "--bin", PICTURES]);
+    let gpu =
+        features.unwrap_or_default().split([',', ' ']).map(|feature| feature.trim_start_matches("hearth/"));
+    for feature in gpu.filter(|feature| ["cuda", "metal"].contains(feature)) {
+        cargo.args(["--features", feature]);
     }
     progress::watch(&workspace.output(profile), || shell::run(&mut cargo))
 }

@@ -33,6 +33,7 @@ Usage: cargo xtask <command>
 
   up [args...]    Install what is missing, build Hearth, and start it: `hearth up [args...]`
       --features <f>  build with more features: cuda, vulkan or metal
+      --pictures      build the engine for image models too
   test            Run every check that a change must pass
       --skip-sdk      leave the conformance suites of the vendors' SDKs out
       --only <step>   run one step
@@ -40,6 +41,7 @@ Usage: cargo xtask <command>
   openapi         Write docs/openapi.json and docs/permissions.md from the routes
   dist            Build Hearth, and put it with its libraries into a folder that runs wherever it is copied
       --features <f>  build with more features: cuda, vulkan or metal
+      --pictures      with the engine for image models
       --out <folder>  put it there
   package         Build the Lambda functions into a folder that `sam deploy` takes, and measure size and cold start
       --arch <arch>   arm64 or x86_64; by default what infra/template.yaml says

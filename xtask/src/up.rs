@@ -8,12 +8,32 @@ use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 use crate::{dist, environment};
 
+/// The flags of the build, which come first; all else is for Hearth.
+#[derive(Debug, PartialEq, Eq)]
+struct BuildFlags<'a> {
+    features: Option<&'a str>,
+    /// Build the engine for images too.
+    pictures: bool,
+    rest: &'a [String],
+}
+
+impl<'a> BuildFlags<'a> {
+    fn parse(arguments: &'a [String]) -> Self {
+        let mut flags = Self { features: None, pictures: false, rest: arguments };
+        loop {
+            match flags.rest {
+                [flag, features, rest @ ..] if flag == "--features" => {
+                    (flags.features, flags.rest) = (Some(features.as_str()), rest);
+                }
+                [flag, rest @ ..] if flag == "--pictures" => (flags.pictures, flags.rest) = (true, rest),
+                _ => return flags,
+            }
+        }
+    }
+}
+
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    // Features are for the build, all else is for Hearth.
-    let (features, arguments) = match arguments {
-        [flag, features, rest @ ..] if flag == "--features" => (Some(features.as_str()), rest),
-        arguments => (None, arguments),
-    };
+    let BuildFlags { features, pictures, rest: arguments } = BuildFlags::parse(arguments);
     eprintln!("1/3 tools");
     tools::ensure(workspace, &Tool::TO_BUILD)?;
     if environment::processor_has_amx() {
@@ -24,6 +44,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let estimate = if binary.exists() { "" } else { " (the first time up to twenty minutes on two cores)" };
     eprintln!("2/3 build{estimate}");
     dist::build(workspace, "release", features)?;
+    if pictures {
+        dist::build_pictures(workspace, "release", features)?;
+    }
 
     eprintln!("3/3 start");
     let mut hearth = Command::new(&binary);
@@ -45,4 +68,29 @@ fn become_program(command: &mut Command) -> Result<()> {
 fn become_program(command: &mut Command) -> Result<()> {
     let status = command.status()?;
     std::process::exit(status.code().unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_the_build_come_first() {
+        let line = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
+        for (text, features, pictures, rest) in [
+            ("", None, false, 0),
+            ("--port 1", None, false, 2),
+            ("--features vulkan --pictures --port 1", Some("vulkan"), true, 2),
+            ("--pictures", None, true, 0),
+            ("--port 1 --pictures", None, false, 3),
+        ] {
+            let arguments = line(text);
+            let flags = BuildFlags::parse(&arguments);
+            assert_eq!(
+                (flags.features, flags.pictures, flags.rest.len()),
+                (features, pictures, rest),
+                "{text}"
+            );
+        }
+    }
 }
