@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{
     Client, Process,
     binaries::{keep_backend_results, share_backend_results},
-    model::{copy_with_context, copy_with_template, copy_with_template_end, whole_copy},
+    model::{copy_image_model, copy_with_context, copy_with_template, copy_with_template_end, whole_copy},
     people::Person,
     process::hearth_under,
 };
@@ -77,6 +77,19 @@ impl Setup {
             whole_copy(&model_in(&self.folder, name));
         }
         self
+    }
+
+    /// With a copy of the small image model under this name in the model folder.
+    #[must_use]
+    pub fn image_model(self, name: &str) -> Self {
+        copy_image_model(&data_of(&self.folder).join("models").join(name));
+        self
+    }
+
+    /// The model folder.
+    #[must_use]
+    pub fn models_folder(&self) -> PathBuf {
+        data_of(&self.folder).join("models")
     }
 
     /// With a copy of the small model whose metadata promise a context of `tokens`.

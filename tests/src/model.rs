@@ -11,6 +11,33 @@ pub fn tiny_chat() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tiny-chat/tiny-chat.gguf")
 }
 
+/// The folder of the small image model, a pipeline of diffusers with random weights.
+#[must_use]
+pub fn tiny_diffusion() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tiny-diffusion/model")
+}
+
+/// Puts the small image model into the folder `to`.
+///
+/// # Panics
+/// If it can't be written.
+pub fn copy_image_model(to: &Path) {
+    copy_folder(&tiny_diffusion(), to);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let entries = fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    fs::create_dir_all(to).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
+    for entry in entries.flatten() {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+}
+
 /// Puts the model at `path`.
 ///
 /// # Panics

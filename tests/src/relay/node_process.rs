@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use crate::{
     Process,
     binaries::{keep_backend_results, share_backend_results},
-    hearth, run, signal,
+    hearth,
+    model::copy_image_model,
+    run, signal,
 };
 
 /// An enrolled node, running or not.
@@ -72,6 +74,11 @@ impl NodeProcess {
         self.url = ready["url"].as_str().map(str::to_owned);
         keep_backend_results(&data);
         self.process = Some(process);
+    }
+
+    /// Puts the small image model into its model folder.
+    pub fn add_image_model(&self, name: &str) {
+        copy_image_model(&self.data().join("models").join(name));
     }
 
     /// Sets a variable for the next start.
