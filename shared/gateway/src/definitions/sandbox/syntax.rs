@@ -1,0 +1,197 @@
+//! The part of Jinja that templates may use, checked on the syntax tree before a template is compiled.
+
+use minijinja::{
+    machinery::ast::{BinOpKind, CallArg, Expr, Stmt},
+    machinery::parse,
+    syntax::SyntaxConfig,
+};
+
+use super::{filters, unreadable};
+
+/// Functions that a template may call. `loop` is the engine's, in recursive loops.
+pub(super) const FUNCTIONS: [&str; 2] = ["range", "loop"];
+/// Limit of the names that a template binds: each may hold a value of the size of the variables.
+const BINDING_MAX_COUNT: usize = 64;
+
+/// Checks that a template stays within the allowed syntax.
+///
+/// # Errors
+/// The problem, as the predicate of a sentence about the template's text.
+pub(super) fn check(source: &str) -> Result<(), String> {
+    let tree = parse(source, "message", SyntaxConfig::default()).map_err(|error| unreadable(&error))?;
+    let mut check = Check { bindings: 0 };
+    check.statement(&tree)?;
+    if check.bindings > BINDING_MAX_COUNT {
+        return Err(format!("binds more than {BINDING_MAX_COUNT} names by set, with and for"));
+    }
+    Ok(())
+}
+
+struct Check {
+    bindings: usize,
+}
+
+impl Check {
+    fn statements(&mut self, statements: &[Stmt<'_>]) -> Result<(), String> {
+        statements.iter().try_for_each(|statement| self.statement(statement))
+    }
+
+    fn statement(&mut self, statement: &Stmt<'_>) -> Result<(), String> {
+        match statement {
+            Stmt::Template(template) => self.statements(&template.children),
+            Stmt::EmitRaw(_) | Stmt::Continue(_) | Stmt::Break(_) => Ok(()),
+            Stmt::EmitExpr(emit) => self.expression(&emit.expr),
+            Stmt::ForLoop(each) => {
+                self.bindings += 1;
+                self.expression(&each.iter)?;
+                self.expressions(&each.filter_expr)?;
+                self.statements(&each.body)?;
+                self.statements(&each.else_body)
+            }
+            Stmt::IfCond(condition) => {
+                self.expression(&condition.expr)?;
+                self.statements(&condition.true_body)?;
+                self.statements(&condition.false_body)
+            }
+            Stmt::WithBlock(with) => {
+                self.bindings += with.assignments.len();
+                with.assignments.iter().try_for_each(|(_, value)| self.expression(value))?;
+                self.statements(&with.body)
+            }
+            Stmt::Set(set) => {
+                self.bindings += 1;
+                self.expression(&set.expr)
+            }
+            Stmt::SetBlock(set) => {
+                self.bindings += 1;
+                self.expressions(&set.filter)?;
+                self.statements(&set.body)
+            }
+            Stmt::FilterBlock(block) => {
+                self.expression(&block.filter)?;
+                self.statements(&block.body)
+            }
+            Stmt::AutoEscape(_) => Err(unavailable("autoescape", "prompts aren't HTML")),
+            Stmt::Block(_) | Stmt::Extends(_) | Stmt::Include(_) | Stmt::Import(_) | Stmt::FromImport(_) => {
+                Err(unavailable("include, import, extends or block", "a template stands alone"))
+            }
+            Stmt::Macro(_) | Stmt::CallBlock(_) => Err(unavailable("macro or call", "use for and set")),
+            Stmt::Do(_) => Err(unavailable("do", "no function has an effect")),
+        }
+    }
+
+    fn expressions<'a, 'b: 'a>(
+        &mut self,
+        expressions: impl IntoIterator<Item = &'a Expr<'b>>,
+    ) -> Result<(), String> {
+        expressions.into_iter().try_for_each(|expression| self.expression(expression))
+    }
+
+    fn expression(&mut self, expression: &Expr<'_>) -> Result<(), String> {
+        match expression {
+            Expr::Var(_) | Expr::Const(_) => Ok(()),
+            Expr::Slice(slice) => {
+                self.expression(&slice.expr)?;
+                self.expressions(slice.start.iter().chain(&slice.stop).chain(&slice.step))
+            }
+            Expr::UnaryOp(operation) => self.expression(&operation.expr),
+            Expr::BinOp(operation) => {
+                let has_number = is_number(&operation.left) || is_number(&operation.right);
+                match operation.op {
+                    BinOpKind::Concat => return Err(unavailable("~", "write {{ a }}{{ b }}")),
+                    BinOpKind::Mul | BinOpKind::Pow => {
+                        return Err(unavailable("* and **", "compute before the call"));
+                    }
+                    BinOpKind::Add | BinOpKind::Sub if !has_number => {
+                        return Err(unavailable(
+                            "+ and - without a number, such as n + 1",
+                            "write {{ a }}{{ b }}",
+                        ));
+                    }
+                    _ => {}
+                }
+                self.expression(&operation.left)?;
+                self.expression(&operation.right)
+            }
+            Expr::Compare(compare) => {
+                self.expression(&compare.expr)?;
+                compare.ops.iter().try_for_each(|operand| self.expression(&operand.expr))
+            }
+            Expr::IfExpr(condition) => {
+                self.expression(&condition.test_expr)?;
+                self.expression(&condition.true_expr)?;
+                self.expressions(&condition.false_expr)
+            }
+            Expr::Filter(filter) => {
+                if !filters::FILTERS.contains(&filter.name) {
+                    return Err(unknown("filter", filter.name, &filters::FILTERS));
+                }
+                self.expressions(&filter.expr)?;
+                self.arguments(&filter.args)
+            }
+            Expr::Test(test) => {
+                if !filters::TESTS.contains(&test.name) {
+                    return Err(unknown("test", test.name, &filters::TESTS));
+                }
+                self.expression(&test.expr)?;
+                self.arguments(&test.args)
+            }
+            Expr::GetAttr(attribute) => self.expression(&attribute.expr),
+            Expr::GetItem(item) => {
+                self.expression(&item.expr)?;
+                self.expression(&item.subscript_expr)
+            }
+            Expr::Call(call) => {
+                let is_allowed = match &call.expr {
+                    Expr::Var(function) => FUNCTIONS.contains(&function.id),
+                    Expr::GetAttr(method) => matches!(&method.expr, Expr::Var(object) if object.id == "loop"),
+                    _ => false,
+                };
+                if !is_allowed {
+                    return Err(unavailable("functions and methods other than range", "use a filter"));
+                }
+                self.arguments(&call.args)
+            }
+            // Lists of variables would allow values whose text is exponentially longer than the variables.
+            Expr::List(list) if list.items.iter().all(is_constant) => Ok(()),
+            Expr::Tuple(tuple) if tuple.items.iter().all(is_constant) => Ok(()),
+            Expr::Map(map) if map.keys.iter().chain(&map.values).all(is_constant) => Ok(()),
+            Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => {
+                Err(unavailable("lists and maps of variables", "only constants may be their items"))
+            }
+        }
+    }
+
+    fn arguments(&mut self, arguments: &[CallArg<'_>]) -> Result<(), String> {
+        arguments.iter().try_for_each(|argument| match argument {
+            CallArg::Pos(expression) | CallArg::Kwarg(_, expression) => self.expression(expression),
+            CallArg::PosSplat(_) | CallArg::KwargSplat(_) => {
+                Err(unavailable("* and ** in arguments", "write them out"))
+            }
+        })
+    }
+}
+
+fn is_constant(expression: &Expr<'_>) -> bool {
+    match expression {
+        Expr::Const(_) => true,
+        Expr::UnaryOp(operation) => is_constant(&operation.expr),
+        _ => false,
+    }
+}
+
+fn is_number(expression: &Expr<'_>) -> bool {
+    match expression {
+        Expr::Const(constant) => constant.value.is_number(),
+        _ => false,
+    }
+}
+
+fn unavailable(what: &str, instead: &str) -> String {
+    format!("uses {what}, which templates may not: {instead}")
+}
+
+fn unknown(kind: &str, name: &str, allowed: &[&str]) -> String {
+    let name: String = name.chars().take(40).collect();
+    format!("uses the {kind} {name:?}, which there is not; {kind}s: {}", allowed.join(", "))
+}

@@ -1,0 +1,148 @@
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::*;
+
+fn values(json: Json) -> Map<String, Json> {
+    match json {
+        Json::Object(values) => values,
+        _ => panic!("an object"),
+    }
+}
+
+fn render(source: &str, variables: Json) -> Result<String, RenderFailure> {
+    MessageTemplate::compile(source).unwrap().render(&values(variables))
+}
+
+fn problem(source: &str, variables: Json) -> String {
+    match render(source, variables).unwrap_err() {
+        RenderFailure::Problem(problem) => problem,
+        RenderFailure::Undefined(name) => panic!("{name} is undefined"),
+    }
+}
+
+#[test]
+fn variables_conditions_and_loops_are_rendered() {
+    let source = "Dear {{ name|trim }},\n{% for item in items if item.price > 1 %}{{ loop.index }}. {{ item.title|upper }}\n\
+                  {% else %}nothing{% endfor %}{{ note|default('none') }}{% if tags is defined %}{{ tags|join(', ') }}{% endif %}";
+    let items =
+        json!([{"title": "tea", "price": 3}, {"title": "salt", "price": 1}, {"title": "oil", "price": 9}]);
+    let rendered = render(source, json!({"name": " Ada ", "items": items, "tags": ["a", 1]})).unwrap();
+    assert_eq!(rendered, "Dear Ada,\n1. TEA\n2. OIL\nnonea, 1");
+}
+
+#[test]
+fn texts_are_not_escaped_for_html_and_json_is_json() {
+    let rendered = render("{{ text }} {{ text|tojson }}", json!({"text": "<a> & \"b\""})).unwrap();
+    assert_eq!(rendered, "<a> & \"b\" \"<a> & \\\"b\\\"\"");
+}
+
+#[test]
+fn template_has_the_variables_that_it_does_not_bind() {
+    let source = "{% set x = a %}{% for b in c %}{{ b }}{{ x }}{{ loop.index }}{% endfor %}{{ range(2)|join }}{{ d.e }}";
+    let template = MessageTemplate::compile(source).unwrap();
+    assert_eq!(template.variables.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "c", "d"]);
+}
+
+#[test]
+fn undefined_variable_is_named() {
+    let undefined = |source: &str, variables: Json| match render(source, variables).unwrap_err() {
+        RenderFailure::Undefined(name) => name,
+        RenderFailure::Problem(problem) => panic!("{problem}"),
+    };
+    assert_eq!(undefined("{{ a }}", json!({})), "a");
+    assert_eq!(undefined("{{ a }}\n{{ c }} {{ b }}", json!({"a": 1, "c": 2})), "b");
+    assert_eq!(undefined("{% if x is defined %}{{ x }}{% endif %}\n{{ y|upper }}", json!({})), "y");
+    assert!(problem("{{ a.b.c }}", json!({"a": {}})).contains("field"));
+}
+
+#[test]
+fn syntax_that_could_grow_without_bounds_is_refused_with_a_way_out() {
+    for (source, part) in [
+        ("{{ a ~ a }}", "~"),
+        ("{{ 'a' * 1000000000 }}", "*"),
+        ("{{ 2 ** 99999999 }}", "*"),
+        ("{{ a + a }}", "+"),
+        ("{% set a = [a, a] %}", "lists"),
+        ("{{ {'x': a} }}", "lists and maps"),
+        ("{% include 'other' %}", "stands alone"),
+        ("{% extends 'other' %}", "stands alone"),
+        ("{% macro m() %}{% endmacro %}", "macro"),
+        ("{% autoescape true %}{% endautoescape %}", "autoescape"),
+        ("{{ a.upper() }}", "filter"),
+        ("{{ debug() }}", "functions"),
+        ("{{ a|safe_html }}", "filters: abs"),
+        ("{{ a is filter }}", "tests: boolean"),
+        ("{{ a|select('x', *b) }}", "arguments"),
+        ("{{ a", "is no valid template"),
+        ("{% for x in y %}", "is no valid template"),
+    ] {
+        let problem = MessageTemplate::compile(source).unwrap_err();
+        assert!(problem.contains(part), "{source}: {problem}");
+    }
+    let many = "{% set a = b %}".repeat(BINDINGS);
+    assert!(MessageTemplate::compile(&many).is_ok());
+    let more = "{% set a = b %}".repeat(BINDINGS + 1);
+    assert!(MessageTemplate::compile(&more).unwrap_err().contains("binds more than"));
+    assert!(MessageTemplate::compile(&"(".repeat(5_000)).is_ok());
+    assert!(
+        MessageTemplate::compile(&format!("{{{{ {}1{} }}}}", "(".repeat(5_000), ")".repeat(5_000))).is_err()
+    );
+}
+
+/// The limit of names that a template binds.
+const BINDINGS: usize = 64;
+
+#[test]
+fn every_allowed_filter_and_test_exists() {
+    for name in filters::FILTERS {
+        let rendered = render(&format!("{{{{ x|{name} }}}}"), json!({"x": 1}));
+        let text = format!("{rendered:?}");
+        assert!(!text.contains("unknown") && !text.contains("is unknown"), "{name}: {text}");
+    }
+    for name in filters::TESTS.into_iter().filter(|name| name.chars().all(char::is_alphabetic)) {
+        let text = format!("{:?}", render(&format!("{{{{ x is {name} }}}}"), json!({"x": 1})));
+        assert!(!text.contains("unknown"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn work_is_bounded_in_steps_bytes_and_time() {
+    let began = Instant::now();
+    let long = "x ".repeat(100_000);
+    let nested = "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}";
+    assert!(problem(nested, json!({})).contains("too many steps"));
+    let printed = "{% for a in range(10) %}{{ x }}{% endfor %}";
+    assert!(problem(printed, json!({"x": long})).contains("longer than"));
+    let captured = "{% for a in range(1000) %}{% set y %}{{ x }}{% endset %}{% endfor %}";
+    assert!(problem(captured, json!({"x": long})).contains("too much work"));
+    let filtered = "{% for a in range(1000) %}{% set y = x|upper %}{% endfor %}";
+    assert!(problem(filtered, json!({"x": long})).contains("too much work"));
+    assert!(problem("{{ x|replace(' ', x)|length }}", json!({"x": long})).contains("too long"));
+    assert!(problem("{{ x|split|join(x)|length }}", json!({"x": long})).contains("too long"));
+    let quotes = "\"".repeat(1000);
+    let doubled = format!("{{{{ x{} }}}}", "|tojson".repeat(30));
+    assert!(problem(&doubled, json!({"x": quotes})).contains("too long"));
+    assert!(problem("{{ x|indent(100) }}", json!({"x": long})).contains("width"));
+    assert!(problem("{{ range(1000000)|length }}", json!({})).contains("at most"));
+    let searched = "{% for a in range(9000) %}{% if 'y' in x %}{% endif %}{% endfor %}";
+    let _ = render(searched, json!({"x": long}));
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn recursive_loop_ends_at_its_depth() {
+    let mut tree = json!({"children": []});
+    for _ in 0..100 {
+        tree = json!({"children": [tree]});
+    }
+    let source = "{% for node in tree.children recursive %}.{{ loop(node.children) }}{% endfor %}";
+    let failure = render(source, json!({"tree": tree})).unwrap_err();
+    assert!(
+        matches!(&failure, RenderFailure::Problem(problem) if problem.contains("can't be rendered")),
+        "{failure:?}"
+    );
+    let shallow = json!({"children": [{"children": [{"children": []}]}]});
+    assert_eq!(render(source, json!({"tree": shallow})).unwrap(), "..");
+}
