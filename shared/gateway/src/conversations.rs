@@ -108,11 +108,11 @@ impl Conversations {
             recorder.store().await?;
             return Ok(run);
         }
-        let RunStream { id, cache, rate, first, rest: events, mut driver, end, reader } = run;
+        let RunStream { id, cache, rate, definitions, first, rest: events, mut driver, end, reader } = run;
         driver.detach();
         let (client, rest) = end.sender();
         tokio::spawn(recorder.forward(events, client));
-        Ok(RunStream { id, cache, rate, first, rest, driver, end, reader })
+        Ok(RunStream { id, cache, rate, definitions, first, rest, driver, end, reader })
     }
 }
 

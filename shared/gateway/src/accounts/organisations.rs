@@ -230,6 +230,8 @@ impl Organisations {
         self.access.forget_callers();
         // A member may have registered a model meanwhile.
         self.store.registry(id).erase().await.map_err(error::store)?;
+        self.store.webhooks().delete_all(id).await.map_err(error::store)?;
+        self.store.definitions().erase_organisation(id).await.map_err(error::store)?;
         for user in members {
             self.access.end_access(Owner { user, organisation: id }).await?;
             self.delete_own_keys(id, user).await?;

@@ -136,7 +136,9 @@ impl Runs {
         let worst_case = on_disconnect.outlives_client().then(|| worst_case(&generation, &candidates));
         let run = new_run(caller, id, &selection);
         let (deadline, replay_of) = (generation.deadline, generation.replay_of);
-        let run = Run { deadline, on_disconnect, worst_case, replay_of, ..run };
+        let definitions = generation.applied.clone();
+        let run =
+            Run { deadline, on_disconnect, worst_case, replay_of, definitions: definitions.clone(), ..run };
         if context.active.is_stopping() {
             return Err(is_stopping());
         }
@@ -181,7 +183,7 @@ impl Runs {
                 never = driver.work() => never,
             }
         }
-        Ok(RunStream { id, cache: None, rate, first, rest: events, driver, end, reader })
+        Ok(RunStream { id, cache: None, rate, definitions, first, rest: events, driver, end, reader })
     }
 
     /// Serves the run `id` with a cached answer. It is recorded as any other, in one write.
@@ -193,11 +195,12 @@ impl Runs {
         caller: &Caller,
         id: RunId,
         answer: &CachedAnswer,
-        on_disconnect: OnDisconnect,
+        generation: &Generation,
         delivery: Delivery,
         trace: &TraceContext,
     ) -> Result<RunStream, ApiError> {
         let records = &self.0.records;
+        let (on_disconnect, definitions) = (generation.on_disconnect, generation.applied.clone());
         let first: VecDeque<_> = answer.replay().collect();
         // No event follows.
         let (_, rest, end) = channel();
@@ -212,7 +215,8 @@ impl Runs {
             let logged = Selection { payer: answer.maker_payer(), ..selection.clone() };
             RunSummary::log_cached(&logged, id, trace);
         }
-        let recording = records.start(new_run(caller, id, &selection), delivery, trace.clone());
+        let run = Run { definitions: definitions.clone(), ..new_run(caller, id, &selection) };
+        let recording = records.start(run, delivery, trace.clone());
         let mut receipt = None;
         for event in &first {
             match &event.body {
@@ -230,7 +234,7 @@ impl Runs {
             tracing::error!(run = %id, "the record of a run that the cache has served is late");
         }
         let (cache, driver) = (Some(CacheOutcome::Hit), DriverTask::none());
-        Ok(RunStream { id, cache, rate: None, first, rest, driver, end, reader: None })
+        Ok(RunStream { id, cache, rate: None, definitions, first, rest, driver, end, reader: None })
     }
 
     /// Cancels a run; returns whether it is in progress in this process.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hearth_domain::{RunId, RunState};
+use hearth_domain::{AppliedDefinitions, RunId, RunState};
 use hearth_wire::{ApiError, RunEvent, RunEventBody};
 use tokio::sync::mpsc;
 
@@ -24,6 +24,8 @@ pub struct RunStream {
     pub cache: Option<CacheOutcome>,
     /// The state of the caller's rate limits; none if no rate is limited.
     pub rate: Option<RateStatus>,
+    /// The schema and the template of its request.
+    pub definitions: Option<Box<AppliedDefinitions>>,
     /// The events of the run's beginning, which are read already.
     pub(crate) first: VecDeque<RunEvent>,
     pub(crate) rest: mpsc::Receiver<RunEvent>,
@@ -172,6 +174,7 @@ mod tests {
             id: RunId::new(),
             cache: None,
             rate: None,
+            definitions: None,
             first: VecDeque::new(),
             rest,
             driver,

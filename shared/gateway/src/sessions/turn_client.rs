@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hearth_domain::RunId;
+use hearth_domain::{AppliedDefinitions, RunId};
 use hearth_wire::{ApiError, RunEvent, RunEventBody};
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,6 +13,8 @@ pub(super) struct TurnClient {
     state: State,
     /// The run is stopped when the client goes away.
     stops_with_client: bool,
+    /// The schema and the template of the turn's request.
+    definitions: Option<Box<AppliedDefinitions>>,
     last_seq: u64,
 }
 
@@ -26,8 +28,12 @@ enum State {
 }
 
 impl TurnClient {
-    pub(super) fn new(sender: oneshot::Sender<Result<RunStream, ApiError>>, stops_with_client: bool) -> Self {
-        Self { state: State::Waiting(sender), stops_with_client, last_seq: 0 }
+    pub(super) fn new(
+        sender: oneshot::Sender<Result<RunStream, ApiError>>,
+        stops_with_client: bool,
+        definitions: Option<Box<AppliedDefinitions>>,
+    ) -> Self {
+        Self { state: State::Waiting(sender), stops_with_client, definitions, last_seq: 0 }
     }
 
     /// Waits until a client goes away with which the run is stopped.
@@ -64,7 +70,8 @@ impl TurnClient {
         let (client, rest, end) = channel();
         let first = VecDeque::from([event]);
         let driver = DriverTask::none();
-        let run = RunStream { id, cache: None, rate: None, first, rest, driver, end, reader: None };
+        let (cache, rate, definitions) = (None, None, self.definitions.clone());
+        let run = RunStream { id, cache, rate, definitions, first, rest, driver, end, reader: None };
         if let State::Waiting(sender) = std::mem::replace(&mut self.state, State::Reading(client)) {
             // A client that is gone is noticed by the closed channel.
             let _ = sender.send(Ok(run));
@@ -74,14 +81,15 @@ impl TurnClient {
     /// Passes the beginning of a run to the client. Returns the run's further events, and the client as a reader of the run, if
     /// the client doesn't count itself.
     pub(super) async fn begin(&mut self, run: RunStream) -> (mpsc::Receiver<RunEvent>, Option<Reader>) {
-        let RunStream { id, cache, rate, first, rest: events, mut driver, end, reader } = run;
+        let RunStream { id, cache, rate, definitions, first, rest: events, mut driver, end, reader } = run;
         driver.detach();
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Waiting(sender) => {
                 let (client, rest) = end.sender();
                 self.state = State::Reading(client);
                 let driver = DriverTask::none();
-                let _ = sender.send(Ok(RunStream { id, cache, rate, first, rest, driver, end, reader }));
+                let run = RunStream { id, cache, rate, definitions, first, rest, driver, end, reader };
+                let _ = sender.send(Ok(run));
                 (events, None)
             }
             state => {

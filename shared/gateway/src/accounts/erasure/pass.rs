@@ -135,6 +135,7 @@ impl Gateway {
             let Some(record) = organisations.get(organisation).await? else { continue };
             let Some(member) = organisations.member(organisation, user).await? else { continue };
             erasure.deleted.nodes += self.0.node_ending.end_all_of(organisation, user).await?;
+            erasure.deleted.webhooks += self.0.store.webhooks().delete_own(user, organisation).await?;
             let members = organisations.members(organisation).await?;
             if members.len() == 1 {
                 self.erase_organisation_items(organisation).await?;
@@ -188,6 +189,8 @@ impl Gateway {
         for team in store.organisations().teams(organisation).await? {
             store.provider_credentials().delete_all(CredentialOwner::Team(team.id)).await?;
         }
+        store.webhooks().delete_all(organisation).await?;
+        store.definitions().erase_organisation(organisation).await?;
         store.provider_credentials().delete_all(CredentialOwner::Organisation(organisation)).await.map(drop)
     }
 }
