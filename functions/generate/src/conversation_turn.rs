@@ -1,7 +1,7 @@
 //! The conversation that a request for a response continues: a stored one, or that of an earlier response.
 
 use futures::{FutureExt as _, future::BoxFuture};
-use hearth_domain::{Message, RunId, SessionId, Task};
+use hearth_domain::{Message, Role, RunId, SessionId, Task};
 use hearth_gateway::sessions::{TurnRequest, TurnSource};
 use hearth_wire::{
     ApiError, ErrorCode,
@@ -34,7 +34,12 @@ async fn convert(
 ) -> Result<(RunRequest, ResponsesTurn), ApiError> {
     let Some(session) = request.conversation()? else {
         let earlier = earlier(&run_request, request.previous()?).await?;
-        return Ok((run_request, request.into_turn(earlier)?));
+        let at = (!earlier.is_empty()).then_some((earlier.len(), request.instructions.is_some()));
+        let mut turn = request.into_turn(earlier)?;
+        if turn.generation.definitions.is_some() {
+            add_template(&run_request, &mut turn, at).await?;
+        }
+        return Ok((run_request, turn));
     };
     let (gateway, caller) = (&run_request.gateway, &run_request.caller);
     let opened = gateway.session_of_turn(caller, session).await;
@@ -61,6 +66,22 @@ async fn convert(
     let converted = request.into_turn(calls)?;
     let options = json!({"request": options(&converted)});
     Ok((run_request.in_session(TurnRequest { options, ..turn }), converted))
+}
+
+/// Applies the template of a request. Its messages are a part of the conversation, which a later request continues. `at`: the
+/// number of earlier messages, if there are any, and whether instructions come before them.
+async fn add_template(
+    run_request: &RunRequest,
+    turn: &mut ResponsesTurn,
+    at: Option<(usize, bool)>,
+) -> Result<(), ApiError> {
+    let (gateway, caller) = (&run_request.gateway, &run_request.caller);
+    let in_task = at.map(|(earlier_count, has_instructions)| earlier_count + usize::from(has_instructions));
+    let added = gateway.definitions().apply_at(caller, &mut turn.generation, in_task).await?;
+    let first = turn.messages.iter().take_while(|message| message.role == Role::System).count();
+    let at = at.map_or(first, |(earlier_count, _)| earlier_count);
+    turn.messages.splice(at..at, added);
+    Ok(())
 }
 
 /// The options of a request, as a native one has them.

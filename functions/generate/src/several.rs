@@ -36,10 +36,12 @@ pub(crate) async fn answer(
     let runs: Vec<RunStream> = try_join_all(generations.into_iter().enumerate().map(begin)).await?;
     // Each counts as a request of its own: the last one has the latest state.
     let rate = runs.last().and_then(|run| run.rate);
+    let definitions = runs.first().and_then(|run| run.definitions.clone());
+    let with_definitions = |response| response_headers::with_definitions(response, definitions.as_deref());
     if streams {
         let begun: Vec<_> = runs.iter().flat_map(RunStream::begun).take(2).cloned().collect();
         let response = response_headers::with_run(stream(runs, renderers, include_usage), &begun);
-        return Ok(with_rate(response, rate));
+        return Ok(with_definitions(with_rate(response, rate)));
     }
     let whole = runs.into_iter().zip(renderers).map(|(run, renderer)| async move {
         let events = run.collect().await;
@@ -49,7 +51,7 @@ pub(crate) async fn answer(
     let (completions, mut events): (Vec<Completion>, Vec<_>) = done.into_iter().unzip();
     let first = if events.is_empty() { Vec::new() } else { events.swap_remove(0) };
     let response = response_headers::with_run(Json(Completion::joined(completions)).into_response(), &first);
-    Ok(with_rate(response, rate))
+    Ok(with_definitions(with_rate(response, rate)))
 }
 
 /// The chunks of all runs as they come. A run that fails ends the stream.

@@ -2,7 +2,7 @@
 //! cost, and the cache's part.
 
 use axum::response::Response;
-use hearth_domain::{Payer, Selection};
+use hearth_domain::{AppliedDefinition, AppliedDefinitions, Payer, Selection};
 use hearth_gateway::CacheOutcome;
 use hearth_wire::{RunEvent, RunEventBody};
 use http::{HeaderName, HeaderValue};
@@ -32,8 +32,14 @@ pub const IGNORED_OPTIONS: HeaderName = HeaderName::from_static("x-hearth-ignore
 /// Hints about fields of the request that were not understood and look like misspelt options.
 pub const WARNING: HeaderName = HeaderName::from_static("x-hearth-warning");
 
+/// Schema of the answer, as `name@version`.
+pub const SCHEMA: HeaderName = HeaderName::from_static("x-hearth-schema");
+
+/// Template of the prompt, as `name@version`.
+pub const TEMPLATE: HeaderName = HeaderName::from_static("x-hearth-template");
+
 /// All headers that describe a run.
-pub const ALL: [HeaderName; 10] = [
+pub const ALL: [HeaderName; 12] = [
     QUEUE_POSITION,
     MODEL,
     PROVIDER,
@@ -44,6 +50,8 @@ pub const ALL: [HeaderName; 10] = [
     CACHE,
     IGNORED_OPTIONS,
     WARNING,
+    SCHEMA,
+    TEMPLATE,
 ];
 
 /// Adds the headers that follow from a run's `events`: from all of them, or in a stream from those before its beginning.
@@ -77,6 +85,22 @@ pub fn with_run<'a>(mut response: Response, events: impl IntoIterator<Item = &'a
 pub fn with_cache(mut response: Response, outcome: Option<CacheOutcome>) -> Response {
     if let Some(outcome) = outcome {
         response.headers_mut().insert(CACHE, HeaderValue::from_static(outcome.as_str()));
+    }
+    response
+}
+
+/// Adds the schema and the template of the request, if there are any.
+#[must_use]
+pub fn with_definitions(mut response: Response, definitions: Option<&AppliedDefinitions>) -> Response {
+    let of = |definition: &Option<AppliedDefinition>| {
+        definition.as_ref().and_then(|definition| HeaderValue::from_str(&definition.to_string()).ok())
+    };
+    let values = definitions
+        .map(|definitions| [(SCHEMA, of(&definitions.schema)), (TEMPLATE, of(&definitions.template))]);
+    for (name, value) in values.into_iter().flatten() {
+        if let Some(value) = value {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }
