@@ -64,6 +64,7 @@ fn tags() -> Vec<Tag> {
         ("compatible", "OpenAI's, Anthropic's, Ollama's and Google's dialects, as their SDKs send them"),
         ("requests", "Requests that run or have run: their state, their events, cancelling"),
         ("files", "Files that users upload, and generated images and meshes"),
+        ("definitions", "Schemas of answers and templates of prompts, in versions"),
         ("models", "Models and providers"),
         ("nodes", "Nodes: enrolled, listed and changed; and the requests of nodes themselves"),
         ("cache", "Cached answers"),

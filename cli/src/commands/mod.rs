@@ -1,10 +1,13 @@
 //! The commands, each in a file or a folder of its own.
 
 mod access_key;
+mod analyze;
 mod audit;
 mod backup;
+mod batch;
 mod chat;
 mod config;
+mod definitions;
 mod doctor;
 #[cfg(feature = "engine")]
 mod engine;
@@ -31,6 +34,7 @@ mod token;
 mod up;
 mod usage;
 mod user;
+mod webhook;
 #[cfg(not(feature = "engine"))]
 mod without_engine;
 
@@ -74,12 +78,20 @@ pub(crate) enum ConfiguredCommand {
     Chat(chat::Chat),
     /// Generate text from one prompt
     Generate(generate::Generate),
+    /// Extract data from texts, by a JSON Schema
+    Analyze(Box<analyze::Analyze>),
+    /// List, show, create, update, label and delete schemas of answers
+    Schema(definitions::Schema),
+    /// List, show, create, update, label, render and delete templates of prompts
+    Template(definitions::Template),
     /// List, create, show, rename, search, export and import sessions
     Sessions(sessions::Sessions),
     /// List, show, cancel, repeat and delete requests
     Requests(requests::Requests),
     /// List, upload, read and delete files
     Files(files::Files),
+    /// Submit, list, watch and cancel batches of requests, and read their results
+    Batch(batch::Batch),
     /// List, pull, load and remove models
     Models(models::Models),
     /// List, show, cancel, pause and resume downloads of models
@@ -114,6 +126,8 @@ pub(crate) enum ConfiguredCommand {
     Usage(usage::Usage),
     /// List, set and remove limits of requests, tokens and money
     Limit(usage::limit::Limit),
+    /// Create, list, test and pause webhooks, and read and replay their deliveries
+    Webhook(webhook::Webhook),
     /// Read, export and verify the audit log
     Audit(audit::Audit),
     /// Write everything that users have stored to a file
@@ -158,9 +172,13 @@ impl ConfiguredCommand {
             Self::Node(node) => node.flags(),
             Self::Chat(chat) => (&chat.connection).into(),
             Self::Generate(generate) => (&generate.connection).into(),
+            Self::Analyze(analyze) => (&analyze.connection).into(),
+            Self::Schema(schema) => (&schema.connection).into(),
+            Self::Template(template) => (&template.connection).into(),
             Self::Sessions(sessions) => (&sessions.connection).into(),
             Self::Requests(requests) => (&requests.connection).into(),
             Self::Files(files) => (&files.connection).into(),
+            Self::Batch(batch) => (&batch.connection).into(),
             Self::Models(models) => models.flags(),
             Self::Jobs(jobs) => jobs.flags(),
             Self::Storage(storage) => storage.flags(),
@@ -178,6 +196,7 @@ impl ConfiguredCommand {
             Self::SigningKey(key) => (&key.connection).into(),
             Self::Usage(usage) => (&usage.connection).into(),
             Self::Limit(limit) => (&limit.connection).into(),
+            Self::Webhook(webhook) => (&webhook.connection).into(),
             Self::Audit(audit) => (&audit.connection).into(),
             Self::Export(export) => export.flags(),
             Self::Import(import) => import.flags(),
@@ -193,9 +212,13 @@ impl ConfiguredCommand {
             Self::Node(node) => node.run(context).await,
             Self::Chat(chat) => chat.run(context).await,
             Self::Generate(generate) => generate.run(context).await,
+            Self::Analyze(analyze) => analyze.run(context).await,
+            Self::Schema(schema) => schema.run(context).await,
+            Self::Template(template) => template.run(context).await,
             Self::Sessions(sessions) => sessions.run(context).await,
             Self::Requests(requests) => requests.run(context).await,
             Self::Files(files) => files.run(context).await,
+            Self::Batch(batch) => batch.run(context).await,
             Self::Models(models) => models.run(context).await,
             Self::Jobs(jobs) => jobs.run(context).await,
             Self::Storage(storage) => storage.run(context).await,
@@ -213,6 +236,7 @@ impl ConfiguredCommand {
             Self::SigningKey(key) => key.run(context).await,
             Self::Usage(usage) => usage.run(context).await,
             Self::Limit(limit) => limit.run(context).await,
+            Self::Webhook(webhook) => webhook.run(context).await,
             Self::Audit(audit) => audit.run(context).await,
             Self::Export(export) => export.run(context).await,
             Self::Import(import) => import.run(context).await,
