@@ -6,10 +6,12 @@
 
 mod aggregates;
 mod audit;
+mod batches;
 mod budgets;
 mod configuration;
 mod conformance;
 mod credentials;
+mod definitions;
 mod files;
 mod identities;
 mod item_migrations;
