@@ -1,7 +1,7 @@
 //! The stored answers: in the memory of this process, and in the table of all processes.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -25,6 +25,10 @@ use crate::{background::Background, error};
 
 /// Timeout of a lookup in the table.
 const TABLE_LOOKUP_TIMEOUT: Duration = Duration::from_millis(50);
+/// Timeout of a lookup of several answers in the table.
+const TABLE_PREFETCH_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time for which an answer that the table didn't have isn't looked for again, by the request that follows the lookup.
+const ABSENT_TTL: Duration = Duration::from_secs(10);
 /// Time for which the table is left out after a lookup that failed or was too slow.
 const TABLE_BACKOFF: Duration = Duration::from_secs(5);
 /// Time after which an answer that another process has deleted is no longer in this one's memory.
@@ -43,6 +47,8 @@ pub(crate) struct Answers {
     deletions: AtomicU64,
     /// The time until which the table is left out.
     table_backoff: Mutex<Option<Instant>>,
+    /// Answers that the table didn't have when several were looked up.
+    absent: Mutex<HashMap<CacheKey, Instant>>,
 }
 
 impl Answers {
@@ -53,8 +59,8 @@ impl Answers {
             false => settings.ttl().min(DELETED_ELSEWHERE_TTL),
         };
         let memory = Memory::new(settings.memory_bytes(), ttl);
-        let (deletions, table_backoff) = (AtomicU64::default(), Mutex::default());
-        Self { store, settings, background, memory, deletions, table_backoff }
+        let (deletions, table_backoff, absent) = (AtomicU64::default(), Mutex::default(), Mutex::default());
+        Self { store, settings, background, memory, deletions, table_backoff, absent }
     }
 
     pub(super) fn settings(&self) -> &CacheSettings {
@@ -75,7 +81,7 @@ impl Answers {
         if let Some(answer) = self.memory.get(&key) {
             return Some(answer);
         }
-        if self.leaves_out_table() {
+        if self.leaves_out_table() || self.was_absent(&key) {
             return None;
         }
         let deletions = self.deletions();
@@ -96,6 +102,50 @@ impl Answers {
         let answer = Arc::new(CachedAnswer::read(facts, &body)?);
         self.put_in_memory(key, Arc::clone(&answer), deletions);
         Some(answer)
+    }
+
+    /// Reads answers from the table into memory, together.
+    pub(super) async fn prefetch(&self, keys: Vec<CacheKey>) {
+        let missing: HashMap<String, CacheKey> = keys
+            .into_iter()
+            .filter(|key| self.memory.get(key).is_none())
+            .map(|key| (key.to_string(), key))
+            .collect();
+        if missing.is_empty() || self.leaves_out_table() {
+            return;
+        }
+        let deletions = self.deletions();
+        let names: Vec<String> = missing.keys().cloned().collect();
+        let stored = match timeout(TABLE_PREFETCH_TIMEOUT, self.store.cached_answers().get_many(&names)).await
+        {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cached answers can't be read together");
+                return self.leave_out_table();
+            }
+            Err(_) => {
+                tracing::warn!("the table is too slow for cached answers; it is left out for a while");
+                return self.leave_out_table();
+            }
+        };
+        let mut absent: HashSet<CacheKey> = missing.values().copied().collect();
+        for (name, facts, body) in stored {
+            let Some(key) = missing.get(&name).copied() else { continue };
+            absent.remove(&key);
+            if let Some(answer) = CachedAnswer::read(facts, &body) {
+                self.put_in_memory(key, Arc::new(answer), deletions);
+            }
+        }
+        let now = Instant::now();
+        let mut known = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, at| now.duration_since(*at) < ABSENT_TTL);
+        known.extend(absent.into_iter().map(|key| (key, now)));
+    }
+
+    /// True, once, if the answer was missing when several were looked up just now.
+    fn was_absent(&self, key: &CacheKey) -> bool {
+        let at = self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        at.is_some_and(|at| at.elapsed() < ABSENT_TTL)
     }
 
     /// The number of deletions so far.

@@ -219,6 +219,24 @@ impl Cache {
         }
     }
 
+    /// Reads the answers to several requests into the memory of this process, with one lookup. A failure only delays them.
+    pub(crate) async fn prefetch(
+        &self,
+        caller: &Caller,
+        stored_keys: &StoredKeys,
+        generations: &[Generation],
+        routing: &str,
+    ) {
+        let read = generations.iter().filter(|generation| generation.cache.reads(generation));
+        let read: Vec<&Generation> = read.collect();
+        if !self.settings.enabled || read.is_empty() {
+            return;
+        }
+        let Ok(space) = self.space(caller, stored_keys).await else { return };
+        let keys = read.into_iter().filter_map(|generation| space.key(caller, generation, routing));
+        self.answers.prefetch(keys.collect()).await;
+    }
+
     /// Deletes the caller's answers, or those of models whose names match `pattern`, in which `*` matches any text; returns
     /// their number.
     ///
