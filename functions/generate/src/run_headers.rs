@@ -16,11 +16,11 @@ pub(crate) struct RunHeaders {
     cache: Option<CacheControl>,
 }
 
-/// Headers of a request that makes vectors. They aren't stored, so such a request is answered when its run has ended.
+/// Headers of a request that is answered when its runs have ended: for vectors, which aren't stored, and for analyses.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "for the documentation")]
-pub(crate) struct EmbeddingHeaders {
+pub(crate) struct CacheHeaders {
     /// Use of the cache: `auto`, `use`, `no-cache`, `no-store` or `only-if-cached`.
     #[param(rename = "x-hearth-cache", example = "use", inline)]
     cache: Option<CacheControl>,

@@ -11,7 +11,7 @@ use hearth_wire::{
     option_hints::option_hints,
 };
 
-use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
+use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 
 /// Create embedding vectors, as OpenAI's SDKs request them.
 ///
@@ -22,7 +22,7 @@ use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
         content = EmbeddingRequest,
         example = json!({"model": "tiny-embed", "input": "What is the capital of France?"}),
     ),
-    params(EmbeddingHeaders),
+    params(CacheHeaders),
     responses(
         (status = 200, description = "The vectors, in the order of the inputs", body = EmbeddingList),
     ),

@@ -16,7 +16,7 @@ use hearth_wire::{
 };
 use serde::Serialize;
 
-use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
+use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 
 /// Create the embedding vector of a text, as Google's SDKs request it.
 #[utoipa::path(
@@ -28,7 +28,7 @@ use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
     ),
     params(
         ("model" = String, Path, description = "Id of an embedding model", example = "tiny-embed"),
-        EmbeddingHeaders,
+        CacheHeaders,
     ),
     responses(
         (status = 200, description = "The vector", body = EmbedContentAnswer),
@@ -54,7 +54,7 @@ pub(crate) async fn embed(
     ),
     params(
         ("model" = String, Path, description = "Id of an embedding model", example = "tiny-embed"),
-        EmbeddingHeaders,
+        CacheHeaders,
     ),
     responses(
         (status = 200, description = "The vectors, in the order of the texts", body = BatchEmbedContentsAnswer),
