@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::client::{interrupt, terminal};
 
 /// Source of lines.
-pub(super) enum Input {
+pub(in crate::commands) enum Input {
     /// A terminal. Its history stays in memory, since a conversation is private.
     Terminal(Box<Editor<(), MemHistory>>),
     /// Standard input that is no terminal: each line is a turn.
@@ -17,7 +17,7 @@ pub(super) enum Input {
 }
 
 /// A line, or the end of the input.
-pub(super) enum Line {
+pub(in crate::commands) enum Line {
     /// A line, without its end.
     Text(String),
     /// The end of the input.
@@ -26,7 +26,7 @@ pub(super) enum Line {
 
 impl Input {
     /// Opens standard input.
-    pub(super) fn open() -> anyhow::Result<Self> {
+    pub(in crate::commands) fn open() -> anyhow::Result<Self> {
         if !terminal::stdin_is_terminal() {
             return Ok(Self::Pipe(piped_lines()));
         }
@@ -37,12 +37,12 @@ impl Input {
     }
 
     /// Returns whether the input is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
+    pub(in crate::commands) fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal(_))
     }
 
     /// Reads the next line, and returns the input with it: the editor blocks, so it runs on another thread.
-    pub(super) async fn line(self) -> anyhow::Result<(Self, Line)> {
+    pub(in crate::commands) async fn line(self) -> anyhow::Result<(Self, Line)> {
         match self {
             Self::Terminal(mut editor) => tokio::task::spawn_blocking(move || {
                 let line = read_at_prompt(&mut editor)?;

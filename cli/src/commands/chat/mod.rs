@@ -1,7 +1,7 @@
 //! `hearth chat`: a conversation.
 
 mod command;
-mod input;
+pub(super) mod input;
 mod session;
 mod turn;
 
