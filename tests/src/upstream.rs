@@ -79,6 +79,10 @@ struct Shared {
     page_requests: watch::Sender<Vec<Received>>,
     /// Number of clients that disconnected from a silent or endless answer.
     left: watch::Sender<usize>,
+    /// Number of requests in progress, and their largest number so far.
+    in_progress: watch::Sender<(usize, usize)>,
+    /// Number of requests that must have come before the first is answered.
+    gathered: watch::Sender<usize>,
 }
 
 impl Reply {
@@ -211,8 +215,11 @@ impl Upstream {
         let address = listener.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
         let (left, _) = watch::channel(0);
         let (page_requests, _) = watch::channel(Vec::new());
+        let (in_progress, _) = watch::channel((0, 0));
+        let (gathered, _) = watch::channel(0);
         let (replies, received, pages) = Default::default();
-        let shared = Arc::new(Shared { replies, received, pages, page_requests, left });
+        let shared = Shared { replies, received, pages, page_requests, left, in_progress, gathered };
+        let shared = Arc::new(shared);
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -248,6 +255,17 @@ impl Upstream {
         assert!(waited.is_ok(), "the server is gone");
     }
 
+    /// Holds every answer back until this number of requests is in progress at the same time.
+    pub fn gather(&self, count: usize) {
+        self.shared.gathered.send_replace(count);
+    }
+
+    /// The largest number of requests that were in progress at the same time, but those of pages.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.shared.in_progress.borrow().1
+    }
+
     /// The other requests that came, oldest first.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
@@ -274,6 +292,32 @@ impl Drop for Upstream {
 /// Ends of the paths that a gateway requests by itself.
 const ASIDE: [&str; 4] = ["/models", "/key", "/credits", "/user/balance"];
 
+/// Counts a request in progress.
+struct InProgress(Arc<Shared>);
+
+impl InProgress {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.in_progress.send_modify(|(now, peak)| {
+            *now += 1;
+            *peak = (*peak).max(*now);
+        });
+        Self(Arc::clone(shared))
+    }
+
+    /// Waits for the others that must have come.
+    async fn gathered(&self) {
+        let least = *self.0.gathered.borrow();
+        let mut in_progress = self.0.in_progress.subscribe();
+        let _ = in_progress.wait_for(|(_, peak)| *peak >= least).await;
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.in_progress.send_modify(|(now, _)| *now -= 1);
+    }
+}
+
 /// Counts a client that goes away.
 struct Leaving(Arc<Shared>);
 
@@ -295,11 +339,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let path = head.uri.path();
     let page = shared.pages.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
     let is_aside = page.is_some() || ASIDE.iter().any(|end| path.ends_with(end));
+    let mut in_progress = None;
     let reply = if head.method == Method::GET && is_aside {
         shared.page_requests.send_modify(|requests| requests.push(received));
         page.unwrap_or_else(|| Reply::json(404, &serde_json::json!({"error": {"message": "no such page"}})))
     } else {
         shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+        let begun = in_progress.insert(InProgress::begin(&shared));
+        begun.gathered().await;
         let reply = shared.replies.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         reply.unwrap_or_else(|| Reply::json(500, &serde_json::json!({"error": {"message": "not scripted"}})))
     };
@@ -309,6 +356,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     let last = reply.pieces.last().cloned();
     let body = Body::from_stream(async_stream::stream! {
+        // Ends with the body.
+        let _in_progress = in_progress;
         for piece in reply.pieces {
             yield Ok(piece);
             // Each piece goes out by itself.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
 
+mod analyze;
 mod audit;
 mod authentication;
 mod browser;
@@ -38,6 +39,7 @@ mod selection;
 mod sign_in;
 mod sign_in_hashes;
 mod structured;
+mod structured_samples;
 mod tokens;
 mod tools;
 mod wake;

@@ -1,5 +1,6 @@
 //! Providers behind HTTP: a mock server plays a vendor's API, and `hearth up` calls it.
 
+mod analyze;
 mod cache;
 mod catalog;
 mod circuit_breaker;
@@ -25,6 +26,7 @@ mod redaction;
 mod regions;
 mod selection;
 mod stream;
+mod structured;
 mod table;
 mod token_models;
 mod waiting;
