@@ -16,6 +16,7 @@ use hearth_wire::{
 use crate::{
     access::Access,
     background, error,
+    events::Events,
     limits::{Limiter, estimate},
     nodes::Nodes,
 };
@@ -35,6 +36,7 @@ pub(crate) struct LostRuns {
     /// Other processes share the store, and each has a time limit.
     is_shared: bool,
     answer_max_bytes: u64,
+    events: Events,
 }
 
 impl LostRuns {
@@ -42,11 +44,11 @@ impl LostRuns {
     pub(crate) fn new(
         store: Store,
         nodes: Arc<Nodes>,
-        (access, limits): (Arc<Access>, Arc<Limiter>),
+        (access, limits, events): (Arc<Access>, Arc<Limiter>, Events),
         is_shared: bool,
         answer_max_bytes: u64,
     ) -> Self {
-        Self { store, nodes, access, limits, is_shared, answer_max_bytes }
+        Self { store, nodes, access, limits, is_shared, answer_max_bytes, events }
     }
 
     /// Ends the runs that an earlier process of this gateway left open; returns their number. Those that go on without their
@@ -169,14 +171,19 @@ impl LostRuns {
                 run.failure = Some(Failure { code: error.code.as_str().to_owned(), message: error.message });
             }
         }
+        let announced = self.events.announce_end(&run).await;
         match self.store.runs().update(&run).await {
             Ok(()) => {
+                announced.send().await;
                 if has_gone_on {
                     self.charge(&run, run.usage).await;
                 }
                 Ok(true)
             }
-            Err(StoreError::Conflict) => Ok(false),
+            Err(StoreError::Conflict) => {
+                announced.withdraw().await;
+                Ok(false)
+            }
             Err(error) => Err(error::store(error)),
         }
     }

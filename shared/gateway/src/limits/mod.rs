@@ -36,7 +36,10 @@ use hearth_settings::LimitSettings;
 use hearth_store::{Store, limits::LimitRecord};
 use hearth_wire::ApiError;
 
-use crate::{access::Caller, background::Background, error, routing::Candidate, timed_cache::TimedCache};
+use crate::{
+    access::Caller, background::Background, error, events::Events, routing::Candidate,
+    timed_cache::TimedCache,
+};
 
 use account::Doubt;
 pub(crate) use account::RunAccount;
@@ -74,8 +77,8 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn new(store: Store, settings: LimitSettings, background: Background) -> Self {
-        let thresholds = Arc::new(Thresholds::new(store.clone()));
+    pub(crate) fn new(store: Store, settings: LimitSettings, events: Events, background: Background) -> Self {
+        let thresholds = Arc::new(Thresholds::new(store.clone(), events));
         let allowances = background.outlives_response().then(|| {
             let thresholds = Arc::clone(&thresholds);
             Arc::new(Allowances::new(store.clone(), thresholds, settings.reservation_ttl()))

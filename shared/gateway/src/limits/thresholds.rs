@@ -2,15 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hearth_domain::{OrganisationId, Timestamp};
+use hearth_domain::{EventKind, LimitSubject, OrganisationId, Timestamp};
 use hearth_store::{
     Store,
     budgets::{Counter, CounterId},
     limit_events::LimitEvent,
 };
+use serde_json::json;
 
 use super::plan::PlannedBudget;
-use crate::timed_cache::TimedCache;
+use crate::{
+    events::{Event, EventOwner, Events},
+    timed_cache::TimedCache,
+};
 
 /// Parts of a limit that are reported, in percent.
 const PERCENTS: [u32; 3] = [50, 80, 100];
@@ -25,12 +29,13 @@ type Report = (CounterId, &'static str, u32);
 #[derive(Debug)]
 pub(super) struct Thresholds {
     store: Store,
+    events: Events,
     reported: TimedCache<Arc<Report>, ()>,
 }
 
 impl Thresholds {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, reported: TimedCache::new(REPORTED_TTL, REPORTED_MAX_COUNT) }
+    pub(super) fn new(store: Store, events: Events) -> Self {
+        Self { store, events, reported: TimedCache::new(REPORTED_TTL, REPORTED_MAX_COUNT) }
     }
 
     /// Reports the parts that the budgets of settled runs have reached.
@@ -87,19 +92,41 @@ impl Thresholds {
             percent,
             at: now,
         };
+        let announced = self.events.announce(owner_of(organisation, budget), published(&event)).await;
         match self.store.limit_events().put(&event).await {
             Ok(is_new) => {
                 self.reported.put(report, ());
                 if is_new {
+                    announced.send().await;
                     let LimitEvent { subject, period, .. } = &event;
                     metrics::counter!("hearth_budget_events_total", "percent" => percent.to_string())
                         .increment(1);
                     tracing::warn!(target: "hearth::budgets", %organisation, subject, period, resource, percent, "a budget has reached a part of its limit");
+                } else {
+                    announced.withdraw().await;
                 }
             }
-            Err(error) => tracing::warn!(%error, "a budget's event can't be stored; the next run reports it"),
+            Err(error) => {
+                announced.withdraw().await;
+                tracing::warn!(%error, "a budget's event can't be stored; the next run reports it");
+            }
         }
     }
+}
+
+/// The owner of a budget, as far as its subject has one: those of teams and of the organisation are the organisation's.
+fn owner_of(organisation: OrganisationId, budget: &PlannedBudget) -> EventOwner {
+    let user = match budget.subject {
+        LimitSubject::User(user) => Some(user),
+        _ => None,
+    };
+    EventOwner { organisation, user }
+}
+
+fn published(event: &LimitEvent) -> Event {
+    let LimitEvent { subject, period, resource, percent, .. } = event;
+    let data = json!({ "budget": subject, "period": period, "resource": resource, "percent": percent });
+    Event::new(EventKind::BudgetThreshold, subject.clone(), data)
 }
 
 /// The parts of its limit that a budget has reached, of tokens and of dollars.
@@ -120,7 +147,7 @@ fn reached(budget: &PlannedBudget, counter: &Counter) -> Vec<(&'static str, u32)
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{Budget, LimitSubject, Period, UserId};
+    use hearth_domain::{Budget, Period, UserId};
 
     use super::*;
 

@@ -274,9 +274,15 @@ async fn finish(shared: Arc<Shared>, mut recorder: Box<Recorder>, progress: Prog
     if let Some(running) = shared.write.lock().await.take() {
         running.await;
     }
+    let announced = shared.writer.announce_end(&recorder.run).await;
     match Stage::Record.measure(shared.write_end(&mut recorder)).await {
-        Ok(()) => progress.set_stored(),
+        Ok(()) => {
+            // Before the response may end: a process that is frozen then would send the event late.
+            announced.confirm().await;
+            progress.set_stored();
+        }
         Err(error) => {
+            announced.withdraw().await;
             metrics::counter!("hearth_records_lost_total").increment(1);
             tracing::error!(run = %shared.id, trace_id = shared.trace.trace_id(), %error, "a run's end couldn't be recorded");
         }

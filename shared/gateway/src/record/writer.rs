@@ -17,6 +17,7 @@ use hearth_wire::RunEvent;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::end_writes::EndWrites;
+use crate::events::{Announcement, Events};
 
 /// Time for which the write of a record's beginning, or of events, is retried; the end of the run records the rest.
 pub(super) const PART_RETRY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -27,7 +28,11 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 
 /// Writes the records of all runs of this process.
 #[derive(Debug, Clone)]
-pub(crate) struct RecordWriter(Arc<Shared>);
+pub(crate) struct RecordWriter {
+    shared: Arc<Shared>,
+    /// Publishes the ends of runs.
+    events: Option<Events>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -46,34 +51,48 @@ impl RecordWriter {
     pub(crate) fn new(store: Store) -> Self {
         let (is_failing, turn) = (AtomicBool::new(false), Mutex::new(BACKOFF.0));
         let (end_writes, failure) = (EndWrites::default(), std::sync::Mutex::default());
-        Self(Arc::new(Shared { store, end_writes, is_failing, turn, failure }))
+        let shared = Arc::new(Shared { store, end_writes, is_failing, turn, failure });
+        Self { shared, events: None }
+    }
+
+    /// The writer, whose runs' ends are published.
+    pub(super) fn with_events(self, events: Events) -> Self {
+        Self { events: Some(events), ..self }
+    }
+
+    /// Announces the end of a run, which is about to be written.
+    pub(super) async fn announce_end(&self, run: &Run) -> Announcement {
+        match &self.events {
+            Some(events) => events.announce_end(run).await,
+            None => Announcement::none(),
+        }
     }
 
     /// The store of the records.
     pub(super) fn store(&self) -> &Store {
-        &self.0.store
+        &self.shared.store
     }
 
     /// Age of the oldest write in the store's own queue.
     pub(crate) fn lag(&self) -> Duration {
-        self.0.store.writer_lag()
+        self.shared.store.writer_lag()
     }
 
     /// The last writes of ended runs that are in progress.
     pub(super) fn end_writes(&self) -> &EndWrites {
-        &self.0.end_writes
+        &self.shared.end_writes
     }
 
     /// Stores a new run. A conflict is an earlier write whose answer was lost.
     pub(super) async fn begin(&self, run: &Run) -> Result<(), StoreError> {
-        let runs = self.0.store.runs();
+        let runs = self.shared.store.runs();
         let begin = || runs.begin(run);
         self.write(PART_RETRY_TIMEOUT, begin).await.map(drop)
     }
 
     /// Appends events to a run whose beginning is stored.
     pub(super) async fn append(&self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
-        let runs = self.0.store.runs();
+        let runs = self.shared.store.runs();
         let append = || runs.append(id, events);
         self.write(PART_RETRY_TIMEOUT, append).await.map(drop)
     }
@@ -81,7 +100,7 @@ impl RecordWriter {
     /// Updates the record of a run whose beginning is stored, also at its end. One that has ended already stays as it is.
     pub(super) async fn update(&self, run: &Run) -> Result<(), StoreError> {
         let timeout = if run.state.is_terminal() { END_RETRY_TIMEOUT } else { PART_RETRY_TIMEOUT };
-        let runs = self.0.store.runs();
+        let runs = self.shared.store.runs();
         let update = || runs.update(run);
         self.write(timeout, update).await.map(drop)
     }
@@ -89,7 +108,7 @@ impl RecordWriter {
     /// Stores a run that has ended as one write, with those events that its record doesn't contain. If an earlier write
     /// of its beginning has come through after all, the record is brought up to date.
     pub(super) async fn record_ended(&self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
-        let runs = self.0.store.runs();
+        let runs = self.shared.store.runs();
         let record = || runs.record_ended(run, events);
         match self.write(END_RETRY_TIMEOUT, record).await? {
             Written::Done => Ok(()),
@@ -105,7 +124,7 @@ impl RecordWriter {
         owner: Owner,
         conversation: &Conversation,
     ) -> Result<(), StoreError> {
-        let conversations = self.0.store.conversations();
+        let conversations = self.shared.store.conversations();
         self.write(PART_RETRY_TIMEOUT, || conversations.put(id, owner, conversation)).await.map(drop)
     }
 
@@ -117,7 +136,7 @@ impl RecordWriter {
         let mut deadline = None;
         loop {
             // No timer comes before the first failure: the caller may go on in another runtime then.
-            let is_failing = &self.0.is_failing;
+            let is_failing = &self.shared.is_failing;
             if !is_failing.load(Ordering::Acquire) {
                 match written(write().await) {
                     Err(error) if is_transient(&error) => self.fail(&error),
@@ -125,7 +144,7 @@ impl RecordWriter {
                 }
             }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
-            let Ok(mut pause) = tokio::time::timeout_at(deadline, self.0.turn.lock()).await else {
+            let Ok(mut pause) = tokio::time::timeout_at(deadline, self.shared.turn.lock()).await else {
                 return Err(self.failure());
             };
             while is_failing.load(Ordering::Acquire) {
@@ -150,12 +169,12 @@ impl RecordWriter {
 
     fn fail(&self, error: &StoreError) {
         tracing::warn!(%error, "records wait for the store");
-        *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-        self.0.is_failing.store(true, Ordering::Release);
+        *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        self.shared.is_failing.store(true, Ordering::Release);
     }
 
     fn failure(&self) -> StoreError {
-        let failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let reason = || "the store has failed for too long".to_owned();
         failure.unwrap_or_else(|| StoreError::Unavailable { operation: "write", reason: reason() })
     }

@@ -34,7 +34,7 @@ use hearth_settings::GatewaySettings;
 use hearth_store::{Store, relay::NodeState};
 use hearth_wire::{node::NodeStatus, relay::Doorbell};
 
-use crate::{background::Background, sockets::Sockets, timed_cache::TimedCache};
+use crate::{background::Background, nodes::NodePresence, sockets::Sockets, timed_cache::TimedCache};
 pub(crate) use leases::NodeLeases;
 use transport::RelayTransport;
 use wakeups::Wakeups;
@@ -86,13 +86,15 @@ struct Shared {
     delivered: Mutex<HashMap<NodeId, HashSet<String>>>,
     /// The last seq that this process knows of the log of a claim, which has a fencing token: others may have added to it.
     lengths: TimedCache<(NodeId, RunId, u64), u64>,
+    /// Publishes that nodes come and go.
+    presence: NodePresence,
 }
 
 impl Relay {
     /// `answer_max_bytes`: limit of the bytes of one answer.
     pub(crate) fn new(
         store: Store,
-        sockets: Arc<Sockets>,
+        (sockets, presence): (Arc<Sockets>, NodePresence),
         leases: NodeLeases,
         background: Background,
         times: RelayTimes,
@@ -112,6 +114,7 @@ impl Relay {
             orders: Wakeups::default(),
             delivered: Mutex::default(),
             lengths: TimedCache::new(LENGTH_TTL, LENGTH_MAX_COUNT),
+            presence,
         }))
     }
 

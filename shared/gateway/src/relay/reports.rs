@@ -78,6 +78,7 @@ impl Relay {
             Err(failure) => return Err(error::store(failure)),
         }
         self.0.states.remove(&node.id);
+        self.0.presence.note(node, report.stopping).await;
         self.read_orders(node).await.map(|(orders, _)| orders)
     }
 
