@@ -137,6 +137,7 @@ impl Organisations {
         self.access.end_access(Owner { user, organisation: id }).await?;
         self.node_ending.end_all_of(id, user).await.map_err(error::store)?;
         self.delete_own_keys(id, user).await?;
+        self.delete_own_webhooks(id, user).await?;
         self.end_files(id, user).await?;
         self.close_sessions(Owner { user, organisation: id }).await
     }

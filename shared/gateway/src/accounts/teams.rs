@@ -149,6 +149,11 @@ impl Organisations {
         self.store.provider_credentials().delete_own(user, id).await.map(drop).map_err(error::store)
     }
 
+    /// Deletes a user's webhooks in an organisation that they aren't in any more; those for its events stay.
+    pub(super) async fn delete_own_webhooks(&self, id: OrganisationId, user: UserId) -> Result<(), ApiError> {
+        self.store.webhooks().delete_own(user, id).await.map(drop).map_err(error::store)
+    }
+
     /// Marks the files of a former member, which the sweep deletes.
     pub(super) async fn end_files(&self, id: OrganisationId, user: UserId) -> Result<(), ApiError> {
         let owner = Owner { user, organisation: id };

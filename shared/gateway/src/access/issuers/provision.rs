@@ -198,6 +198,7 @@ impl Access {
             if self.end_membership(&identity, id).await? {
                 self.end_access(Owner { user, organisation: id }).await?;
                 self.store.provider_credentials().delete_own(user, id).await.map_err(error::store)?;
+                self.store.webhooks().delete_own(user, id).await.map_err(error::store)?;
                 tracing::info!(organisation = %id, %user, provider = provider.name, "claims ended a membership");
                 self.record_membership(provider, id, user, None).await?;
             }
