@@ -13,7 +13,7 @@ use hearth_http::{
 
 use routes::{
     access_keys, admin, audit, consents, erasures, invites, limits, logins, member_tokens, members,
-    organisations, provider_keys, sign_in, signing_keys, teams, tokens, usage, users,
+    organisations, provider_keys, sign_in, signing_keys, teams, tokens, usage, users, webhooks,
 };
 
 /// Returns the routes, with their documentation.
@@ -32,6 +32,7 @@ pub fn routes(state: &AppState) -> Routes {
         .merge(user_routes(state))
         .merge(limit_routes(state))
         .merge(provider_key_routes(state))
+        .merge(webhook_routes(state))
 }
 
 /// Sign-in, and everything about logins.
@@ -140,6 +141,21 @@ fn provider_key_routes(state: &AppState) -> Routes {
         state,
         Action::ManageOrganisationKeys,
     ))
+}
+
+/// Webhooks, and the log of their deliveries.
+fn webhook_routes(state: &AppState) -> Routes {
+    let routes = Routes::new()
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::get, webhooks::update, webhooks::delete))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::pause))
+        .routes(routes!(webhooks::resume))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(webhooks::replay_range));
+    guarded(routes, state, Action::ManageWebhooks)
 }
 
 /// The audit log.

@@ -18,3 +18,4 @@ pub(crate) mod teams;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod webhooks;
