@@ -19,7 +19,7 @@ const FOLDERS: [&str; 4] = ["shared/", "functions/", "gpu-node/src/", "cli/src/"
 /// Macros that record a metric.
 const MACROS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
 /// Labels, and the bound of each one's values.
-const LABELS: [(&str, &str); 20] = [
+const LABELS: [(&str, &str); 23] = [
     ("method", "nine methods and `other`"),
     ("route", "the routes' templates and `none`"),
     ("status", "HTTP's status codes"),
@@ -43,6 +43,9 @@ const LABELS: [(&str, &str); 20] = [
     ("reason", "words in the source"),
     ("how", "words in the source"),
     ("why", "words in the source"),
+    ("kind", "words in the source"),
+    ("state", "words in the source"),
+    ("target", "words in the source"),
 ];
 
 /// Call of a macro that records a metric.
