@@ -148,7 +148,7 @@ struct Played {
 }
 
 impl Played {
-    /// Settings of the vendor, as a provider of each dialect, and of the identity provider.
+    /// Settings of the vendor, as a provider of each dialect, of the identity provider, and of webhooks to the suites.
     fn settings(&self) -> String {
         let Self { vendor, issuer } = self;
         let provider = |name: &str, kind: &str, path: &str| {
@@ -166,6 +166,7 @@ impl Played {
             provider("played_messages", "kind = \"anthropic\"", "/v1"),
             provider("played_gemini", "kind = \"google\"", "/v1beta"),
             identity_provider,
+            "[webhooks]\nprivate_addresses = true\n".to_owned(),
         ]
         .concat()
     }

@@ -1,0 +1,80 @@
+"""Webhooks: the library of Standard Webhooks verifies the events of the gateway. It needs the setting webhooks.private_addresses."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import httpx
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.received.append((dict(self.headers.items()), body))
+        self.send_response(204)
+        self.end_headers()
+        self.server.arrived.release()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def receiver():
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    server.received, server.arrived = [], threading.Semaphore(0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def api(gateway):
+    with httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {gateway.token}"}, timeout=60) as api:
+        yield api
+
+
+@pytest.fixture
+def webhook(api, receiver):
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    created = api.post("/v1/webhooks", json={"events": ["run.*"], "url": url})
+    if created.status_code == 400 and "private_addresses" in created.text:
+        pytest.skip("the gateway doesn't allow webhooks at private addresses")
+    assert created.status_code == 201, created.text
+    yield created.json()
+    assert api.delete(f"/v1/webhooks/{created.json()['id']}").status_code == 204
+
+
+def wait(receiver):
+    assert receiver.arrived.acquire(timeout=30), "no event arrived"
+    return receiver.received[-1]
+
+
+def test_event_of_a_run_is_verified(ask, receiver, webhook):
+    ask("What is the capital of France?")
+    headers, body = wait(receiver)
+    event = Webhook(webhook["secret"]).verify(body, headers)
+    assert event["type"] == "run.completed"
+    assert event == json.loads(body)
+
+
+def test_changed_event_and_other_secret_are_refused(api, receiver, webhook):
+    api.post(f"/v1/webhooks/{webhook['id']}/test").raise_for_status()
+    headers, body = wait(receiver)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(webhook["secret"]).verify(body.replace(b"webhook.test", b"webhook.best"), headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").verify(body, headers)
+
+
+def test_both_secrets_verify_during_a_rotation(api, receiver, webhook):
+    rotated = api.post(f"/v1/webhooks/{webhook['id']}/rotate", json={"overlap_seconds": 600}).json()
+    api.post(f"/v1/webhooks/{webhook['id']}/test").raise_for_status()
+    headers, body = wait(receiver)
+    for secret in (webhook["secret"], rotated["secret"]):
+        assert Webhook(secret).verify(body, headers)["type"] == "webhook.test"
