@@ -36,7 +36,7 @@ pub struct InvalidWebhookSecret;
 pub fn generate_secret() -> Secret {
     let mut bytes = Zeroizing::new([0; NEW_BYTES]);
     rand::rng().fill_bytes(&mut bytes[..]);
-    Secret::new(format!("{PREFIX}{}", BASE64_STANDARD.encode(&*bytes)))
+    Secret::new(format!("{PREFIX}{}", BASE64_STANDARD.encode(bytes.as_slice())))
 }
 
 /// Checks a secret that a client has chosen.
