@@ -33,6 +33,8 @@ async fn planted_user(home: &Home, number: usize) -> SignedIn {
     let response = json!({"model": home.model, "input": PLANTED[3], "max_output_tokens": 16});
     let response = user.client.post("/v1/responses", &response).await;
     assert_eq!(response.status, 200, "{response:?}");
+    let schema = json!({"name": PLANTED[3], "schema": {"type": "object", "title": PLANTED[3]}});
+    assert_eq!(user.client.post("/v1/schemas", &schema).await.status, 201);
     user
 }
 
@@ -114,6 +116,7 @@ async fn erased_user_leaves_nothing_behind() {
     let report = completed(&home, answer.json()["id"].as_str().unwrap()).await;
     let deleted = &report["deleted"];
     assert_eq!((&deleted["runs"], &deleted["tokens"]), (&json!(3), &json!(1)), "{report}");
+    assert_eq!(deleted["definitions"], 1, "{report}");
     assert_eq!((&deleted["memberships"], &deleted["profile_items"]), (&json!(1), &json!(1)), "{report}");
     assert_eq!(report["kept"], json!(["usage", "audit"]));
     let events = endless.rest().await;
@@ -200,6 +203,11 @@ async fn export_has_everything_that_was_made() {
     assert!(conversations.contains(PLANTED[3]), "{conversations}");
     let requests = file("requests.jsonl");
     assert!(requests.lines().count() == 1 && requests.contains(PLANTED[3]), "{requests}");
+    let definition = json(&file("definitions.jsonl"));
+    assert_eq!(
+        (&definition["version"], &definition["content"]["title"]),
+        (&json!("1.0.0"), &json!(PLANTED[3]))
+    );
     assert!(file("README.txt").contains("runs.jsonl"));
 
     // Another user's export has nothing of it.
