@@ -21,12 +21,21 @@ pub enum FilePurpose {
     UserData,
     /// Data of an evaluation.
     Evals,
+    /// Results of a batch. No upload has it.
+    BatchOutput,
 }
 
 impl FilePurpose {
     /// Every purpose.
-    pub const ALL: [Self; 6] =
-        [Self::Assistants, Self::Batch, Self::FineTune, Self::Vision, Self::UserData, Self::Evals];
+    pub const ALL: [Self; 7] = [
+        Self::Assistants,
+        Self::Batch,
+        Self::FineTune,
+        Self::Vision,
+        Self::UserData,
+        Self::Evals,
+        Self::BatchOutput,
+    ];
 
     /// Returns the purpose as in JSON.
     #[must_use]
@@ -38,6 +47,7 @@ impl FilePurpose {
             Self::Vision => "vision",
             Self::UserData => "user_data",
             Self::Evals => "evals",
+            Self::BatchOutput => "batch_output",
         }
     }
 }
@@ -50,7 +60,7 @@ impl fmt::Display for FilePurpose {
 
 /// A text that is no purpose of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of: assistants, batch, fine-tune, vision, user_data, evals")]
+#[error("must be one of: assistants, batch, fine-tune, vision, user_data, evals, batch_output")]
 pub struct InvalidPurpose;
 
 impl FromStr for FilePurpose {

@@ -3,6 +3,7 @@
 
 mod answer;
 mod answer_blocks;
+mod batches;
 mod block_parts;
 mod blocks;
 mod count;
@@ -16,6 +17,10 @@ mod tools;
 mod turns;
 
 pub use answer::{MessagesAnswer, MessagesAnswerBlock, MessagesCaller, MessagesOutputTokens, MessagesUsage};
+pub use batches::{
+    MessageBatch, MessageBatchCounts, MessageBatchDeleted, MessageBatchItem, MessageBatchList,
+    MessageBatchQuery, MessageBatchRequest, MessageBatchResult, MessageBatchResultLine,
+};
 pub use blocks::{
     MessagesBlock, MessagesBlockSource, MessagesContent, MessagesRole, MessagesSource, MessagesTurn,
 };

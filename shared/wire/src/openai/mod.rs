@@ -1,5 +1,6 @@
 //! OpenAI's dialect, as its SDKs send and read it.
 
+pub mod batches;
 pub mod chat;
 pub mod completions;
 pub mod embeddings;
