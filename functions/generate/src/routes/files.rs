@@ -16,7 +16,8 @@ use hearth_wire::{
     ApiError, ErrorCode,
     error::ErrorEnvelope,
     openai::files::{
-        ExpiresAfter, FileBody, FileDeleted, FileForm, FileList, FileQuery, parse_file_name, parse_purpose,
+        ExpiresAfter, FileBody, FileDeleted, FileForm, FileList, FileQuery, parse_file_name,
+        parse_upload_purpose,
     },
 };
 
@@ -88,7 +89,7 @@ async fn receive(
                 let begun = upload.insert(gateway.begin_file(caller, length).await?);
                 gateway.write_file(begun, name, field.into_pieces()).await?;
             }
-            "purpose" => purpose = Some(parse_purpose(&field.text().await?)?),
+            "purpose" => purpose = Some(parse_upload_purpose(&field.text().await?)?),
             "expires_after[anchor]" => anchor = Some(field.text().await?),
             "expires_after[seconds]" => {
                 let value = field.text().await?.parse::<u64>();
