@@ -9,16 +9,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::nodes::NodeRecord;
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_wire::{ApiError, ErrorCode, json_body::parse_json};
 use http::{HeaderMap, header::AUTHORIZATION};
 use serde::de::DeserializeOwned;
 
-use crate::{
-    body_budget,
-    error::HttpError,
-    extract::{parse_json, read},
-    state::AppState,
-};
+use crate::{body_budget, error::HttpError, extract::read, state::AppState};
 
 /// A request of a node: the node, and the JSON body. `()` stands for no body. Its routes are inside
 /// [`crate::serve::of_nodes`].

@@ -2,16 +2,16 @@
 
 use hearth_domain::{Message, Role, RunId};
 use hearth_gateway::{Conversation, Delivery, RunStream};
-use hearth_http::parse_json;
 use hearth_wire::{
     ApiError, ErrorCode, RunEventBody,
     answer::Answers,
+    json_body::parse_json,
     openai::responses::{ResponsesRenderer, ResponsesRequest, ResponsesTurn},
     stream::{Frame, Render as _},
 };
 use serde_json::{Map, Value, json};
 
-use crate::{conversation_turn, references, run_request::RunRequest};
+use crate::{conversation_turn, run_request::RunRequest};
 
 /// Limit of the bytes of a conversation in memory, as JSON. A longer one is continued only if it is stored.
 const LATEST_MAX_BYTES: usize = 4 << 20;
@@ -61,7 +61,7 @@ impl Turn {
         text: &str,
     ) -> Result<Self, ApiError> {
         let mut request = parse_message(text)?;
-        references::resolve_item_references(&run_request, &mut request).await?;
+        run_request.gateway.resolve_item_references(&run_request.caller, &mut request).await?;
         let (renderer, render, stores) =
             (request.renderer(run_request.id), request.render_options(), request.stores());
         let request_echo = json!(request.echo());

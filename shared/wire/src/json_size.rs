@@ -3,7 +3,7 @@
 //! In `[[],[],[]]` each value of 72 bytes takes three bytes of text, and `{"a":1}` takes eight for an object of hundreds of
 //! bytes: a body within the limit of bytes could take a gigabyte. So its values are counted before it is parsed.
 
-use hearth_wire::{ApiError, ErrorCode};
+use crate::{ApiError, ErrorCode};
 
 /// Bodies up to this size aren't counted: parsed they take a few megabytes at most.
 const UNCOUNTED_MAX_BYTES: usize = 64 << 10;
