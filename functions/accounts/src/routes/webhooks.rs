@@ -32,7 +32,7 @@ pub(crate) async fn create(
     JsonBody(request): JsonBody<CreateWebhook>,
 ) -> Result<(StatusCode, Json<WebhookWithSecret>), HttpError> {
     let created = state.gateway.webhooks().create(&caller, request).await?;
-    note.resource(&created.webhook.id.to_string());
+    note.resource(created.webhook.id);
     Ok((StatusCode::CREATED, Json(created)))
 }
 
