@@ -75,6 +75,7 @@ impl World {
             long_lived,
             new_secret: None,
             sockets: None,
+            jobs: None,
             settings: GatewaySettings { cache, ..GatewaySettings::default() },
         };
         Gateway::new(self.store(dynamodb), HttpClients::new().unwrap(), options, routing)

@@ -30,6 +30,7 @@ impl Stores {
             long_lived: true,
             new_secret: Some(Keys::generate_secret),
             sockets: None,
+            jobs: None,
             settings,
         };
         let gateway = Gateway::new(self.0.clone(), HttpClients::new()?, options, routing);

@@ -15,7 +15,7 @@ use crate::binary;
 pub(super) struct Pieces(PathBuf);
 
 impl Pieces {
-    /// The pieces of the document of the binary `hearth`, which the first process of a build writes; none if they can't be written.
+    /// The pieces of the document of the binary `hearth`, which the first process of a build writes; none if the binary has no date.
     pub(super) fn of_binary() -> Option<Self> {
         let program = binary("hearth");
         let metadata = program.metadata().ok()?;
@@ -25,8 +25,7 @@ impl Pieces {
         if !folder.join("index.json").is_file()
             && let Err(error) = write(&program, &folder)
         {
-            eprintln!("responses aren't checked against the OpenAPI document: {error}");
-            return None;
+            panic!("the pieces of the OpenAPI document can't be written: {error}");
         }
         Some(Self(folder))
     }

@@ -8,7 +8,7 @@ use hearth_domain::{
 };
 use hearth_store::{
     configuration::ConfigurationVersion,
-    database::{Condition, Created, Key, META, Update, Write},
+    database::{Condition, Created, Key, Update, Write},
     nodes::NodeRecord,
     registry::SchemaVersion,
     relay::AssignmentState,
@@ -228,7 +228,7 @@ async fn generate_uses_every_permission() {
     let bytes = |bytes| {
         let add = vec![("bytes", bytes)];
         let update = Update { create: Some(Created { version: 1, ttl: None }), add, ..Update::default() };
-        Write::Update(Key::new(sums.clone(), META), update, Condition::Always)
+        Write::Update(Key::new(sums.clone(), "META"), update, Condition::Always)
     };
     cloud.store().database().write(bytes(1 << 50)).await.unwrap();
     let request = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "store": true});

@@ -52,6 +52,7 @@ pub(crate) fn gateway_with(store: &Store, vendor: &Upstream, settings: GatewaySe
         long_lived: true,
         new_secret: Some(Keys::generate_secret),
         sockets: None,
+        jobs: None,
         settings,
     };
     let http = HttpClients::new().unwrap_or_else(|error| panic!("{error}"));

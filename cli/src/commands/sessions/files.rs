@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use hearth_wire::native::sessions::SessionImportReport;
 use reqwest::Body;
 use tokio::io::AsyncRead;
-use tokio_util::io::ReaderStream;
+use tokio_util::{bytes::Bytes, io::ReaderStream};
 
 use crate::client::{gateway_client::GatewayClient, terminal};
 
@@ -67,7 +67,7 @@ impl Export {
 fn bounded(input: impl AsyncRead + Send + 'static, is_over: Arc<AtomicBool>) -> Body {
     let mut total = 0;
     let pieces = ReaderStream::new(input).map(move |piece| {
-        total += piece.as_ref().map_or(0, |piece| piece.len());
+        total += piece.as_ref().map_or(0, Bytes::len);
         if total <= FILE_MAX_BYTES {
             return piece;
         }
