@@ -39,8 +39,8 @@ async fn of_a_cancel_and_a_completion_the_first_holds() {
     for number in 0..30 {
         ids.push(submit(&client, &job(&format!("race {number}"))).await);
     }
-    let answers = ids.iter().map(|id| client.delete(&format!("/v1/jobs/{id}")));
-    let answers: Vec<_> = futures::future::join_all(answers.collect::<Vec<_>>()).await;
+    let answers = ids.iter().map(async |id| client.delete(&format!("/v1/jobs/{id}")).await);
+    let answers: Vec<_> = futures::future::join_all(answers).await;
     for (id, answer) in ids.iter().zip(answers) {
         let (first, later) = (answer.json(), get(&client, id).await);
         assert!(["cancelled", "completed"].contains(&first["state"].as_str().unwrap()), "{first}");
@@ -125,7 +125,8 @@ async fn job_of_a_revoked_token_fails_as_forbidden() {
     let vendor = Vendor::start().await;
     let home = vendor.home("").await;
     let client = home.client();
-    let token = client.post("/v1/users/tokens", &json!({"name": "jobs", "scopes": ["generate"]})).await.json();
+    let token =
+        client.post("/v1/users/tokens", &json!({"name": "jobs", "scopes": ["generate"]})).await.json();
     let other = client.with_token(token["token"].as_str());
     client.send(client.request(Method::PUT, "/v1/job-pauses/generate")).await;
     let id = submit(&other, &job("forbidden")).await;

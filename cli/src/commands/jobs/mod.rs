@@ -108,7 +108,8 @@ impl Jobs {
         match self.command {
             JobsCommand::List { state, kind, limit } => {
                 let filter = [("state", state), ("kind", kind)];
-                let filter: Vec<_> = filter.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+                let filter: Vec<_> =
+                    filter.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
                 list(&gateway, &filter, limit, json).await
             }
             JobsCommand::Show { id, follow: is_followed } => {
@@ -142,7 +143,11 @@ impl Jobs {
 }
 
 /// Up to `limit` jobs that a filter selects.
-async fn read(gateway: &GatewayClient, filter: &[(&str, &str)], limit: usize) -> anyhow::Result<Vec<JobBody>> {
+async fn read(
+    gateway: &GatewayClient,
+    filter: &[(&str, &str)],
+    limit: usize,
+) -> anyhow::Result<Vec<JobBody>> {
     let (mut jobs, mut cursor) = (Vec::new(), None);
     while jobs.len() < limit {
         let mut query = vec![("limit", PAGE_SIZE)];
@@ -168,13 +173,20 @@ async fn follow_job(gateway: &GatewayClient, job: JobBody, json: bool) -> anyhow
     job.map_or(Ok(()), |job| show(&job, json))
 }
 
-async fn list(gateway: &GatewayClient, filter: &[(&str, &str)], limit: usize, json: bool) -> anyhow::Result<()> {
+async fn list(
+    gateway: &GatewayClient,
+    filter: &[(&str, &str)],
+    limit: usize,
+    json: bool,
+) -> anyhow::Result<()> {
     let jobs = read(gateway, filter, limit).await?;
     if json {
         return terminal::print_json(&json!({ "jobs": jobs }));
     }
     if jobs.is_empty() {
-        terminal::note("there are no jobs; `hearth jobs submit generate` and `hearth models pull OWNER/REPO` begin one");
+        terminal::note(
+            "there are no jobs; `hearth jobs submit generate` and `hearth models pull OWNER/REPO` begin one",
+        );
         return Ok(());
     }
     Ok(terminal::print(&output::table(&jobs).fitted(terminal::columns()))?)
@@ -185,11 +197,6 @@ fn show(job: &JobBody, json: bool) -> anyhow::Result<()> {
         return terminal::print_json(job);
     }
     Ok(terminal::print(&output::lines(job))?)
-}
-
-async fn change(gateway: &GatewayClient, id: JobId, change: &str, json: bool) -> anyhow::Result<()> {
-    let job: JobBody = gateway.post(&["v1", "jobs", &id.to_string(), change], &json!({})).await?;
-    changed(&job, json)
 }
 
 fn changed(job: &JobBody, json: bool) -> anyhow::Result<()> {

@@ -7,8 +7,8 @@
 //! items of their own (`payloads`), so that a renewed lease writes little. Jobs that are due are found by an index (`due`).
 
 mod due;
-mod payloads;
 mod pauses;
+mod payloads;
 mod record;
 
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::{
     owned::OwnedEntry,
 };
 
-pub use payloads::{NewWork, SubmittedWork};
 pub use pauses::JobPause;
+pub use payloads::{NewWork, SubmittedWork};
 pub use record::{DownloadJob, JobAttempt, JobRecord, JobResult, JobWork};
 
 const VERSION: u32 = 1;

@@ -37,7 +37,7 @@ pub struct NewWork<'a> {
 #[derive(Debug)]
 pub enum SubmittedWork {
     /// The job is stored.
-    New(JobRecord),
+    New(Box<JobRecord>),
     /// An earlier submission has the same text: its job, and true if its input is the same.
     Earlier(JobId, bool),
 }
@@ -91,12 +91,12 @@ impl Jobs<'_> {
         let record = Write::Put(item(&job)?, Condition::Absent);
         let Some(key) = submission else {
             self.table.write_in_order(vec![record]).await?;
-            return Ok(SubmittedWork::New(job));
+            return Ok(SubmittedWork::New(Box::new(job)));
         };
         let value = Submission { job: job.id, input: hash.clone(), expires: expires.unix() };
         let first = Item::new(key.clone(), VERSION, &value)?.expiring(expires.unix());
         match self.table.transact(vec![Write::Put(first, Condition::Absent), record]).await {
-            Ok(()) => Ok(SubmittedWork::New(job)),
+            Ok(()) => Ok(SubmittedWork::New(Box::new(job))),
             Err(StoreError::Conflict) => {
                 // Another submission came first. What was stored of this one expires, or goes with its owner.
                 let earlier = self.submission(&key).await?.ok_or(StoreError::Conflict)?;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hearth_domain::{
-    JobError, JobId, JobKind, JobState, NodeId, OrganisationId, Owner, Priority, RunId, Timestamp, UserId, WebhookId,
+    JobError, JobId, JobKind, JobState, NodeId, OrganisationId, Owner, Priority, RunId, Timestamp, UserId,
+    WebhookId,
 };
 use hearth_wire::native::hub::ModelCard;
 use serde::{Deserialize, Serialize};
@@ -105,9 +106,6 @@ pub struct JobWork {
     /// The end of the present lease; none if no process carries it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leased_until: Option<Timestamp>,
-    /// The position of the work, in the form of its kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<Value>,
     /// Units of work that are done.
     #[serde(default)]
     pub done: u64,
@@ -180,7 +178,6 @@ impl JobWork {
             interruptions: 0,
             fence: 0,
             leased_until: None,
-            cursor: None,
             done: 0,
             total: 0,
             result: None,

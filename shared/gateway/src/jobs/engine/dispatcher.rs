@@ -66,7 +66,7 @@ impl Drop for JobDispatcher {
 
 async fn dispatch(gateway: Gateway, queue: Arc<LocalQueue>, mut stopped: watch::Receiver<bool>) {
     let engine = Arc::clone(&gateway.0.job_engine);
-    let limit = |kind| {
+    let limit = |kind: JobKind| {
         let limit = engine.settings.concurrency as usize;
         if kind == JobKind::Delivery { limit * DELIVERIES_FACTOR } else { limit }
     };

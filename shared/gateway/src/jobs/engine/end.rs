@@ -50,7 +50,6 @@ impl JobEnd {
         record.error.clone_from(&self.error);
         let Some(work) = &mut record.work else { return };
         work.leased_until = None;
-        work.cursor = None;
         work.result.clone_from(&self.result);
         if let Some(attempt) = work.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
             (attempt.ended_at, attempt.error) = (Some(now), self.error.clone());
@@ -59,7 +58,8 @@ impl JobEnd {
         if work.is_dead {
             work.retention_seconds = work.retention_seconds.max(DEAD_LETTER_TTL.as_secs());
         }
-        work.look_at = deletion_time(record);
+        let look_at = deletion_time(record);
+        record.work.iter_mut().for_each(|work| work.look_at = look_at);
     }
 }
 

@@ -56,7 +56,8 @@ fn refuse_of_clients(request: &GenerateRequest) -> Result<(), ApiError> {
 
 /// Carries out the job in one slice.
 pub(super) async fn carry_out(gateway: &Gateway, job: &mut LeasedJob) -> JobStep {
-    match answer(gateway, job).await {
+    // Boxed: the future that starts a run is large.
+    match Box::pin(answer(gateway, job)).await {
         Ok(step) => step,
         Err(error) => JobStep::after_error(error),
     }
@@ -77,7 +78,7 @@ async fn answer(gateway: &Gateway, job: &LeasedJob) -> Result<JobStep, ApiError>
                 // The process that had the lease carried it out, and has died.
                 gateway.0.lost_runs.end(run).await?;
             }
-            follow(gateway, &caller, job).await?
+            Box::pin(follow(gateway, &caller, job)).await?
         }
     };
     let Some(events) = stopped else {
@@ -108,7 +109,7 @@ async fn generate(
     }
     let run = Box::pin(gateway.generate(caller, job.run(), generation, Delivery::Whole));
     let events = async { Ok::<_, ApiError>(run.await?.collect().await) };
-    unless_stopped(gateway, caller, job, events).await
+    Box::pin(unless_stopped(gateway, caller, job, events)).await
 }
 
 /// Returns the events of the attempt's run, which an earlier slice or process has started.
@@ -119,7 +120,7 @@ async fn follow(
 ) -> Result<Option<Vec<RunEvent>>, ApiError> {
     let events = gateway.events(caller, job.run(), None).await?;
     let events = async { Ok(events.collect::<Vec<_>>().await) };
-    unless_stopped(gateway, caller, job, events).await
+    Box::pin(unless_stopped(gateway, caller, job, events)).await
 }
 
 /// Returns what `work` returns, unless the job ends before: then the attempt's run is cancelled. A paused job lets its run end.

@@ -12,7 +12,7 @@ use hearth_store::{
     jobs::{JobRecord, JobWork},
 };
 use hearth_wire::ApiError;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{
     sync::{Mutex, watch},
@@ -33,8 +33,6 @@ const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(15);
 const WRITE_MAX_ATTEMPTS: u32 = 6;
 /// Time between two such attempts at first; it doubles.
 const WRITE_RETRY_INTERVAL: Duration = Duration::from_millis(50);
-/// Limit of the bytes of a handler's saved position, as JSON.
-const CURSOR_MAX_BYTES: usize = 64 << 10;
 
 /// The lease has ended, or the job has: nothing that this process does has effect any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,13 +64,9 @@ pub(crate) struct LeasedJob {
     lease: Arc<Lease>,
     gateway: Gateway,
     owner: Owner,
-    parent: Option<JobId>,
     caller: Option<Value>,
-    attempt: u32,
     run: RunId,
     input: Value,
-    cursor: Option<Value>,
-    progress: (u64, u64),
     slice_deadline: Instant,
     renewal: AbortHandle,
 }
@@ -178,20 +172,15 @@ impl LeasedJob {
         input: Value,
         slice_deadline: Instant,
     ) -> Self {
-        let attempt = work.attempts.last();
         let engine = Arc::clone(&gateway.0.job_engine);
         let renewal = background::spawn(Arc::clone(&lease).renew(move |record| engine.look_at(record)));
         Self {
             lease,
             gateway: gateway.clone(),
             owner,
-            parent: work.parent,
-            attempt: attempt.map_or(1, |attempt| attempt.number),
-            run: attempt.map_or_else(RunId::new, |attempt| attempt.run),
+            run: work.attempts.last().map_or_else(RunId::new, |attempt| attempt.run),
             caller: work.caller,
             input,
-            cursor: work.cursor,
-            progress: (work.done, work.total),
             slice_deadline,
             renewal: renewal.abort_handle(),
         }
@@ -205,21 +194,6 @@ impl LeasedJob {
     /// The fencing token of the lease, which each later lease raises.
     pub(crate) fn fence(&self) -> u64 {
         self.lease.fence
-    }
-
-    /// Its owner.
-    pub(crate) fn owner(&self) -> Owner {
-        self.owner
-    }
-
-    /// The job that has submitted it.
-    pub(crate) fn parent(&self) -> Option<JobId> {
-        self.parent
-    }
-
-    /// The number of the attempt, from 1.
-    pub(crate) fn attempt(&self) -> u32 {
-        self.attempt
     }
 
     /// The id of the run that this attempt starts. It stays the same in a later slice and after a kill, so that the run's record
@@ -245,48 +219,21 @@ impl LeasedJob {
         T::deserialize(&self.input).map_err(|error| unreadable_input(&error))
     }
 
-    /// The position that the handler has saved; the default before it has saved one.
-    pub(crate) fn cursor<T: DeserializeOwned + Default>(&self) -> T {
-        let cursor = self.cursor.as_ref().and_then(|cursor| T::deserialize(cursor).ok());
-        cursor.unwrap_or_default()
-    }
-
-    /// The units of work that are done, and their number, as they were saved last.
-    pub(crate) fn progress(&self) -> (u64, u64) {
-        self.progress
-    }
-
-    /// Saves the handler's position and the progress: a later slice or attempt begins there.
+    /// Saves the progress: units of work that are done, and their number. The job makes progress, so it isn't what kills its
+    /// processes.
     ///
     /// # Errors
     /// [`LeaseLost`] if the job has ended or was taken over: return from the handler, whatever it has done since the last save.
-    pub(crate) async fn save(
-        &mut self,
-        cursor: &impl Serialize,
-        done: u64,
-        total: u64,
-    ) -> Result<(), LeaseLost> {
-        let cursor = serde_json::to_value(cursor).map_err(|error| {
-            tracing::error!(job = %self.id(), %error, "the position of a job can't be written");
-            LeaseLost
-        })?;
-        if cursor.to_string().len() > CURSOR_MAX_BYTES {
-            tracing::error!(job = %self.id(), "the position of a job is too large to be saved");
-            return Err(LeaseLost);
-        }
+    pub(crate) async fn save(&self, done: u64, total: u64) -> Result<(), LeaseLost> {
         let saved = self.lease.change(|record| {
             if let Some(work) = &mut record.work {
-                (work.cursor, work.done, work.total) = (Some(cursor.clone()), done, total);
-                // A job that makes progress doesn't kill its processes.
-                work.interruptions = 0;
+                (work.done, work.total, work.interruptions) = (done, total, 0);
             }
         });
-        saved.await?;
-        (self.cursor, self.progress) = (Some(cursor), (done, total));
-        Ok(())
+        saved.await.map(drop)
     }
 
-    /// True if the handler should save its position and return: the job was cancelled or paused, the process stops, or the slice's
+    /// True if the handler should return: the job was cancelled or paused, the process stops, or the slice's
     /// time is over.
     pub(crate) fn should_stop(&self) -> bool {
         self.lease.stop.borrow().is_some() || Instant::now() >= self.slice_deadline

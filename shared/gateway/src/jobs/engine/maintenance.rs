@@ -12,6 +12,8 @@ use crate::{Gateway, error};
 
 /// Jobs of each partition of the index that one sweep looks at.
 const SWEEP_MAX_COUNT: u32 = 2_000;
+/// Jobs of each partition of the index that a start takes up.
+const START_MAX_COUNT: u32 = 1_000_000;
 /// Time until the next look at a job whose message was sent again.
 const LOOK_AGAIN_INTERVAL: Duration = MESSAGE_GRACE;
 
@@ -39,7 +41,7 @@ impl Gateway {
     pub(super) async fn queue_open_jobs(&self) -> Result<usize, ApiError> {
         let engine = &self.0.job_engine;
         let end_of_time = Timestamp::from_unix(253_402_300_799);
-        let due = self.0.store.jobs().due(end_of_time, u32::MAX).await.map_err(error::store)?;
+        let due = self.0.store.jobs().due(end_of_time, START_MAX_COUNT).await.map_err(error::store)?;
         let open = due.iter().filter(|job| matches!(job.state, JobState::Queued | JobState::Running));
         let mut count = 0;
         for record in open {

@@ -92,7 +92,7 @@ impl JobEngine {
             SubmittedWork::New(job) => {
                 metrics::counter!("hearth_jobs_submitted_total", "kind" => job.kind.as_str()).increment(1);
                 self.send(JobMessage::of(&job, start_at)).await;
-                Ok(job)
+                Ok(*job)
             }
             SubmittedWork::Earlier(id, true) => {
                 let job = self.store.jobs().get(id).await.map_err(error::store)?;
