@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod jobs;
 mod meter;
 mod page;
 mod relay;
@@ -154,6 +155,32 @@ async fn relayed_answers_and_idle_nodes_use_what_the_page_says() {
         })
         .collect();
     assert!(problems.is_empty(), "docs/cost.md differs:\n{}", problems.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_use_what_the_page_says() {
+    let measured = jobs::measure(&World::start().await).await;
+    println!("{measured:#?}");
+    let rows = jobs::rows();
+    let problems: Vec<String> = measured
+        .iter()
+        .filter_map(|(name, usage)| {
+            let row = rows.iter().find(|row| row.name == *name);
+            let row = row.unwrap_or_else(|| panic!("docs/cost.md has no row {name}"));
+            let is_right =
+                is_near(row.write_units, usage.write_units) && is_near(row.read_units, usage.read_units);
+            (!is_right).then(|| format!("{row:?}, but {usage:?}"))
+        })
+        .collect();
+    assert!(problems.is_empty(), "docs/cost.md differs:\n{}", problems.join("\n"));
+}
+
+#[test]
+fn costs_of_jobs_follow_from_their_figures_and_prices() {
+    let page = Page::read();
+    let problems: Vec<String> =
+        jobs::rows().iter().filter_map(|row| row.wrong_total(&page.prices)).collect();
+    assert!(problems.is_empty(), "docs/cost.md has other costs than its figures give:\n{}", problems.join("\n"));
 }
 
 #[test]

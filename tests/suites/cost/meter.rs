@@ -21,6 +21,8 @@ pub(crate) struct Usage {
     pub(crate) read_units: f64,
     pub(crate) objects: u32,
     pub(crate) secrets: u32,
+    /// Requests to SQS.
+    pub(crate) messages: u32,
     /// Bytes of the function's log lines.
     pub(crate) log_bytes: f64,
 }
@@ -53,6 +55,10 @@ impl Meter {
             }
             Some(("secretsmanager", _)) => {
                 self.0.lock().unwrap().secrets += 1;
+                next.run(request).await
+            }
+            Some(("AmazonSQS", _)) => {
+                self.0.lock().unwrap().messages += 1;
                 next.run(request).await
             }
             Some((_, operation)) => self.pass_to_table(operation, request, next).await,

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use aws_emulator::AwsEmulator;
+use aws_emulator::{AwsEmulator, ReceivedMessage};
 use axum::http::HeaderMap;
 use hearth_auth::{ApiToken, Keys};
 use hearth_domain::{LimitSubject, Limits, OrganisationId, Timestamp};
@@ -76,6 +76,11 @@ impl World {
         &self.token
     }
 
+    /// Receives a message of a queue.
+    pub(crate) fn receive(&self, queue: &str) -> Vec<ReceivedMessage> {
+        self.aws.receive_messages(self.aws.credentials().access_key_id(), queue, 1).unwrap()
+    }
+
     /// Starts the function's binary, with the vendor as its provider `rig`, and with these variables.
     pub(crate) async fn function(&self, name: &str, more: &[(&str, &str)]) -> Function {
         let (meter, env) = self.metered(more).await;
@@ -145,6 +150,25 @@ impl Function {
     /// Sends the sample event `file` with another body.
     pub(crate) async fn post(&self, file: &str, body: &Value) -> Answer {
         self.measure(&self.with_body(file, body), 200).await
+    }
+
+    /// Sends the sample event `file` with the body of a job; the usage.
+    pub(crate) async fn submit(&self, file: &str, body: &Value) -> Usage {
+        self.reset();
+        let event = self.with_body(file, body);
+        let answer = self.emulator.invoke(&event).await;
+        let answer = answer.unwrap_or_else(|failure| panic!("{}: {failure}", event["path"]));
+        assert_eq!(answer.status, 202, "{:?}", answer.body());
+        self.usage(&id(&answer.headers), 1).await
+    }
+
+    /// Sends an event that isn't a request; the usage, and the response.
+    pub(crate) async fn answer(&self, event: &Value) -> (Usage, Value) {
+        self.reset();
+        let answer = self.emulator.answer(event).await;
+        let answer = answer.unwrap_or_else(|failure| panic!("{failure}"));
+        let log_bytes = self.emulator.take_printed_bytes() as f64;
+        (Usage { log_bytes, ..self.meter.take() }, answer)
     }
 
     /// Sends the sample event `file` with the body of a streamed request, whose run is followed through another process.
