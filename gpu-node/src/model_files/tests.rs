@@ -213,3 +213,66 @@ fn id_of_a_file_is_predicted_as_a_scan_gives_it() {
         }
     }
 }
+
+/// The folder of the small image model.
+const TINY_DIFFUSION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-diffusion/model");
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// A safetensors file with tensors of these names.
+fn safetensors(names: &[&str]) -> Vec<u8> {
+    let entry = |name: &&str| {
+        ((*name).to_owned(), serde_json::json!({"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}))
+    };
+    let header = serde_json::Value::Object(names.iter().map(entry).collect()).to_string();
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn image_models_are_files_and_folders_and_adapters_are_none() {
+    let folder = Folder::new();
+    folder.tiny("tiny-chat.gguf");
+    copy_folder(Path::new(TINY_DIFFUSION), &folder.at("someone/dream-1.5"));
+    let networks = [
+        "cond_stage_model.transformer.text_model.final_layer_norm.bias",
+        "first_stage_model.encoder.conv_in.bias",
+        "model.diffusion_model.input_blocks.0.0.bias",
+    ];
+    fs::write(folder.at("dreams.v8.safetensors"), safetensors(&networks)).unwrap();
+    fs::write(folder.at("part.safetensors"), safetensors(&networks[2..])).unwrap();
+    fs::write(folder.at("adapter.safetensors"), safetensors(&["lora_up.weight"])).unwrap();
+    let models = folder.scanner().scan();
+    let ids: Vec<&str> = models.keys().map(String::as_str).collect();
+    assert_eq!(ids, ["dream-1.5", "dreams.v8", "part", "tiny-chat"]);
+    let dream = &models["dream-1.5"];
+    assert_eq!((dream.description.modality, dream.problem.as_ref()), (Modality::Image, None));
+    assert_eq!(dream.description.architecture.as_deref(), Some("stable-diffusion-1"));
+    assert_eq!(dream.description.version.as_deref(), Some("F16"));
+    // The files of the folder are its own, and no models.
+    assert_eq!((dream.parts.len(), dream.path.is_dir()), (10, true));
+    assert!(dream.shape.as_ref().unwrap().tensor_bytes > dream.size_bytes, "weights have 32 bits in memory");
+    assert!(problem(&models, "part").contains("text encoder"), "{}", problem(&models, "part"));
+    assert_eq!(models["tiny-chat"].description.modality, Modality::Text);
+}
+
+#[test]
+fn gguf_file_of_an_image_model_is_listed_with_the_reason_why_it_is_not_loaded() {
+    let folder = Folder::new();
+    written::gguf(&folder.at("flux1-schnell.gguf"), &[("general.architecture", Text("flux"))], 0);
+    let models = folder.scanner().scan();
+    assert_eq!(models["flux1-schnell"].description.modality, Modality::Image);
+    assert!(problem(&models, "flux1-schnell").contains("flux"), "{}", problem(&models, "flux1-schnell"));
+}

@@ -38,6 +38,7 @@ async fn make(client: &Client, body: &Value) -> Value {
     answered(client.post("/v1/generate", body).await)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn answered(answer: Answer) -> Value {
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()

@@ -98,7 +98,7 @@ async fn texts_are_answered_while_a_picture_is_made_and_a_second_picture_waits()
 async fn picture_of_a_killed_worker_is_made_again_and_three_crashes_stop_the_model() {
     let home = home().await;
     let client = home.client();
-    let mut events = client.stream("/v1/generate", &streamed(request("a fox", &json!({"steps": 40, "size": "384x384"})))).await;
+    let mut events = client.stream("/v1/generate", &streamed(request("a fox", &json!({"steps": 60, "size": "192x192"})))).await;
     events.next_named("progress").await;
     signal("KILL", home.worker(MODEL).await).await;
     // Nothing of the picture had reached its client.
