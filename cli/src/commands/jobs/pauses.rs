@@ -33,7 +33,12 @@ fn parse(text: &str) -> Result<Subject, String> {
 
 impl Pause {
     /// Pauses or resumes the subject.
-    pub(super) async fn run(self, gateway: &GatewayClient, is_paused: bool, json: bool) -> anyhow::Result<()> {
+    pub(super) async fn run(
+        self,
+        gateway: &GatewayClient,
+        is_paused: bool,
+        json: bool,
+    ) -> anyhow::Result<()> {
         let kind = match self.subject {
             Subject::Kind(kind) => kind,
             Subject::Job(id) => {

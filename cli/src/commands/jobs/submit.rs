@@ -75,7 +75,10 @@ impl Submit {
             None => std::io::stdin().take(INPUT_MAX_BYTES + 1).read_to_string(&mut text),
         }
         .context("the input can't be read")?;
-        anyhow::ensure!(text.len() as u64 <= INPUT_MAX_BYTES, "the input has more than {INPUT_MAX_BYTES} bytes");
+        anyhow::ensure!(
+            text.len() as u64 <= INPUT_MAX_BYTES,
+            "the input has more than {INPUT_MAX_BYTES} bytes"
+        );
         serde_json::from_str(&text).context("the input isn't JSON")
     }
 }
