@@ -6,6 +6,7 @@ mod api;
 mod audit;
 mod batches;
 mod configuration;
+mod definitions;
 mod files;
 mod gateway_responses;
 mod identity_providers;

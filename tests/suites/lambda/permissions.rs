@@ -19,8 +19,8 @@ use lambda_emulator::{Emulator, Invocation};
 use serde_json::{Value, json};
 
 use crate::{
-    MODEL, Placeholders, batches, files, invoke, jobs, limits, of_operator, people, provider_keys, relay,
-    replay, sign_in, with_job, with_node, with_session,
+    MODEL, Placeholders, batches, definitions, files, invoke, jobs, limits, of_operator, people,
+    provider_keys, relay, replay, sign_in, with_job, with_node, with_session,
 };
 
 /// The smallest PNG there is: one pixel.
@@ -120,10 +120,13 @@ async fn administer(cloud: &Cloud, function: &Emulator, values: &Placeholders) {
     }
     let registry = cloud.store().registry(person.organisation);
     registry.push_schema(&first_schema("left")).await.unwrap();
+    let owner = Owner { user: person.user, organisation: person.organisation };
+    let definition = definitions::store(cloud, owner, "left").await;
     let sample = "delete_v1.admin.organisations.id.json";
     send(function, values, sample, &organisation, Value::Null, 204).await;
     assert_eq!(registry.schema_version("left", 1).await.unwrap(), None);
     assert_eq!(registry.current_schema("left").await.unwrap(), None);
+    assert_eq!(cloud.store().definitions().get(definition).await.unwrap(), None);
 }
 
 /// The first version of a model's schema.
@@ -250,6 +253,7 @@ async fn generate_uses_every_permission() {
     send(&function, &values, "delete_v1.artifacts.id.json", &path, Value::Null, 200).await;
     files::use_files(&cloud, &function, &values).await;
     batches::use_batches(&cloud, &function, &values).await;
+    definitions::use_definitions(&cloud, &function, &values).await;
     use_stored_keys(&cloud).await;
     refuse(&function, "get_v1.route.json").await;
 

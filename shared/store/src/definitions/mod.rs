@@ -221,7 +221,8 @@ impl Definitions<'_> {
         }
     }
 
-    /// Deletes all definitions of an organisation, private ones too. It can be repeated.
+    /// Deletes all definitions of an organisation, private ones too, but for their entries in the indexes of their owners. It can
+    /// be repeated.
     ///
     /// # Errors
     /// If the table can't be read or written.
@@ -229,7 +230,7 @@ impl Definitions<'_> {
         for item in self.0.query(Query::of(Index::Gsi1, organisation_pk(organisation), Sort::All)).await? {
             let mut current = self.0.get_item(&item.key).await?.as_ref().map(read).transpose()?;
             while let Some(record) = current {
-                match self.delete(&record).await {
+                match self.delete_all_but_entry(&record).await {
                     Err(StoreError::Conflict) => current = self.get(record.id).await?,
                     result => {
                         result?;
