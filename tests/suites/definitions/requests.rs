@@ -124,7 +124,7 @@ async fn local_answer_fits_the_schema_of_its_template_and_labels_decide_the_vers
     let label = "/v1/schemas/receipt/labels/production";
     put(&client, label, &json!({"version": "1.0.0"})).await;
     create_template(&client, "summary", &json!({"template": template})).await;
-    let body = json!({"template_id": "summary", "variables": {"text": "Tea 3"}, "parameters": {"temperature": 0, "seed": 1}});
+    let body = json!({"template_id": "summary", "variables": {"text": "Tea 3"}, "parameters": {"temperature": 0, "seed": 1, "max_tokens": 200}});
     let native = client.post("/v1/generate", &body).await;
     assert_eq!(native.status, 200, "{native:?}");
     let native = native.json();

@@ -94,5 +94,7 @@ async fn respond(
     let fields = TurnFields { state_tokens: request.state_tokens.clone(), ..TurnFields::default() };
     let renderer = Renderer::new(run_request.id).reached_at(base).with_turn(TurnNotes::new(fields));
     let streams = request.stream;
-    run_request.respond(request.into_generation()?, renderer, Delivery::of(streams)).await
+    let generation = request.into_generation()?;
+    // Boxed: the future is large.
+    Box::pin(run_request.respond(generation, renderer, Delivery::of(streams))).await
 }

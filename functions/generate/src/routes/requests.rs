@@ -231,5 +231,6 @@ pub(crate) async fn replay(
 ) -> Result<Response, HttpError> {
     let generation = run_request.gateway.generation_of(&run_request.caller, id, query.model).await?;
     let renderer = Renderer::new(run_request.id).reached_at(base);
-    run_request.respond(generation, renderer, Delivery::of(query.stream)).await
+    // Boxed: the future is large.
+    Box::pin(run_request.respond(generation, renderer, Delivery::of(query.stream))).await
 }

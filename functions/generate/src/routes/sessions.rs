@@ -177,7 +177,8 @@ impl SessionTurn {
         let renderer = Renderer::new(run_request.id).reached_at(base).with_turn(turn.notes.clone());
         let streams = request.stream;
         let generation = request.into_generation_after(earlier)?;
-        run_request.in_session(turn).respond(generation, renderer, Delivery::of(streams)).await
+        // Boxed: the future is large.
+        Box::pin(run_request.in_session(turn).respond(generation, renderer, Delivery::of(streams))).await
     }
 }
 

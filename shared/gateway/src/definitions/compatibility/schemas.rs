@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use super::{
     Comparison,
     keywords::{
-        DEPTH_MAX, EMPTY, LOWER_BOUNDS, UPPER_BOUNDS, has_reference, is_annotation, is_compared, is_everything,
-        is_no_bound, kind, list, number, properties, reference, resolve, stays, stripped, types, values,
+        DEPTH_MAX, EMPTY, LOWER_BOUNDS, UPPER_BOUNDS, has_reference, is_annotation, is_compared,
+        is_everything, is_no_bound, kind, list, number, properties, reference, resolve, stays, stripped,
+        types, values,
     },
 };
 use crate::definitions::diff::child;
@@ -159,6 +160,8 @@ impl<'a> Walk<'a, '_> {
             if quotient.is_none_or(|quotient| (quotient - quotient.round()).abs() > f64::EPSILON) {
                 self.comparison
                     .breaks(&child(path, "multipleOf"), format!("only multiples of {to} are accepted now"));
+            } else {
+                self.comparison.note(VersionChange::Minor);
             }
         }
         if after.get("pattern").is_some_and(|to| before.get("pattern") != Some(to)) {

@@ -8,6 +8,7 @@ fn user(text: &str) -> Value {
     json!([{"role": "user", "content": text}])
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn values(json: Value) -> Map<String, Value> {
     json.as_object().unwrap().clone()
 }

@@ -3,6 +3,8 @@
 //! Filters whose output may be far longer than their input (`join`, `replace`, `indent`, `tojson`) are written here, with a limit;
 //! the others are the engine's. Left out are those for HTML and URLs, and those that build lists of lists of any size.
 
+#![expect(clippy::needless_pass_by_value, reason = "the engine passes the options of a filter by value")]
+
 use std::borrow::Cow;
 
 use minijinja::{
