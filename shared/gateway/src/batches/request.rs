@@ -31,7 +31,7 @@ const RETRIES_MAX_COUNT: u32 = 3;
 /// Time between two attempts at first; it doubles up to the second one.
 const RETRY_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Longest wait for a rate limit, after which the limit is asked again: it may have been raised.
-const RATE_LIMIT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const RATE_LIMIT_WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The things that the requests of a slice share.
 #[derive(Debug)]

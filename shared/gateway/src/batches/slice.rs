@@ -10,6 +10,7 @@ use std::{
 
 use hearth_domain::{BatchState, Timestamp};
 use hearth_store::batches::{BatchFault, BatchPosition, PendingRequest};
+use hearth_wire::ErrorCode;
 use tokio::{
     runtime::Handle,
     sync::watch,
@@ -356,7 +357,7 @@ impl<'a> Slice<'a> {
 
     /// What the batch, or the latest of its requests, waits for.
     fn waits_for(&self) -> Option<String> {
-        let of_request = || self.context.waits_for().map(|code| code.as_str());
+        let of_request = || self.context.waits_for().map(ErrorCode::as_str);
         self.gate_waits_for.or_else(of_request).map(str::to_owned)
     }
 
