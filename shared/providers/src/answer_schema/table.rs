@@ -133,8 +133,12 @@ fn at_provider(schema: &Value, keywords: &[&str], profile: &SchemaProfile) -> &'
     }
 }
 
-/// The way of a feature at a node.
+/// The way of a feature at a node. The grammar's library has no look-around: a test of the node's grammars shows that such a
+/// pattern is left to the validation.
 fn at_node(schema: &Value, keywords: &[&str]) -> &'static str {
+    if schema.to_string().contains("(?!") {
+        return "checked";
+    }
     let schema = AnswerSchema::parse(schema).unwrap();
     let relaxed = schema.relax(schema.levels()[0]).keywords;
     if keywords.iter().any(|keyword| relaxed.iter().any(|one| one == keyword)) {
