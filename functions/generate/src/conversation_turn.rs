@@ -34,11 +34,7 @@ async fn convert(
 ) -> Result<(RunRequest, ResponsesTurn), ApiError> {
     let Some(session) = request.conversation()? else {
         let earlier = earlier(&run_request, request.previous()?).await?;
-        let at = (!earlier.is_empty()).then_some((earlier.len(), request.instructions.is_some()));
-        let mut turn = request.into_turn(earlier)?;
-        if turn.generation.definitions.is_some() {
-            add_template(&run_request, &mut turn, at).await?;
-        }
+        let turn = continue_after(&run_request, request, earlier).await?;
         return Ok((run_request, turn));
     };
     let (gateway, caller) = (&run_request.gateway, &run_request.caller);
@@ -68,20 +64,29 @@ async fn convert(
     Ok((run_request.in_session(TurnRequest { options, ..turn }), converted))
 }
 
-/// Applies the template of a request. Its messages are a part of the conversation, which a later request continues. `at`: the
-/// number of earlier messages, if there are any, and whether instructions come before them.
-async fn add_template(
+/// Converts a request that continues the conversation `earlier`. The messages of its template are a part of the conversation, which a
+/// later request continues.
+///
+/// # Errors
+/// `invalid_request` or `not_found`, naming the field.
+pub(crate) async fn continue_after(
     run_request: &RunRequest,
-    turn: &mut ResponsesTurn,
-    at: Option<(usize, bool)>,
-) -> Result<(), ApiError> {
+    request: ResponsesRequest,
+    earlier: Vec<Message>,
+) -> Result<ResponsesTurn, ApiError> {
+    let (earlier_count, has_instructions) = (earlier.len(), request.instructions.is_some());
+    let mut turn = request.into_turn(earlier)?;
+    if turn.generation.definitions.is_none() {
+        return Ok(turn);
+    }
     let (gateway, caller) = (&run_request.gateway, &run_request.caller);
-    let in_task = at.map(|(earlier_count, has_instructions)| earlier_count + usize::from(has_instructions));
-    let added = gateway.definitions().apply_at(caller, &mut turn.generation, in_task).await?;
+    let in_task = (earlier_count > 0).then_some(earlier_count + usize::from(has_instructions));
+    // Boxed: the future is large, and few requests have a template.
+    let added = Box::pin(gateway.definitions().apply_at(caller, &mut turn.generation, in_task)).await?;
     let first = turn.messages.iter().take_while(|message| message.role == Role::System).count();
-    let at = at.map_or(first, |(earlier_count, _)| earlier_count);
+    let at = if earlier_count > 0 { earlier_count } else { first };
     turn.messages.splice(at..at, added);
-    Ok(())
+    Ok(turn)
 }
 
 /// The options of a request, as a native one has them.

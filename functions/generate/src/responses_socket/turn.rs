@@ -67,7 +67,8 @@ impl Turn {
         let request_echo = json!(request.echo());
         let (run_request, ResponsesTurn { generation, messages }) = match (request.previous()?, latest) {
             (Some(previous), Some(latest)) if previous == latest.id => {
-                let turn = request.into_turn(latest.messages.clone())?;
+                let earlier = latest.messages.clone();
+                let turn = conversation_turn::continue_after(&run_request, request, earlier).await?;
                 (run_request, turn)
             }
             _ => conversation_turn::into_turn(run_request, request).await?,
