@@ -34,7 +34,7 @@ macro_rules! definition_requests {
             /// `private` (the default), `team`, `organisation` or `public`. Only an owner or an admin of the organisation may
             /// publish.
             #[serde(default)]
-            #[schema(inline, example = "private")]
+            #[schema(value_type = String, example = "private")]
             pub visibility: Visibility,
             /// With `visibility: team`: the team.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ macro_rules! definition_requests {
             /// Size of the change: `patch`, `minor` or `major`. Absent: it follows from the comparison with the latest version. A
             /// size that is too small for the change is refused.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            #[schema(inline, example = "minor")]
+            #[schema(value_type = Option<String>, example = "minor")]
             pub change: Option<VersionChange>,
             /// Number of the version, in place of `change`; later than the latest one.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,7 +162,7 @@ pub struct ChangeDefinition {
     pub tags: Option<Vec<String>>,
     /// `private`, `team`, `organisation` or `public`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(inline, example = "organisation")]
+    #[schema(value_type = Option<String>, example = "organisation")]
     pub visibility: Option<Visibility>,
     /// With `visibility: team`: the team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -257,7 +257,7 @@ pub struct DefinitionEntry {
     #[schema(example = "sch_01J9ZX5V2QH8N4T6W0C3M7K1RB")]
     pub id: String,
     /// `schema` or `template`.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub object: DefinitionKind,
     /// Name, by which requests refer to it too.
     #[schema(example = "receipt")]
@@ -267,7 +267,7 @@ pub struct DefinitionEntry {
     /// Words to find it by.
     pub tags: Vec<String>,
     /// `private`, `team`, `organisation` or `public`.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub visibility: Visibility,
     /// Team whose members may see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -439,7 +439,7 @@ pub struct Difference {
     #[schema(example = "/properties/total/type")]
     pub path: String,
     /// `added`, `removed` or `changed`.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub kind: DifferenceKind,
     /// Earlier value; absent if it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -490,7 +490,7 @@ pub struct CompatibilityBody {
     /// True if each answer of the earlier schema fits the later one, or each set of variables of the earlier template.
     pub compatible: bool,
     /// Size of the change; null if the contents are equal.
-    #[schema(inline)]
+    #[schema(value_type = Option<String>)]
     pub change: Option<VersionChange>,
     /// Number that a new version gets; absent in a diff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
