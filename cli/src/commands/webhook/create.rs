@@ -19,7 +19,7 @@ const INPUT_MAX_BYTES: u64 = 64 << 10;
 pub(crate) struct Create {
     /// The address of the endpoint, or of email; for slack it may be on standard input, as it is a secret
     #[arg(value_name = "URL")]
-    url: Option<String>,
+    address: Option<String>,
     /// A kind of event, with * for any text, several times
     #[arg(long = "event", value_name = "KIND", required = true)]
     events: Vec<String>,
@@ -42,9 +42,9 @@ pub(crate) struct Update {
     /// The webhook's id
     #[arg(value_name = "ID")]
     id: WebhookId,
-    /// The address
+    /// The address of the endpoint
     #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    address: Option<String>,
     /// A kind of event, several times; they replace the stored ones
     #[arg(long = "event", value_name = "KIND")]
     events: Vec<String>,
@@ -95,11 +95,11 @@ impl Create {
         body.insert("events".to_owned(), self.events.into());
         let target = self.target.to_possible_value().map(|value| value.get_name().to_owned());
         body.insert("target".to_owned(), target.into());
-        let reads_url = self.target == Target::Slack && self.url.is_none();
+        let reads_url = self.target == Target::Slack && self.address.is_none();
         if reads_url && self.secret_stdin {
             bail!("the address of slack is read from standard input; leave --secret-stdin out");
         }
-        let url = if reads_url { Some(read_line()?) } else { self.url };
+        let url = if reads_url { Some(read_line()?) } else { self.address };
         body.extend(url.map(|url| ("url".to_owned(), url.into())));
         if self.secret_stdin || self.target == Target::Pagerduty {
             body.insert("secret".to_owned(), read_line()?.into());
@@ -118,7 +118,7 @@ impl Update {
         if !self.events.is_empty() {
             body.insert("events".to_owned(), self.events.into());
         }
-        body.extend(self.url.map(|url| ("url".to_owned(), url.into())));
+        body.extend(self.address.map(|url| ("url".to_owned(), url.into())));
         if body.is_empty() {
             bail!("name what to change; `hearth webhook update --help` lists it");
         }
