@@ -23,7 +23,6 @@ pub struct CreateWebhook {
     pub url: Option<String>,
     /// Target; absent: `https`.
     #[serde(default)]
-    #[schema(inline)]
     pub target: WebhookTarget,
     /// Name for it in lists.
     #[serde(default)]
@@ -45,7 +44,6 @@ pub struct CreateWebhook {
     pub batch: Option<EventBatchBody>,
     /// `organisation` for the events of all members, which only owners and admins may have; absent: `user`, the caller's own.
     #[serde(default)]
-    #[schema(inline)]
     pub visibility: WebhookVisibility,
 }
 
@@ -130,7 +128,6 @@ pub struct WebhookBody {
     /// Kinds of events.
     pub events: Vec<String>,
     /// Target.
-    #[schema(inline)]
     pub target: WebhookTarget,
     /// Address without its secret parts.
     pub url: String,
@@ -141,12 +138,10 @@ pub struct WebhookBody {
     /// Several events in one request; null: one.
     pub batch: Option<EventBatchBody>,
     /// Owners whose events it gets.
-    #[schema(inline)]
     pub visibility: WebhookVisibility,
     /// Id of the user who has created it.
     pub user: String,
     /// State.
-    #[schema(inline)]
     pub state: WebhookState,
     /// Reason of the state, where it isn't active.
     pub state_reason: Option<String>,
@@ -208,7 +203,6 @@ pub struct DeliveryBody {
     /// Subject of the event.
     pub subject: String,
     /// State.
-    #[schema(inline)]
     pub state: DeliveryState,
     /// Number of tries.
     pub attempts: u32,
@@ -288,7 +282,6 @@ pub struct ReplayDeliveries {
     pub until: Option<Timestamp>,
     /// State; absent: `failed`.
     #[serde(default)]
-    #[schema(inline)]
     pub state: Option<DeliveryState>,
 }
 
