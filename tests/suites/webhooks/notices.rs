@@ -1,5 +1,8 @@
 //! Messages to people: email, Slack, PagerDuty; their limits.
 
+use hearth_domain::{MemberRole, UserId};
+use hearth_store::users::UserRecord;
+use hearth_tests::{Person, operators_organisation};
 use serde_json::json;
 
 use crate::{
@@ -101,15 +104,19 @@ async fn slack_and_pagerduty_get_their_own_forms() {
 async fn owner_of_a_paused_webhook_gets_an_email() {
     let (mail, receiver) = (MailServer::start().await, Receiver::start().await);
     let home = gateway_with(&smtp(&mail, "")).await;
-    let client = home.client();
-    let profile = client
-        .send(
-            client
-                .request(reqwest::Method::PATCH, "/v1/users/me")
-                .json(&json!({"email": "owner@mail.example"})),
-        )
+    let (home, developer) = home
+        .restart_after(async |store| {
+            let organisation = operators_organisation(store).await;
+            let mut owner = UserRecord::new(UserId::new(), "Owner");
+            owner.email = Some("owner@mail.example".to_owned());
+            store.users().create(&owner).await.unwrap();
+            Person::join(store, owner.id, organisation, MemberRole::Developer).await.token
+        })
         .await;
-    assert_eq!(profile.status, 200, "{profile:?}");
+    let client = home.client().with_token(Some(&developer));
+    let elsewhere = json!({"events": ["*"], "url": "ops@mail.example", "target": "email"});
+    let refused = client.post("/v1/webhooks", &elsewhere).await.error(400, "invalid_request");
+    assert!(refused["message"].as_str().unwrap().contains("profile"), "{refused}");
     receiver.reply(&vec![Reply::Status(500); 5]);
     let webhook = crate::create_at(&client, &receiver.url).await;
     send_test(&client, &webhook).await;
