@@ -43,8 +43,8 @@ pub(super) struct Create {
     #[arg(long, value_name = "ID")]
     team: Option<String>,
     /// Number of the first version
-    #[arg(long = "first-version", value_name = "VERSION")]
-    version: Option<String>,
+    #[arg(long, value_name = "VERSION")]
+    first_version: Option<String>,
     /// A note on the version
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
@@ -55,7 +55,7 @@ impl Create {
         let content = read_content(&self.file, target.kind)?;
         let mut body = json!({
             "name": name_of(self.name, &self.file)?, "description": self.description, "tags": self.tag,
-            "visibility": self.visibility, "team": self.team, "version": self.version, "message": self.message,
+            "visibility": self.visibility, "team": self.team, "version": self.first_version, "message": self.message,
         });
         body[target.kind.as_str()] = content;
         let stored: Value = target.gateway.post(&target.route(&[]), &without_null(body)).await?;
@@ -73,11 +73,11 @@ pub(super) struct Update {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Size of the change: patch, minor or major; without it, it follows from the comparison
-    #[arg(long, value_name = "SIZE", conflicts_with = "version")]
+    #[arg(long, value_name = "SIZE", conflicts_with = "as_version")]
     change: Option<String>,
     /// Number of the version
-    #[arg(long = "as-version", value_name = "VERSION")]
-    version: Option<String>,
+    #[arg(long, value_name = "VERSION")]
+    as_version: Option<String>,
     /// The latest version that the change follows on; another one is refused
     #[arg(long, value_name = "VERSION")]
     expected: Option<String>,
@@ -93,7 +93,7 @@ impl Update {
     pub(super) async fn run(self, target: &Target<'_>) -> anyhow::Result<()> {
         let content = read_content(&self.file, target.kind)?;
         let mut body = json!({
-            "change": self.change, "version": self.version, "expected_version": self.expected, "force": self.force,
+            "change": self.change, "version": self.as_version, "expected_version": self.expected, "force": self.force,
             "message": self.message,
         });
         body[target.kind.as_str()] = content;
@@ -149,7 +149,7 @@ pub(super) struct Label {
     label: String,
     /// The version
     #[arg(value_name = "VERSION", required_unless_present = "remove", conflicts_with = "remove")]
-    version: Option<String>,
+    points_to: Option<String>,
     /// Remove the label
     #[arg(long)]
     remove: bool,
@@ -161,7 +161,7 @@ pub(super) struct Label {
 impl Label {
     pub(super) async fn run(self, target: &Target<'_>) -> anyhow::Result<()> {
         let route = target.route(&[&self.name, "labels", &self.label]);
-        let entry: DefinitionEntry = match &self.version {
+        let entry: DefinitionEntry = match &self.points_to {
             None => {
                 let query: Vec<_> =
                     self.expected.as_deref().map(|expected| ("expected", expected)).into_iter().collect();

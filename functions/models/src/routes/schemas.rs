@@ -38,6 +38,7 @@ const KIND: DefinitionKind = DefinitionKind::Schema;
         (status = 201, description = "The schema", body = StoredSchemaBody),
         (status = 400, description = "A field is invalid; `param` names it", body = ErrorEnvelope),
         (status = 403, description = "The caller may not publish schemas", body = ErrorEnvelope),
+        (status = 404, description = "No such team", body = ErrorEnvelope),
         (status = 409, description = "There is one with this name", body = ErrorEnvelope),
     ),
 )]

@@ -44,6 +44,7 @@ const KIND: DefinitionKind = DefinitionKind::Template;
         (status = 201, description = "The template", body = StoredTemplateBody),
         (status = 400, description = "A field is invalid; `param` names it", body = ErrorEnvelope),
         (status = 403, description = "The caller may not publish templates", body = ErrorEnvelope),
+        (status = 404, description = "No such team, or no schema as the template names it", body = ErrorEnvelope),
         (status = 409, description = "There is one with this name", body = ErrorEnvelope),
     ),
 )]
