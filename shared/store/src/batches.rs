@@ -102,19 +102,21 @@ impl Batches<'_> {
         limit: u32,
     ) -> Result<(Vec<BatchRecord>, bool), StoreError> {
         let pk = list(owner, dialect);
-        let query = Query { limit: Some(limit), ..Query::of(Index::Gsi1, &pk, Sort::All) };
+        // One more, so that the last page is followed by no empty one.
+        let query = Query { limit: Some(limit.saturating_add(1)), ..Query::of(Index::Gsi1, &pk, Sort::All) };
         let mut query = if newest_first { query.descending() } else { query };
         query.after = after.map(|id| Cursor { key: key(id), index: Some(Key::new(&pk, id.to_string())) });
         let page = self.table.page(&query).await?;
+        let has_more = page.next.is_some() || page.items.len() > limit as usize;
         let now = Timestamp::now();
         let mut batches = Vec::with_capacity(page.items.len());
-        for item in &page.items {
+        for item in page.items.iter().take(limit as usize) {
             let batch = read(&item.read()?)?.record;
             if batch.is_current(now) {
                 batches.push(batch);
             }
         }
-        Ok((batches, page.next.is_some()))
+        Ok((batches, has_more))
     }
 
     /// Deletes a batch with its parts, and its entry in the owner's index.
