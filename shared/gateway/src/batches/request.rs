@@ -332,7 +332,7 @@ mod tests {
         let error = |seconds| {
             ApiError::new(ErrorCode::RateLimited, "no").with_retry_after(Some(Duration::from_secs(seconds)))
         };
-        assert_eq!(backoff(&error(20), 1), Duration::from_secs(20));
+        assert_eq!(backoff(&error(12), 1), Duration::from_secs(12));
         assert_eq!(backoff(&error(3600), 1), RATE_LIMIT_WAIT_TIMEOUT);
         assert!(backoff(&error(0), 1) >= Duration::from_millis(500));
         assert!(backoff(&ApiError::new(ErrorCode::QueueFull, "no"), 99) <= RETRY_INTERVAL.1);
