@@ -176,6 +176,11 @@ impl<'a> Walk<'a, '_> {
         {
             self.comparison.breaks(&child(path, "uniqueItems"), "equal items are no longer accepted");
         }
+        if before.get("uniqueItems") == Some(&Value::Bool(true))
+            && after.get("uniqueItems") != Some(&Value::Bool(true))
+        {
+            self.comparison.note(VersionChange::Minor);
+        }
     }
 
     fn objects(
@@ -194,9 +199,13 @@ impl<'a> Walk<'a, '_> {
                 .filter_map(Value::as_str)
                 .collect()
         };
-        for name in required(after).difference(&required(before)) {
+        let (needed, needs) = (required(before), required(after));
+        for name in needs.difference(&needed) {
             let problem = format!("{name:?} is required now: earlier ones may lack it");
             self.comparison.breaks(&child(path, "required"), problem);
+        }
+        if needed.difference(&needs).next().is_some() {
+            self.comparison.note(VersionChange::Minor);
         }
         let (from, to) = (properties(before), properties(after));
         let open_before = before.get("additionalProperties").unwrap_or(&Value::Bool(true));

@@ -38,6 +38,7 @@ fn compatible_changes_are_minor() {
         (text.clone(), json!({"type": "string", "maxLength": 6})),
         (text.clone(), json!({"type": "string"})),
         (json!({"minimum": 3}), json!({"minimum": 2})),
+        (json!({"uniqueItems": true}), json!({"uniqueItems": false})),
         (json!({"multipleOf": 4}), json!({"multipleOf": 2})),
         (json!({"pattern": "a"}), json!({})),
         (json!({"anyOf": [{"type": "string"}]}), json!({"anyOf": [{"type": "string"}, {"type": "null"}]})),
