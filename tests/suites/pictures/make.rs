@@ -103,7 +103,7 @@ async fn fields_that_the_engine_cannot_obey_are_refused_by_name() {
 
 #[tokio::test]
 async fn idle_image_model_is_unloaded_and_loaded_again() {
-    let settings = "[node]\nidle_timeout_seconds = 1\n";
+    let settings = "[node]\nidle_seconds = 1\n";
     let home = hearth_tests::Setup::new().settings(settings).image_model(MODEL).start().await;
     let client = home.client();
     make(&client, &request("a fox", &json!({}))).await;
