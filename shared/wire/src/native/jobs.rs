@@ -22,14 +22,14 @@ pub const JOB_EXPIRY_MAX_SECONDS: u64 = 30 * 24 * 3600;
 #[serde(deny_unknown_fields)]
 pub struct JobRequest {
     /// Kind: `generate` or `analyze`.
-    #[schema(inline, example = "generate")]
+    #[schema(value_type = String, example = "generate")]
     pub kind: JobKind,
     /// Input: of `generate` a body of `POST /v1/generate`, of `analyze` one of `POST /v1/analyze`.
     #[schema(value_type = Object)]
     pub input: Value,
     /// Place among the jobs that wait. It rises with waiting.
     #[serde(default)]
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub priority: Priority,
     /// Time before which the job isn't carried out, ISO 8601.
     #[serde(default)]
@@ -111,10 +111,10 @@ pub struct WorkBody {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobPauseBody {
     /// Kind.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub kind: JobKind,
     /// Whose jobs wait.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub scope: JobPauseScope,
     /// Time of the pause, ISO 8601.
     #[schema(value_type = String)]
@@ -170,7 +170,7 @@ pub struct DownloadRequest {
     pub node: Option<NodeId>,
     /// Place among the downloads that wait.
     #[serde(default)]
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub priority: Priority,
     /// Token for the source, for a private repository or one whose terms must be accepted; absent: the node's own.
     #[serde(default)]
@@ -188,10 +188,10 @@ pub struct JobBody {
     #[schema(example = "job")]
     pub object: String,
     /// Kind: `download`, `generate`, `analyze` or `batch`.
-    #[schema(inline, example = "download")]
+    #[schema(value_type = String, example = "download")]
     pub kind: JobKind,
     /// State.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub state: JobState,
     /// Source of a download.
     pub source: Option<String>,
@@ -217,7 +217,7 @@ pub struct JobBody {
     /// Reason why a download is tried again; null while it goes on.
     pub retry_reason: Option<String>,
     /// Place among the jobs that wait.
-    #[schema(inline)]
+    #[schema(value_type = String)]
     pub priority: Priority,
     /// Error of a failed job.
     #[schema(inline)]
