@@ -195,7 +195,7 @@ async fn templates_that_name_a_schema_are_known_until_they_are_deleted(world: Wo
         store.definitions().note_use(schema.id, template.id).await.unwrap();
     }
     let users = async || store.definitions().users_of(schema.id, 5).await.unwrap();
-    assert_eq!(users().await, [template.clone()]);
+    assert_eq!(users().await, std::slice::from_ref(&template));
     store.definitions().delete(&template).await.unwrap();
     assert!(users().await.is_empty());
     assert!(store.definitions().get(schema.id).await.unwrap().is_some());

@@ -4,11 +4,11 @@ use serde_json::json;
 use super::*;
 use hearth_schema::AnswerSchema;
 
-#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn compared(before: Value, after: Value) -> Comparison {
     compare(&Content::Schema(before), &Content::Schema(after))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn object(properties: Value, required: Value) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
