@@ -166,7 +166,7 @@ impl RunOutput {
         UsageAndCost { usage, cost }
     }
 
-    async fn send_usage(&mut self, UsageAndCost { usage, cost }: UsageAndCost) {
+    pub(super) async fn send_usage(&mut self, UsageAndCost { usage, cost }: UsageAndCost) {
         self.send(RunEventBody::Usage { usage }).await;
         if let Some(cost) = cost {
             self.send(RunEventBody::Cost { cost }).await;

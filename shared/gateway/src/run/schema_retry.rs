@@ -180,8 +180,12 @@ impl RunOutput {
     pub(super) async fn emit_best_unfit(&mut self) -> bool {
         let Some(retry) = &mut self.schema_retry else { return false };
         let Some(UnfitAnswer { events, .. }) = retry.best.take() else { return false };
-        let attempts = retry.attempts;
+        let (attempts, spent) = (retry.attempts, retry.take_spent());
         for event in events {
+            if let (RunEventBody::Done { .. }, Some(spent)) = (&event, spent) {
+                self.unreported.observe(&RunEventBody::Usage { usage: spent.usage });
+                self.send_usage(spent).await;
+            }
             self.emit(with_attempts(event, attempts)).await;
         }
         true
