@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 /// The longest delay of a message of SQS.
-const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+const MESSAGE_MAX_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Time for which a message is invisible while its job is carried out, unless it is extended.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time between two extensions.
@@ -132,11 +132,13 @@ impl SqsQueues {
 impl JobQueue for SqsQueues {
     async fn send(&self, message: JobMessage) -> Result<(), JobQueueError> {
         let failed = |error: String| JobQueueError(error);
-        let body = serde_json::to_string(&Body { job: message.job }).map_err(|error| failed(error.to_string()))?;
+        let body =
+            serde_json::to_string(&Body { job: message.job }).map_err(|error| failed(error.to_string()))?;
         // Rounded up: a message that comes early is sent again.
-        let delay = Timestamp::now().until(message.start_at).min(DELAY_MAX);
+        let delay = Timestamp::now().until(message.start_at).min(MESSAGE_MAX_DELAY);
         let delay = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-        let request = self.client().await.send_message().queue_url(self.url(message.priority)).message_body(body);
+        let request =
+            self.client().await.send_message().queue_url(self.url(message.priority)).message_body(body);
         let request = request
             .message_group_id(message.owner.organisation.to_string())
             .delay_seconds(i32::try_from(delay).unwrap_or(0));
@@ -145,7 +147,7 @@ impl JobQueue for SqsQueues {
     }
 
     fn delay_max(&self) -> Duration {
-        DELAY_MAX
+        MESSAGE_MAX_DELAY
     }
 }
 

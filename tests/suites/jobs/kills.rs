@@ -76,13 +76,13 @@ async fn have_one_end_each(count: usize, kills: &[u64]) {
         let submitted = match kill {
             Some(kill) => {
                 // The moment of the kill is the test's subject: it falls amid submissions and executions.
-                let (sender, kept) = tokio::sync::watch::channel(Vec::new());
+                let (sender, receiver) = tokio::sync::watch::channel(Vec::new());
                 let submitting = submissions.for_each(|one| {
                     sender.send_modify(|submitted| submitted.extend(one));
                     futures::future::ready(())
                 });
                 let _ = tokio::time::timeout(Duration::from_millis(*kill), submitting).await;
-                kept.borrow().clone()
+                receiver.borrow().clone()
             }
             None => submissions.collect::<Vec<_>>().await.into_iter().flatten().collect(),
         };
@@ -117,7 +117,10 @@ async fn have_one_end_each(count: usize, kills: &[u64]) {
 }
 
 /// Submits jobs, each under its own key; yields those whose answers came.
-fn submit_all(home: &Home, numbers: &[usize]) -> impl futures::Stream<Item = Option<(usize, String)>> + use<> {
+fn submit_all(
+    home: &Home,
+    numbers: &[usize],
+) -> impl futures::Stream<Item = Option<(usize, String)>> + use<> {
     let client = home.client();
     let numbers = numbers.to_vec();
     stream::iter(numbers)
@@ -142,7 +145,9 @@ async fn all_ended(client: &Client, count: usize) -> HashMap<String, Value> {
         loop {
             let open = ["queued", "running"].map(|state| format!("/v1/jobs?limit=1&state={state}"));
             let (queued, running) = (client.get(&open[0]).await.json(), client.get(&open[1]).await.json());
-            let is_empty = |list: &Value| list["jobs"].as_array().is_some_and(Vec::is_empty) && list["next_cursor"].is_null();
+            let is_empty = |list: &Value| {
+                list["jobs"].as_array().is_some_and(Vec::is_empty) && list["next_cursor"].is_null()
+            };
             if is_empty(&queued) && is_empty(&running) {
                 return;
             }

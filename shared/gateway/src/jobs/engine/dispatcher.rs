@@ -33,9 +33,9 @@ impl Gateway {
     pub async fn start_jobs(&self) -> Result<Option<JobDispatcher>, ApiError> {
         let engine = &self.0.job_engine;
         let Some(queue) = engine.local.clone() else { return Ok(None) };
-        let found = self.queue_open_jobs().await?;
-        if found > 0 {
-            tracing::info!(found, "jobs of an earlier process go on");
+        let queued = self.queue_open_jobs().await?;
+        if queued > 0 {
+            tracing::info!(queued, "jobs of an earlier process go on");
         }
         let (stop, stopped) = watch::channel(false);
         let dispatch = background::spawn(dispatch(self.clone(), queue, stopped.clone()));

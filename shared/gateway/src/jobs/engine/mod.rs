@@ -49,7 +49,7 @@ use queue::{JobMessage, JobQueue};
 /// Time after a message was sent at which it is taken for lost, where other processes have the queue.
 const MESSAGE_GRACE: Duration = Duration::from_secs(15 * 60);
 /// Time before the start of a job at which its message is sent, if the queue doesn't hold one for so long.
-const SEND_AHEAD: Duration = Duration::from_secs(10 * 60);
+const SEND_AHEAD_PERIOD: Duration = Duration::from_secs(10 * 60);
 
 /// The job engine.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl JobEngine {
             (None, _) if self.is_sole_process => work.start_at,
             (None, _) if Timestamp::now().until(work.start_at) > self.queue.delay_max() => {
                 // Earlier than its start, as the index is read at intervals.
-                let ahead = Timestamp::now().until(work.start_at).saturating_sub(SEND_AHEAD);
+                let ahead = Timestamp::now().until(work.start_at).saturating_sub(SEND_AHEAD_PERIOD);
                 Timestamp::now().plus(ahead)
             }
             (None, _) => work.start_at.plus(MESSAGE_GRACE),

@@ -7,7 +7,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use serde_json::Value;
 
 /// Time after which a request is sent again that a rate limit has refused without naming a time.
-const RATE_LIMIT_WAIT: Duration = Duration::from_secs(2);
+const RATE_LIMIT_DELAY: Duration = Duration::from_secs(2);
 /// Errors that the same request need not meet again, beside the retryable ones: a job waits longer than a client does.
 const TRANSIENT: [ErrorCode; 5] = [
     ErrorCode::Internal,
@@ -49,7 +49,7 @@ impl JobStep {
     pub(crate) fn after_error(error: ApiError) -> Self {
         let after = error.retry_after;
         if error.code == ErrorCode::RateLimited {
-            return Self::Continue { after: after.unwrap_or(RATE_LIMIT_WAIT) };
+            return Self::Continue { after: after.unwrap_or(RATE_LIMIT_DELAY) };
         }
         let is_transient = error.code.retryable() || TRANSIENT.contains(&error.code);
         let error = job_error(error);
