@@ -201,6 +201,7 @@ impl Things {
                 ("messages" | "items", _) => (&self.session_message, Ownership::User),
                 ("artifacts", _) => (&self.artifact, Ownership::User),
                 ("jobs", _) => (&self.job, Ownership::User),
+                ("job-pauses", _) => ("batch", Ownership::None),
                 ("batches", _) if template.starts_with("/v1/messages/") => {
                     (&self.message_batch, Ownership::User)
                 }
