@@ -32,10 +32,10 @@ def upload(client, content):
 def until(read, has_ended):
     """Reads until the end of a batch."""
     deadline = time.monotonic() + SECONDS
-    while not has_ended(found := read()):
-        assert time.monotonic() < deadline, found
+    while not has_ended(batch := read()):
+        assert time.monotonic() < deadline, batch
         time.sleep(0.2)
-    return found
+    return batch
 
 
 def ended(client, batch):

@@ -24,7 +24,7 @@ async fn wrong_file_fails_with_the_lines_at_fault() {
     assert_eq!((&batch["status"], batch["failed_at"].is_u64()), (&json!("failed"), true), "{batch}");
     assert_eq!((&batch["output_file_id"], &batch["error_file_id"]), (&Value::Null, &Value::Null));
     let faults = batch["errors"]["data"].as_array().unwrap();
-    let found: Vec<_> = faults
+    let listed: Vec<_> = faults
         .iter()
         .map(|fault| (fault["line"].as_u64().unwrap(), fault["code"].as_str().unwrap()))
         .collect();
@@ -35,7 +35,7 @@ async fn wrong_file_fails_with_the_lines_at_fault() {
         (6, "invalid_request"),
         (7, "invalid_request"),
     ];
-    assert_eq!(found, expected);
+    assert_eq!(listed, expected);
     assert_eq!((&faults[3]["param"], &faults[4]["param"]), (&json!("body"), &json!("method")));
     // No request was carried out.
     assert_eq!(client.get("/v1/requests").await.json()["requests"], json!([]));

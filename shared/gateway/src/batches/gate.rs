@@ -16,12 +16,12 @@ const IDLE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest time between two looks at the clock.
 const NIGHT_POLL_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Whether requests may be started.
+/// The permission to start requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
     Open,
     Closed {
-        /// What the batch waits for.
+        /// The reason.
         waits_for: &'static str,
         /// Time until the next look.
         after: Duration,

@@ -60,7 +60,7 @@ pub(super) struct EndedRequest {
     pub(super) place: PendingRequest,
     pub(super) custom_id: String,
     pub(super) end: RequestEnd,
-    /// Whether an earlier process had begun it; none if that wasn't looked for.
+    /// True if an earlier process had begun it; none if that wasn't looked for.
     pub(super) was_begun: Option<bool>,
 }
 

@@ -92,7 +92,7 @@ pub(super) struct Slice<'a> {
     /// Time before the end of the slice at which no further request is started.
     last_start_grace: Duration,
     halt: Option<Halt>,
-    /// What the batch waits for before requests may be started.
+    /// The reason for which no requests may be started yet.
     gate_waits_for: Option<&'static str>,
     /// Looks for runs of an earlier process; false once enough requests had none.
     recovers: bool,
@@ -355,7 +355,7 @@ impl<'a> Slice<'a> {
         }
     }
 
-    /// What the batch, or the latest of its requests, waits for.
+    /// The reason for which the batch waits, or the latest of its requests.
     fn waits_for(&self) -> Option<String> {
         let of_request = || self.context.waits_for().map(ErrorCode::as_str);
         self.gate_waits_for.or_else(of_request).map(str::to_owned)
