@@ -19,6 +19,7 @@ const VALUES: [&str; 5] = ["const", "enum", "default", "example", "examples"];
 /// # Errors
 /// `invalid_request`, naming the field, for an empty or too long text, and for a control character.
 pub(super) fn clean_text(field: &str, text: &str, settings: &AnalyzeSettings) -> Result<String, ApiError> {
+    let text = text.trim();
     let max = usize::try_from(settings.prompt_max_chars).unwrap_or(usize::MAX);
     // The first check is of the bytes, so that no time is spent on a text that is far too long.
     let is_too_long = text.len() / 4 > max || text.chars().count() > max;
@@ -28,7 +29,7 @@ pub(super) fn clean_text(field: &str, text: &str, settings: &AnalyzeSettings) ->
         return Err(ApiError::invalid(field, message).with("max_chars", settings.prompt_max_chars));
     }
     check_characters(field, text)?;
-    let text: Cow<'_, str> = ComposingNormalizerBorrowed::new_nfc().normalize(text.trim());
+    let text: Cow<'_, str> = ComposingNormalizerBorrowed::new_nfc().normalize(text);
     if text.is_empty() {
         return Err(ApiError::invalid(field, format!("{field} must not be empty")));
     }

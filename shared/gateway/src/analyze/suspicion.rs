@@ -5,63 +5,68 @@
 use std::sync::LazyLock;
 
 use hearth_wire::native::analyze::SuspicionBody;
-use regex::Regex;
+use regex::bytes::Regex;
 
 /// Matches that are reported of one request.
 pub(super) const MATCH_MAX_COUNT: usize = 20;
 /// Matches of one pattern that are reported.
 const MATCH_OF_PATTERN_MAX_COUNT: usize = 3;
 
-/// Kind, name and regular expression of each pattern. The engine needs time linear in the text.
+/// Kind, name and regular expression of each pattern. The engine needs time linear in the text. Where the letters are those of
+/// ASCII, the classes are too: tables of Unicode would take seconds to compile in a debug build.
 const PATTERNS: [(&str, &str, &str); 19] = [
     (
         "prompt_injection",
         "ignore_instructions",
-        r"(?i)\b(?:ignore|disregard|forget|override|bypass)\b[^.\n]{0,40}\b(?:instructions?|prompts?|rules|directions|guidelines|directives)\b",
+        r"(?i-u)\b(?:ignore|disregard|forget|override|bypass)\b[^.\n]{0,40}\b(?:instructions?|prompts?|rules|directions|guidelines|directives)\b",
     ),
     (
         "prompt_injection",
         "ignore_instructions_de",
-        r"(?i)\b(?:ignoriere?n?|vergiss|vergessen sie|missachte)\b[^.\n]{0,40}\b(?:anweisung(?:en)?|regeln|vorgaben|instruktionen)\b",
+        r"(?i-u)\b(?:ignoriere?n?|vergiss|vergessen sie|missachte)\b[^.\n]{0,40}\b(?:anweisung(?:en)?|regeln|vorgaben|instruktionen)\b",
     ),
     (
         "prompt_injection",
         "ignore_instructions_fr",
-        r"(?i)\b(?:ignore[zr]?|oublie[zr]?)\b[^.\n]{0,40}\b(?:consignes|instructions|règles)\b",
+        r"(?i-u)\b(?:ignore[zr]?|oublie[zr]?)\b[^.\n]{0,40}\b(?:consignes|instructions|règles)\b",
     ),
     (
         "prompt_injection",
         "ignore_instructions_es",
-        r"(?i)\b(?:ignora|olvida|ignore|olvide)\b[^.\n]{0,40}\b(?:instrucciones|reglas|indicaciones)\b",
+        r"(?i-u)\b(?:ignora|olvida|ignore|olvide)\b[^.\n]{0,40}\b(?:instrucciones|reglas|indicaciones)\b",
     ),
     (
         "prompt_injection",
         "reveal_instructions",
-        r"(?i)\b(?:reveal|show|print|repeat|output|leak|display|tell me)\b[^.\n]{0,40}\b(?:system prompt|hidden prompt|system message|(?:your|initial|original) (?:instructions|prompt|rules))\b",
+        r"(?i-u)\b(?:reveal|show|print|repeat|output|leak|display|tell me)\b[^.\n]{0,40}\b(?:system prompt|hidden prompt|system message|(?:your|initial|original) (?:instructions|prompt|rules))\b",
     ),
     (
         "prompt_injection",
         "new_role",
-        r"(?i)\byou are (?:now|no longer)\b|\b(?:jailbreak|developer mode|do anything now)\b|\b(?:act|behave|pretend)\b[^.\n]{0,20}\b(?:unrestricted|unfiltered|without (?:any )?(?:rules|restrictions|limits))\b",
+        r"(?i-u)\byou are (?:now|no longer)\b|\b(?:jailbreak|developer mode|do anything now)\b|\b(?:act|behave|pretend)\b[^.\n]{0,20}\b(?:unrestricted|unfiltered|without (?:any )?(?:rules|restrictions|limits))\b",
     ),
     (
         "prompt_injection",
         "fake_turn",
-        r"(?im)^[ \t#]*(?:system|assistant)[ \t]*:|<\|(?:im_start|im_end|system|assistant|user|endoftext|eot_id|start_header_id)\|>|\[/?INST\]|<<SYS>>|</?(?:system|assistant)>",
+        r"(?im-u)^[ \t#]*(?:system|assistant)[ \t]*:|<\|(?:im_start|im_end|system|assistant|user|endoftext|eot_id|start_header_id)\|>|\[/?INST\]|<<SYS>>|</?(?:system|assistant)>",
     ),
-    ("prompt_injection", "exfiltration", r"!\[[^\]\n]{0,200}\]\(\s*https?://[^)\s]{1,300}[?&][^)\s=]{1,50}="),
-    ("sql", "union_select", r"(?i)\bunion\s+(?:all\s+)?select\b"),
-    ("sql", "tautology", r#"(?i)['"]\s*(?:or|and)\s+['"]?\w{1,20}['"]?\s*=\s*['"]?\w{1,20}"#),
+    (
+        "prompt_injection",
+        "exfiltration",
+        r"(?-u)!\[[^\]\n]{0,200}\]\(\s*https?://[^)\s]{1,300}[?&][^)\s=]{1,50}=",
+    ),
+    ("sql", "union_select", r"(?i-u)\bunion\s+(?:all\s+)?select\b"),
+    ("sql", "tautology", r#"(?i-u)['"]\s*(?:or|and)\s+['"]?\w{1,20}['"]?\s*=\s*['"]?\w{1,20}"#),
     (
         "sql",
         "stacked_statement",
-        r#"(?i)['"];?\s*;\s*(?:drop|alter|truncate|create)\s+(?:table|database|schema|user)\b|['"]\s*;\s*(?:delete\s+from|insert\s+into|update\s+\w{1,64}\s+set)\b"#,
+        r#"(?i-u)['"];?\s*;\s*(?:drop|alter|truncate|create)\s+(?:table|database|schema|user)\b|['"]\s*;\s*(?:delete\s+from|insert\s+into|update\s+\w{1,64}\s+set)\b"#,
     ),
-    ("sql", "drop_table", r"(?i)\bdrop\s+(?:table|database|schema)\b"),
-    ("sql", "comment_after_quote", r"'\s*(?:--|/\*)"),
-    ("script", "script_tag", r"(?i)<\s*script\b"),
-    ("script", "script_url", r"(?i)\b(?:java|vb)script\s*:|\bdata\s*:\s*text/html"),
-    ("script", "event_handler", r"(?i)<[a-z][^>]{0,200}\son[a-z]{3,20}\s*="),
+    ("sql", "drop_table", r"(?i-u)\bdrop\s+(?:table|database|schema)\b"),
+    ("sql", "comment_after_quote", r"(?-u)'\s*(?:--|/\*)"),
+    ("script", "script_tag", r"(?i-u)<\s*script\b"),
+    ("script", "script_url", r"(?i-u)\b(?:java|vb)script\s*:|\bdata\s*:\s*text/html"),
+    ("script", "event_handler", r"(?i-u)<[a-z][^>]{0,200}\son[a-z]{3,20}\s*="),
     ("hidden_text", "bidirectional_override", r"[\u{202a}-\u{202e}\u{2066}-\u{2069}]"),
     ("hidden_text", "tag_characters", r"[\u{e0020}-\u{e007e}]{8,}"),
     ("hidden_text", "invisible_characters", r"[\u{200b}\u{200c}\u{2060}\u{2063}\u{feff}]{3,}"),
@@ -76,18 +81,20 @@ static EXPRESSIONS: LazyLock<Vec<(&str, &str, Regex)>> = LazyLock::new(|| {
 /// Appends the matches in `text`, the value of `field`, up to the limit of all matches.
 pub(super) fn search(field: &str, text: &str, matches: &mut Vec<SuspicionBody>) {
     for (kind, name, expression) in EXPRESSIONS.iter() {
-        for place in expression.find_iter(text).take(MATCH_OF_PATTERN_MAX_COUNT) {
+        for place in expression.find_iter(text.as_bytes()).take(MATCH_OF_PATTERN_MAX_COUNT) {
             if matches.len() >= MATCH_MAX_COUNT {
                 return;
             }
-            let start = chars_before(text, place.start());
-            matches.push(SuspicionBody {
-                kind: (*kind).to_owned(),
-                pattern: (*name).to_owned(),
-                field: field.to_owned(),
-                start,
-                end: start + place.as_str().chars().count(),
-            });
+            let (start, end) = (chars_before(text, place.start()), chars_before(text, place.end()));
+            // The same words in another language's pattern are one match.
+            let is_reported = |earlier: &SuspicionBody| {
+                earlier.kind == *kind && earlier.field == field && earlier.start < end && start < earlier.end
+            };
+            if matches.iter().any(is_reported) {
+                continue;
+            }
+            let (kind, pattern, field) = ((*kind).to_owned(), (*name).to_owned(), field.to_owned());
+            matches.push(SuspicionBody { kind, pattern, field, start, end });
         }
     }
 }
