@@ -19,7 +19,6 @@ pub struct AnalyzeResponse {
     /// `analysis`.
     pub object: String,
     /// Data: any JSON, or a text of the requested format. Null if the validation is bypassed and the answer isn't JSON.
-    #[schema(value_type = Object)]
     pub data: Value,
     /// Format of `data`.
     pub format: DataFormat,
