@@ -30,6 +30,7 @@ on_all! {
     secret_operator_and_runs_survive_a_restart,
     conversation_of_any_size_is_read_and_deleted_by_its_owner_only,
     cached_answer_is_read_listed_deleted_and_expires,
+    many_cached_answers_are_read_together,
     artifact_is_read_with_its_file_until_it_expires,
 }
 
@@ -242,6 +243,30 @@ async fn conversation_of_any_size_is_read_and_deleted_by_its_owner_only(world: W
         assert_eq!(conversations.get(id, owner).await.unwrap(), None);
         assert!(!conversations.delete(id, owner).await.unwrap());
     }
+}
+
+async fn many_cached_answers_are_read_together(world: World) {
+    let store = world.store();
+    let answers = store.cached_answers();
+    let facts = |seconds: i64| CachedFacts {
+        owner: UserId::new(),
+        requested_model: "m".into(),
+        model: "m".into(),
+        provider: "p".into(),
+        expires: Timestamp::from_unix(Timestamp::now().unix() + seconds),
+    };
+    // More than one request of DynamoDB's takes.
+    let keys: Vec<String> = (0..130).map(|number| format!("k{number}")).collect();
+    for (number, key) in keys.iter().enumerate().filter(|(number, _)| number % 2 == 0) {
+        answers.put(key, &facts(60), &format!("answer {number}")).await.unwrap();
+    }
+    answers.put("k1", &facts(-60), "expired").await.unwrap();
+    let mut read = answers.get_many(&keys).await.unwrap();
+    assert_eq!(read.len(), 65);
+    read.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!((read[0].0.as_str(), read[0].2.as_str()), ("k0", "answer 0"));
+    assert!(read.iter().all(|(key, _, body)| *body == format!("answer {}", &key[1..])));
+    assert_eq!(answers.get_many(&[]).await.unwrap(), []);
 }
 
 async fn cached_answer_is_read_listed_deleted_and_expires(world: World) {
