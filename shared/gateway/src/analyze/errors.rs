@@ -1,7 +1,11 @@
 //! Errors of an analysis with the names that its request has for the fields.
 
-use hearth_domain::{ClientDialect, Field};
-use hearth_wire::{ApiError, ErrorCode, field_name};
+use hearth_domain::Field;
+use hearth_wire::{ApiError, ErrorCode};
+
+/// Ends of the names that the dialects have for the schema.
+const RESPONSE_SCHEMA: &str = "response_format.json_schema.schema";
+const RESPONSE_FORMAT: &str = "response_format";
 
 /// The request's name of a field of the task.
 pub(super) fn field_of(field: Field) -> String {
@@ -12,17 +16,17 @@ pub(super) fn field_of(field: Field) -> String {
     }
 }
 
-/// The error with the request's name of the field. Below, fields have the names of the native dialect.
+/// The error with the request's name of the field. Below, fields have the names of the native dialect, or those of chat
+/// completions.
 pub(super) fn with_own_field(error: ApiError) -> ApiError {
     let Some(param) = error.param.clone() else { return error };
-    let native = |field| field_name(ClientDialect::Native, field);
-    let own = if param == native(Field::ResponseSchema) || param == native(Field::ResponseFormat) {
+    let own = if param.ends_with(RESPONSE_SCHEMA) || param.ends_with(RESPONSE_FORMAT) {
         "schema".to_owned()
     } else if let Some(name) = param.strip_prefix("parameters.") {
         format!("options.{name}")
     } else if matches!(param.as_str(), "model" | "provider") {
         format!("options.{param}")
-    } else if param.starts_with("input") {
+    } else if param.starts_with("input") || param.starts_with("messages") {
         "prompt".to_owned()
     } else {
         return error;
@@ -53,6 +57,7 @@ mod tests {
     fn fields_have_the_names_of_the_request() {
         for (native, own) in [
             ("parameters.response_format.json_schema.schema", "schema"),
+            ("response_format.json_schema.schema", "schema"),
             ("parameters.max_tokens", "options.max_tokens"),
             ("model", "options.model"),
             ("provider", "options.provider"),
