@@ -321,12 +321,23 @@ async fn batch_has_a_result_for_each_item_in_order() {
 async fn stored_schema_and_template_are_applied() {
     let home = Home::start().await;
     let client = home.client();
-    let variables = json!({"message": "I was charged twice for order 8812!", "company": "Lumen"});
-    let body = json!({"template_id": "support", "variables": variables, "options": {"language": "en"}});
+    let schema = json!({"name": "verdict", "schema": verdict_schema()});
+    assert_eq!(client.post("/v1/schemas", &schema).await.status, 201);
+    let variables = json!({
+        "type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"],
+        "additionalProperties": false,
+    });
+    let messages = json!([{"role": "user", "content": "A customer writes: {{ message }}"}]);
+    let content = json!({"messages": messages, "variables": variables, "schema_id": "verdict@1"});
+    let template = client.post("/v1/templates", &json!({"name": "complaint", "template": content})).await;
+    assert_eq!(template.status, 201, "{template:?}");
+
+    let variables = json!({"message": "I was charged twice for order 8812!"});
+    let body = json!({"template_id": "complaint", "variables": variables, "options": {"language": "en"}});
     let answer = client.post("/v1/analyze", &body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let body = answer.json();
-    assert!(body["data"]["needs_reply"].is_boolean() && body["data"]["urgency"].is_string(), "{body}");
+    assert!(body["data"]["is_complaint"].is_boolean() && body["data"]["urgency"].is_string(), "{body}");
     assert_eq!(
         (&body["validation_status"], &body["schema"]["source"]),
         (&json!("passed"), &json!("stored")),
@@ -338,14 +349,13 @@ async fn stored_schema_and_template_are_applied() {
         "{body}"
     );
 
-    let body = json!({"prompt": COMPLAINT, "schema_id": "support@1.0.0"});
+    let body = json!({"prompt": COMPLAINT, "schema_id": "verdict@1.0.0"});
     let body = client.post("/v1/analyze", &body).await.json();
-    assert!(body["data"]["needs_reply"].is_boolean() && body["template"].is_null(), "{body}");
+    assert!(body["data"]["is_complaint"].is_boolean() && body.get("template").is_none(), "{body}");
     let missing = client.post("/v1/analyze", &json!({"prompt": COMPLAINT, "schema_id": "nosuch"})).await;
     assert_eq!(missing.error(404, "not_found")["param"], "schema_id");
-    let unfit =
-        client.post("/v1/analyze", &json!({"template_id": "support", "variables": {"massage": "x"}})).await;
-    unfit.error(400, "invalid_request");
+    let unfit = json!({"template_id": "complaint", "variables": {"massage": "x"}});
+    client.post("/v1/analyze", &unfit).await.error(400, "invalid_request");
     home.stop().await;
 }
 
