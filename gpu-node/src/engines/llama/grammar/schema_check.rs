@@ -39,7 +39,10 @@ impl SchemaCheck {
         let is_cut = !valid && reason == FinishReason::Length;
         let errors = match is_cut {
             true => vec![SchemaViolation::of_answer("the answer was cut at its token limit")],
-            false => errors.into_iter().map(|Violation { path, reason }| SchemaViolation { path, reason }).collect(),
+            false => errors
+                .into_iter()
+                .map(|Violation { path, reason }| SchemaViolation { path, reason })
+                .collect(),
         };
         let is_relaxed = !valid && !is_cut && options.allow_relaxed && self.lenient.check(text).valid;
         let concession = is_relaxed.then_some(Concession::Relaxed);
