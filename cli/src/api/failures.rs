@@ -39,6 +39,9 @@ const RUN: [ErrorCode; 15] = [
     RunTimeout,
 ];
 
+/// Operations of sessions that run a model.
+const TURNS: [&str; 2] = ["generate_in_session", "regenerate_in_session"];
+
 /// Adds the failures of a path's routes, except those that a route documents itself.
 pub(super) fn document(path: &mut PathItem) {
     let operations = [&mut path.get, &mut path.put, &mut path.patch, &mut path.delete];
@@ -81,7 +84,10 @@ fn codes(operation: &Operation, is_post: bool) -> Vec<ErrorCode> {
             .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == *place))
     };
     let tags = operation.tags.iter().flatten().map(String::as_str);
-    let runs_model = is_post && tags.into_iter().any(|tag| matches!(tag, "generate" | "compatible"));
+    let tags: Vec<&str> = tags.collect();
+    let id = operation.operation_id.as_deref().unwrap_or_default();
+    let is_of = |names: &[&str]| tags.iter().any(|tag| names.contains(tag));
+    let runs_model = is_post && (is_of(&["generate", "compatible"]) || TURNS.contains(&id));
     if operation.request_body.is_some() {
         codes.extend(BODY);
     }
@@ -93,6 +99,10 @@ fn codes(operation: &Operation, is_post: bool) -> Vec<ErrorCode> {
     }
     if runs_model {
         codes.extend(RUN);
+    }
+    // What is stored has a quota.
+    if operation.request_body.is_some() && is_of(&["sessions"]) {
+        codes.push(QuotaExceeded);
     }
     codes
 }

@@ -189,7 +189,10 @@ async fn object_of_a_listed_bucket_is_read_with_the_credentials_of_the_node() {
     let home = start(&hub, &settings).await;
     let client = home.client();
     let job = download_until(&client, &json!({"source": "s3://my-models/q4/m.gguf"}), "completed").await;
-    assert_eq!((&job["source"], &job["file"]), (&json!("s3://my-models/q4/m.gguf"), &json!("s3/my-models/q4/m.gguf")));
+    assert_eq!(
+        (&job["source"], &job["file"]),
+        (&json!("s3://my-models/q4/m.gguf"), &json!("s3/my-models/q4/m.gguf"))
+    );
     let path = home.data().join("models/s3/my-models/q4/m.gguf");
     assert_eq!(std::fs::read(path).unwrap(), hub.content());
     let other = client.post("/v1/models/download", &json!({"source": "s3://other/m.gguf"})).await;
@@ -221,7 +224,7 @@ async fn projector_of_a_repository_comes_with_its_model_and_goes_with_it() {
         (listed.status == 200 && listed.json()["runtime_status"]["state"] == "unloaded").then_some(())
     })
     .await;
-    let removed = client.delete(&format!("/v1/models/{model}?file=true")).await;
+    let removed = client.delete(&format!("/v1/models/{model}")).await;
     assert!(removed.status.is_success(), "{removed:?}");
     assert_eq!(names(), Vec::<String>::new());
 }

@@ -222,7 +222,7 @@ pub struct GenerateResponse {
     pub message_id: Option<SessionMessageId>,
     /// State tokens of the request, or of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub state_tokens: Option<Value>,
     /// Model that served the request, and the reason of the choice.
     pub selection: SelectionBody,

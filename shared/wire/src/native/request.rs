@@ -134,7 +134,7 @@ pub struct GenerateRequest {
     /// State of the client's or the provider's own, at most 16 KiB. The response repeats it, and the session stores it until a
     /// request replaces it. The fields of an object are sent to a provider of OpenAI's dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub state_tokens: Option<Value>,
     /// With `session_id`: behaviour when the session no longer fits in the model's context, `truncate_middle`,
     /// `truncate_oldest`, `summarise` or `error`. Absent: the session's.

@@ -34,7 +34,7 @@ pub struct CreateSession {
     /// Texts of the client, 16 at most.
     pub metadata: BTreeMap<String, String>,
     /// State tokens: any JSON value of at most 16 KiB, which is passed on with each turn until it is replaced.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub state_tokens: Option<Value>,
 }
 
@@ -61,7 +61,7 @@ pub struct ChangeSession {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
     /// State tokens, in place of the ones of before.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub state_tokens: Option<Option<Value>>,
     /// False moves an archived session back to the open ones; true archives it.
@@ -92,7 +92,7 @@ pub struct SessionBody {
     /// Texts of the client.
     pub metadata: BTreeMap<String, String>,
     /// State tokens of the latest turn.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub state_tokens: Option<Value>,
     /// `open`, `archived` or `closed`.
     pub status: SessionStatus,
@@ -235,7 +235,7 @@ pub struct SessionMessageBody {
     /// Reason why its run ended.
     pub finish_reason: Option<String>,
     /// State tokens after the turn.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub state_tokens: Option<Value>,
     /// Time of creation, ISO 8601 in UTC.
     #[schema(example = "2026-01-31T09:30:00.000Z")]

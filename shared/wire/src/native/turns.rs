@@ -96,7 +96,7 @@ pub struct RegenerateRequest {
     /// Use of the cache. Absent: `no-cache`, so that the answer may be another one.
     pub cache: Option<CacheControl>,
     /// State tokens, in place of the session's.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub state_tokens: Option<Value>,
     /// Behaviour when the session no longer fits in the model's context. Absent: the session's.
     pub context_overflow: Option<ContextOverflow>,
