@@ -15,7 +15,10 @@ async fn result_is_the_response_of_its_request() {
     let ended = in_state(&client, &id, "completed").await;
     let work = &ended["work"];
     assert_eq!(work["result"]["output"]["text"], "Hello", "{ended}");
-    assert_eq!((&ended["kind"], &ended["object"], &ended["error"]), (&json!("generate"), &json!("job"), &Value::Null));
+    assert_eq!(
+        (&ended["kind"], &ended["object"], &ended["error"]),
+        (&json!("generate"), &json!("job"), &Value::Null)
+    );
     let attempt = &work["attempts"][0];
     assert_eq!((&attempt["number"], work["attempts"].as_array().map(Vec::len)), (&json!(1), Some(1)));
     assert_eq!(attempt["request_id"], work["result"]["request_id"]);
@@ -59,7 +62,10 @@ async fn bad_job_is_refused_with_the_field() {
     for (body, field) in [
         (json!({"kind": "generate", "input": {}}), "input.input"),
         (json!({"kind": "generate", "input": {"input": {"prompt": "x"}, "stream": true}}), "input.stream"),
-        (json!({"kind": "generate", "input": {"input": {"prompt": "x"}, "session_id": "sess_01J9ZX5V2QH8N4T6W0C3M7K1RB"}}), "input.session_id"),
+        (
+            json!({"kind": "generate", "input": {"input": {"prompt": "x"}, "session_id": "sess_01J9ZX5V2QH8N4T6W0C3M7K1RB"}}),
+            "input.session_id",
+        ),
         (json!({"kind": "download", "input": {}}), "kind"),
         (json!({"kind": "delivery", "input": {}}), "kind"),
         (job_with("x", &json!({"max_attempts": 11})), "max_attempts"),
@@ -145,7 +151,7 @@ async fn job_whose_attempts_have_failed_is_a_dead_letter_until_it_is_retried_or_
     in_state(&client, &again, "failed").await;
     let drop = async |id: &str| client.post(&format!("/v1/jobs/{id}/drop"), &json!({})).await.status.as_u16();
     assert_eq!((drop(&broken).await, drop(&broken).await), (200, 409));
-    assert_eq!(dead().await, [again.clone()]);
+    assert_eq!(dead().await, std::slice::from_ref(&again));
     assert_eq!(drop(&again).await, 200);
     assert_eq!(dead().await, Vec::<String>::new());
     assert_eq!(client.get("/v1/jobs?state=failed").await.json()["jobs"].as_array().map(Vec::len), Some(3));

@@ -138,20 +138,27 @@ fn submit_all(
         .buffer_unordered(SUBMISSIONS)
 }
 
+/// True if a job is in a state. A page is of the jobs that were read for it, so an empty one may have a next one.
+async fn is_open(client: &Client, state: &str) -> bool {
+    let mut cursor = String::new();
+    loop {
+        let page = client.get(&format!("/v1/jobs?limit=1&state={state}{cursor}")).await.json();
+        if !page["jobs"].as_array().unwrap().is_empty() {
+            return true;
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return false,
+        }
+    }
+}
+
 /// Waits until no job is open, and returns all jobs by their ids.
 async fn all_ended(client: &Client, count: usize) -> HashMap<String, Value> {
     let seconds = 60 + count / 50;
     let waiting = async {
-        loop {
-            let open = ["queued", "running"].map(|state| format!("/v1/jobs?limit=1&state={state}"));
-            let (queued, running) = (client.get(&open[0]).await.json(), client.get(&open[1]).await.json());
-            let is_empty = |list: &Value| {
-                list["jobs"].as_array().is_some_and(Vec::is_empty) && list["next_cursor"].is_null()
-            };
-            if is_empty(&queued) && is_empty(&running) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        while is_open(client, "running").await || is_open(client, "queued").await {
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
     let waited = tokio::time::timeout(Duration::from_secs(seconds as u64), waiting).await;
