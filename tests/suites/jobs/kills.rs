@@ -155,7 +155,7 @@ async fn is_open(client: &Client, state: &str) -> bool {
 
 /// Waits until no job is open, and returns all jobs by their ids.
 async fn all_ended(client: &Client, count: usize) -> HashMap<String, Value> {
-    let seconds = 60 + count / 50;
+    let seconds = 60 + count / 10;
     let waiting = async {
         while is_open(client, "running").await || is_open(client, "queued").await {
             tokio::time::sleep(Duration::from_millis(500)).await;
