@@ -219,6 +219,17 @@ pub(crate) async fn use_jobs(cloud: &Cloud, models: &Emulator, values: &Placehol
     let mut body = job("long");
     body["input"]["input"]["prompt"] = "a ".repeat(60_000).into();
     submit(models, values, body).await;
+    for priority in ["high", "low"] {
+        let mut body = job("first");
+        body["priority"] = priority.into();
+        submit(models, values, body).await;
+    }
+    let mut event = values.event("post_v1.jobs.json");
+    event["headers"]["Idempotency-Key"] = "key".into();
+    event["multiValueHeaders"]["Idempotency-Key"] = json!(["key"]);
+    let (first, second) = (invoke(models, &event).await, invoke(models, &event).await);
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (202, 202));
+    assert_eq!(first.json().unwrap()["id"], second.json().unwrap()["id"]);
     assert_eq!(ask(models, values, "GET", "/v1/jobs?dead=true", Value::Null).await.0, 200);
     let user = cloud.store().operator().await.unwrap();
     let owner = Owner { user, organisation: OrganisationId::of_operator(user) };
