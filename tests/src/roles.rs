@@ -124,17 +124,19 @@ mod tests {
     fn only_generate_and_worker_decrypt_keys_of_providers_and_only_accounts_the_keys_that_sign() {
         let secrets = [("Secret", "secret"), ("ProviderKeys", "keys")];
         let resources = Resources { table: "things", bucket: "files", secrets, kms_key: "key" };
+        let keys = ["kms:Decrypt provider_credential", "kms:Encrypt provider_credential"];
+        let webhooks = ["kms:Decrypt webhook", "kms:Encrypt webhook"];
+        let signing = ["kms:Decrypt signing", "kms:Encrypt signing"];
         let expected = [
-            (
-                "hearth-fn-accounts",
-                vec!["kms:Decrypt signing", "kms:Encrypt provider_credential", "kms:Encrypt signing"],
-            ),
-            (
-                "hearth-fn-generate",
-                vec!["kms:Decrypt provider_credential", "kms:Encrypt provider_credential"],
-            ),
-            ("hearth-fn-worker", vec!["kms:Decrypt provider_credential", "kms:Encrypt provider_credential"]),
-        ];
+            ("hearth-fn-accounts", [&signing[..], &keys[1..], &webhooks].concat()),
+            ("hearth-fn-generate", keys.to_vec()),
+            ("hearth-fn-models", vec!["kms:Encrypt webhook"]),
+            ("hearth-fn-worker", [keys, webhooks].concat()),
+        ]
+        .map(|(function, mut uses)| {
+            uses.sort_unstable();
+            (function, uses)
+        });
         let roles = policies(&resources, &[]);
         for (function, documents) in &roles {
             let expected = expected.iter().find(|(name, _)| name == function);

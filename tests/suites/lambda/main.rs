@@ -24,6 +24,7 @@ mod shapes;
 mod sign_in;
 mod sockets;
 mod turns;
+mod webhooks;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

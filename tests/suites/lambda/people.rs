@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hearth_domain::{
-    Artifact, ArtifactId, ErasureId, InviteId, JobId, MemberRole, Message, NodeId, NodeTransport,
-    OrganisationId, Owner, Role, Run, RunId, RunState, Session, SessionMessage, SessionMessageId, Timestamp,
-    UserId,
+    Artifact, ArtifactId, DeliveryState, ErasureId, InviteId, JobId, MemberRole, Message, NodeId,
+    NodeTransport, OrganisationId, Owner, Role, Run, RunId, RunState, Session, SessionMessage,
+    SessionMessageId, Timestamp, UserId, WebhookState, WebhookVisibility,
 };
 use hearth_store::{
     Store,
@@ -21,7 +21,7 @@ use hearth_tests::{Cloud, Person};
 use lambda_emulator::{Emulator, Invocation};
 use serde_json::{Value, json};
 
-use crate::{Placeholders, files, invoke, of_operator, relay};
+use crate::{Placeholders, files, invoke, of_operator, relay, webhooks};
 
 const ACCOUNTS: &str = "hearth-fn-accounts";
 const GENERATE: &str = "hearth-fn-generate";
@@ -184,6 +184,9 @@ async fn seed(cloud: &Cloud, user: UserId) -> OrganisationId {
         ..TokenRecord::new("h".to_owned(), Owner { user, organisation: own })
     };
     store.tokens().create(&token).await.unwrap();
+    let (holder, own_events) = (Owner { user, organisation: own }, WebhookVisibility::User);
+    let webhook = webhooks::store_webhook(store, holder, own_events, WebhookState::Active).await;
+    webhooks::store_delivery(store, &webhook, DeliveryState::Pending).await;
     // A long text is an object.
     let text = PLANTED[1].repeat(4 << 10);
     let job =
@@ -270,6 +273,12 @@ async fn sweep_erases_a_user_who_has_exported_everything() {
             " Relay",
             "Sockets",
             "Rings",
+            "EventOutbox",
+            "Presence",
+            "SilentNodes",
+            "NewJobs",
+            "Webhooks: dynamodb:GetItem",
+            "Deliveries: dynamodb:PutItem",
         ];
         // These need a user of an identity provider, with failed logins, a provider's key and an old token.
         let rare = ["CRED#", "IDENTITY#", "LOGINS#", "USED#"];

@@ -3,8 +3,8 @@
 
 use hearth_auth::NodeKey;
 use hearth_domain::{
-    MemberRole, ModelId, NodeId, NodeTransport, OrganisationId, Owner, Secret, Session, SessionStatus,
-    Timestamp, TokenId,
+    DeliveryState, MemberRole, ModelId, NodeId, NodeTransport, OrganisationId, Owner, Secret, Session,
+    SessionStatus, Timestamp, TokenId, WebhookState, WebhookVisibility,
 };
 use hearth_store::{
     configuration::ConfigurationVersion,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     MODEL, Placeholders, batches, definitions, files, invoke, jobs, limits, of_operator, people,
-    provider_keys, relay, replay, sign_in, with_job, with_node, with_session,
+    provider_keys, relay, replay, sign_in, webhooks, with_job, with_node, with_session,
 };
 
 /// The smallest PNG there is: one pixel.
@@ -257,7 +257,8 @@ async fn generate_uses_every_permission() {
     use_stored_keys(&cloud).await;
     refuse(&function, "get_v1.route.json").await;
 
-    // A process that hasn't read the limits before.
+    // A process that hasn't read the limits before, nor the webhooks.
+    webhooks::subscribe(&cloud).await;
     let function = cloud.function(NAME).await;
     limits::use_up(&cloud, &function, &vendor).await;
     sign_in::use_access_token(&cloud, &function, "get_v1.cache.stats.json").await;
@@ -280,13 +281,24 @@ async fn models_uses_every_permission() {
     list_models_elsewhere(&cloud, &function, "get_v1.models.json", "/v1/models").await;
     let values = of_operator(&cloud).await;
     provider_keys::store(&cloud, &vendor, &values).await;
+    webhooks::subscribe(&cloud).await;
     let function = cloud.function_with(NAME, &provider_keys::PRIVATE).await;
     send(&function, &values, "get_v1.models.json", "/v1/models", Value::Null, 200).await;
     sign_in::use_access_token(&cloud, &function, "get_v1.models.json").await;
     relay::load(&cloud, &function).await;
     jobs::use_jobs(&cloud, &function, &values).await;
     batches::cancel_by_job(&cloud, &function, &values).await;
+    cancel_job_with_a_webhook(&function, &values).await;
     assert_all_used(&cloud, NAME);
+}
+
+/// Cancels a job that has a webhook of its own.
+async fn cancel_job_with_a_webhook(function: &Emulator, values: &Placeholders) {
+    let input = json!({"model": MODEL, "input": {"prompt": "Hello"}});
+    let job = json!({"kind": "generate", "input": input, "webhook": {"url": "https://receiver.example/"}});
+    let job = send(function, values, "post_v1.jobs.json", "/v1/jobs", job, 202).await.json().unwrap();
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    send(function, values, "delete_v1.jobs.job.json", &path, Value::Null, 200).await;
 }
 
 /// Enrols a node by a code.
@@ -312,6 +324,9 @@ async fn remove_member_with_a_node(cloud: &Cloud, function: &Emulator, values: &
     let (id, connected_at) = ("gone=".to_owned(), Timestamp::now());
     let socket = SocketRecord { id, owner: SocketOwner::Node(node.id), connected_at };
     cloud.store().sockets().put(&socket).await.unwrap();
+    let (own, active) = (WebhookVisibility::User, WebhookState::Active);
+    let webhook = webhooks::store_webhook(cloud.store(), owner, own, active).await;
+    webhooks::store_delivery(cloud.store(), &webhook, DeliveryState::Pending).await;
     let mut session = Session::new(owner);
     cloud.store().sessions().create(&mut session).await.unwrap();
     let path = format!("/v1/organisations/{organisation}/members/{}", person.user);
@@ -328,6 +343,7 @@ async fn remove_member_with_a_node(cloud: &Cloud, function: &Emulator, values: &
 async fn nodes_uses_every_permission() {
     const NAME: &str = "hearth-fn-nodes";
     let cloud = Cloud::start().await;
+    webhooks::subscribe(&cloud).await;
     let function = cloud.function(NAME).await;
     let values = with_node(&cloud, of_operator(&cloud).await).await;
     replay(NAME, &function, &values).await;
@@ -354,6 +370,7 @@ async fn accounts_uses_every_permission() {
     provider_keys::change_and_delete(&cloud, &function, &values).await;
     people::live_through(&function, &values).await;
     remove_member_with_a_node(&cloud, &function, &values).await;
+    webhooks::live_through(&cloud, &function, &values).await;
     assert_all_used(&cloud, NAME);
 }
 

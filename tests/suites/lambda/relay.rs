@@ -216,8 +216,11 @@ pub(crate) async fn load(cloud: &Cloud, function: &Emulator) {
 /// Has a function give a run to the node, and take its events.
 pub(crate) async fn serve(cloud: &Cloud, function: &Emulator) {
     let node = PlayedNode::enrol(cloud).await;
-    let body = json!(report());
-    node.send(function, "post_v1.node.report.json", "/v1/node/report", &body, 200).await;
+    // It stops, and comes again.
+    for stopping in [true, false] {
+        let body = json!(NodeReport { stopping, ..report() });
+        node.send(function, "post_v1.node.report.json", "/v1/node/report", &body, 200).await;
+    }
     for prompt in ["Hello".to_owned(), "a long prompt ".repeat(20_000)] {
         let run = node_run(&prompt);
         cloud.store().relay().assign(node.record.id, &run).await.unwrap();
