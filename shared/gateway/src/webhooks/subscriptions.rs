@@ -102,7 +102,12 @@ impl Subscription {
             WebhookVisibility::Organisation => true,
             WebhookVisibility::User => event.user == Some(webhook.user),
         };
-        is_visible && Subscriptions::gets_own(webhook, event.kind) && passes_filter(webhook, event)
+        // It can't be delivered, and would be the first to come when it is resumed.
+        let is_own_pause = event.kind == EventKind::WebhookPaused && event.subject == webhook.id.to_string();
+        is_visible
+            && !is_own_pause
+            && Subscriptions::gets_own(webhook, event.kind)
+            && passes_filter(webhook, event)
     }
 }
 
