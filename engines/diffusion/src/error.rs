@@ -42,7 +42,10 @@ impl PaintError {
             }
             Self::Encoding(error) => {
                 tracing::error!(%error, "a picture can't be encoded");
-                ApiError::new(ErrorCode::ProviderError, "the picture can't be encoded; the node's log has details")
+                ApiError::new(
+                    ErrorCode::ProviderError,
+                    "the picture can't be encoded; the node's log has details",
+                )
             }
         }
     }

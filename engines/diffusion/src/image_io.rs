@@ -24,10 +24,14 @@ pub(crate) fn decode(image: &Image, field: &str) -> std::result::Result<DynamicI
     let ImageSource::Data { data, .. } = &image.source else {
         return Err(PaintError::refused(field, "a local model fetches no URLs; send the image itself"));
     };
-    let bytes = STANDARD.decode(data).map_err(|_| PaintError::refused(field, "the image isn't valid base64"))?;
-    let unreadable = |_: image::ImageError| PaintError::refused(field, "the image can't be read; send a PNG, JPEG or WebP");
-    let mut reader =
-        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| unreadable(error.into()))?;
+    let bytes =
+        STANDARD.decode(data).map_err(|_| PaintError::refused(field, "the image isn't valid base64"))?;
+    let unreadable = |_: image::ImageError| {
+        PaintError::refused(field, "the image can't be read; send a PNG, JPEG or WebP")
+    };
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| unreadable(error.into()))?;
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(SIDE_MAX), Some(SIDE_MAX));
     limits.max_alloc = Some(DECODED_MAX_BYTES);
@@ -87,7 +91,10 @@ pub(crate) fn changed_area(
     let area: Vec<f32> =
         mask.pixels().map(|pixel| if pixel.0[3] < MASK_THRESHOLD { 1.0 } else { 0.0 }).collect();
     if area.iter().all(|changes| *changes == 0.0) {
-        return Err(PaintError::refused("mask", "the mask is opaque everywhere: make the area transparent that may change"));
+        return Err(PaintError::refused(
+            "mask",
+            "the mask is opaque everywhere: make the area transparent that may change",
+        ));
     }
     Ok(area)
 }

@@ -98,7 +98,9 @@ fn unet(name: &str, layers: usize) -> String {
 
 /// The other place of an upsampler, in a block without attention.
 pub(crate) fn upsampler_without_attention(name: &str) -> Option<String> {
-    name.contains(".output_blocks.").then(|| name.replace(".2.conv.", ".1.conv.")).filter(|other| other != name)
+    name.contains(".output_blocks.")
+        .then(|| name.replace(".2.conv.", ".1.conv."))
+        .filter(|other| other != name)
 }
 
 fn resnet(name: &str) -> String {
@@ -232,7 +234,10 @@ mod tests {
         let names = Names::Autoencoder { levels: 4 };
         for (diffusers, original) in [
             ("encoder.conv_in.bias", "encoder.conv_in.bias"),
-            ("encoder.down_blocks.1.resnets.0.conv_shortcut.weight", "encoder.down.1.block.0.nin_shortcut.weight"),
+            (
+                "encoder.down_blocks.1.resnets.0.conv_shortcut.weight",
+                "encoder.down.1.block.0.nin_shortcut.weight",
+            ),
             ("encoder.down_blocks.2.downsamplers.0.conv.weight", "encoder.down.2.downsample.conv.weight"),
             ("encoder.mid_block.resnets.1.norm1.weight", "encoder.mid.block_2.norm1.weight"),
             ("decoder.mid_block.attentions.0.to_q.weight", "decoder.mid.attn_1.q.weight"),

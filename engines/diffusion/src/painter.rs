@@ -45,7 +45,8 @@ pub(crate) fn paint_all(
     report: &UnboundedSender<Report>,
 ) {
     while let Ok(PictureRun { run, task, cancelled }) = inbox.recv() {
-        let mut painter = Painter { pipeline, run, cancelled: &cancelled, report, preview_at: None, tokens: 0 };
+        let mut painter =
+            Painter { pipeline, run, cancelled: &cancelled, report, preview_at: None, tokens: 0 };
         let began = Instant::now();
         let painted = catch_unwind(AssertUnwindSafe(|| painter.paint(&task)));
         let usage = Usage { prompt_tokens: painter.tokens, ..Usage::default() };
@@ -108,9 +109,11 @@ impl Painter<'_> {
 
     /// Reports a step, with a preview if the last one is old enough. Returns the time of the last preview.
     fn report_step(&self, made: &StepMade<'_>, before: usize, steps: u32) -> Option<Instant> {
-        let is_due = self.preview_at.is_none_or(|at| at.elapsed() >= PREVIEW_INTERVAL) && made.step < made.steps;
+        let is_due =
+            self.preview_at.is_none_or(|at| at.elapsed() >= PREVIEW_INTERVAL) && made.step < made.steps;
         // A picture without a preview is as good.
-        let preview = is_due.then(|| image_io::encode(&made.preview().ok()?, ImageFormat::Png).ok()).flatten();
+        let preview =
+            is_due.then(|| image_io::encode(&made.preview().ok()?, ImageFormat::Png).ok()).flatten();
         let preview = preview.filter(|preview| preview.len() <= PREVIEW_MAX_BYTES).unwrap_or_default();
         let at = if preview.is_empty() { self.preview_at } else { Some(Instant::now()) };
         self.send(RunEventBody::Progress { step: count(before + made.step), steps, preview });

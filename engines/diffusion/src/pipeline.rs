@@ -1,34 +1,25 @@
 //! A loaded image model: from a prompt to a picture.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-};
+mod load;
+mod prompt;
 
-use candle_core::{D, DType, Device, Tensor};
-use hearth_worker::checkpoint::{Checkpoint, ImageFamily, Layout, NoCheckpoint, prefixes, weights_of};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{DType, Device, Tensor};
+use hearth_worker::checkpoint::ImageFamily;
 use image::RgbImage;
 
 use crate::{
     autoencoder::Autoencoder,
     error::PaintError,
-    image_io, memory,
-    names::Names,
-    preview,
+    image_io, memory, preview,
     request::PictureRequest,
     sampler::{Sampler, noise},
-    settings::{AutoencoderSettings, ScheduleSettings, TextSettings, UnetSettings},
+    settings::ScheduleSettings,
     text_encoder::TextEncoder,
     tokenizer::Tokenizer,
     unet::{Condition, Unet},
-    weights::{NetworkWeights, WeightFile},
 };
-
-/// Windows of a prompt's tokens: as the model was trained with one, more of them weigh less each.
-const WINDOWS_MAX_COUNT: usize = 8;
 
 /// A loaded image model.
 #[derive(Debug)]
@@ -79,101 +70,6 @@ struct Canvas {
 }
 
 impl Pipeline {
-    /// Loads the checkpoint at `path`. `read` counts the bytes that are read.
-    ///
-    /// # Errors
-    /// The reason why it can't be loaded.
-    pub(crate) fn load(path: &Path, device: &Device, read: &Arc<AtomicU64>) -> Result<Self, String> {
-        let checkpoint = Checkpoint::read(path).map_err(|problem| match problem {
-            NoCheckpoint::Other => "it is no image model".to_owned(),
-            NoCheckpoint::Unusable(reason) => reason,
-        })?;
-        match &checkpoint.layout {
-            Layout::SingleFile(file) => Self::load_file(file, checkpoint.family, device, read),
-            Layout::Folder(folder) => Self::load_folder(folder, checkpoint.family, device, read),
-        }
-    }
-
-    fn load_file(
-        path: &Path,
-        family: ImageFamily,
-        device: &Device,
-        read: &Arc<AtomicU64>,
-    ) -> Result<Self, String> {
-        let file = WeightFile::open(path, read)?;
-        let dtype = number_type(device);
-        let text = |names, settings: &TextSettings| {
-            TextEncoder::load(&NetworkWeights::builder(&file, names, dtype, device), settings).map_err(damaged)
-        };
-        let mut pooled = 0;
-        let encoders = if family == ImageFamily::Sdxl {
-            let first = TextSettings::of_file(&file, prefixes::TEXT_1)?;
-            let second = TextSettings::of_open_clip(&file, prefixes::TEXT_2)?;
-            pooled = second.projection.unwrap_or(0);
-            vec![
-                text(Names::Text { prefix: prefixes::TEXT_1 }, &first)?,
-                text(Names::OpenText { prefix: prefixes::TEXT_2 }, &second)?,
-            ]
-        } else {
-            let settings = TextSettings::of_file(&file, prefixes::TEXT)?;
-            vec![text(Names::Text { prefix: prefixes::TEXT }, &settings)?]
-        };
-        let unet_settings = UnetSettings::of_file(&file, family, pooled)?;
-        let names = Names::Unet { layers: unet_settings.layers };
-        let unet = Unet::load(&NetworkWeights::builder(&file, names, dtype, device), unet_settings);
-        let settings = AutoencoderSettings::of_file(&file, family)?;
-        let names = Names::Autoencoder { levels: settings.channels.len() };
-        let autoencoder = Autoencoder::load(&file, names, &settings, device).map_err(damaged)?;
-        let schedule = ScheduleSettings::default();
-        let unet = unet.map_err(damaged)?;
-        Self { family, tokenizer: Tokenizer::clip()?, encoders, unet, autoencoder, schedule, device: device.clone() }
-            .checked()
-    }
-
-    fn load_folder(
-        folder: &Path,
-        family: ImageFamily,
-        device: &Device,
-        read: &Arc<AtomicU64>,
-    ) -> Result<Self, String> {
-        let dtype = number_type(device);
-        let open = |network: &str| {
-            let path = weights_of(folder, network).ok_or_else(|| format!("its folder {network} has no weights"))?;
-            WeightFile::open(&path, read).map_err(|reason| format!("{network}: {reason}"))
-        };
-        let names: &[&str] = match family {
-            ImageFamily::Sdxl => &["text_encoder", "text_encoder_2"],
-            ImageFamily::Sd1 | ImageFamily::Sd2 => &["text_encoder"],
-        };
-        let mut encoders = Vec::new();
-        for name in names {
-            let settings = TextSettings::of_folder(folder, name)?;
-            let weights = NetworkWeights::builder(&open(name)?, Names::Diffusers, dtype, device);
-            encoders.push(TextEncoder::load(&weights, &settings).map_err(damaged)?);
-        }
-        let weights = NetworkWeights::builder(&open("unet")?, Names::Diffusers, dtype, device);
-        let unet = Unet::load(&weights, UnetSettings::of_folder(folder)?).map_err(damaged)?;
-        let settings = AutoencoderSettings::of_folder(folder)?;
-        let autoencoder =
-            Autoencoder::load(&open("vae")?, Names::Diffusers, &settings, device).map_err(damaged)?;
-        let tokenizer = Tokenizer::of_folder(&folder.join("tokenizer"))?;
-        let schedule = ScheduleSettings::of_folder(folder)?;
-        Self { family, tokenizer, encoders, unet, autoencoder, schedule, device: device.clone() }.checked()
-    }
-
-    fn checked(self) -> Result<Self, String> {
-        let vocabulary = self.encoders.iter().map(|encoder| encoder.vocabulary).min().unwrap_or(0);
-        if self.tokenizer.last_id() as usize >= vocabulary {
-            return Err("its tokenizer has more tokens than its text encoder".to_owned());
-        }
-        let mut lengths = self.encoders.iter().map(|encoder| encoder.length);
-        let first = lengths.next();
-        if lengths.any(|length| Some(length) != first) {
-            return Err("its text encoders read texts of different lengths".to_owned());
-        }
-        Ok(self)
-    }
-
     /// Makes the picture `index` of a request. `on_step` is called after each step.
     ///
     /// # Errors
@@ -219,16 +115,14 @@ impl Pipeline {
         }
     }
 
-    /// Number of a text's tokens, with start and end of each window.
-    pub(crate) fn count_tokens(&self, text: &str) -> usize {
-        self.windows(text).iter().map(|(_, end)| end + 1).sum()
-    }
-
     fn prepare(&self, request: &PictureRequest, index: u32) -> Result<Canvas, PaintError> {
         let (width, height) = (request.width as usize, request.height as usize);
         let factor = self.autoencoder.factor;
         if width % factor != 0 || height % factor != 0 {
-            return Err(PaintError::refused("size", format!("must have sides in multiples of {factor} for this model")));
+            return Err(PaintError::refused(
+                "size",
+                format!("must have sides in multiples of {factor} for this model"),
+            ));
         }
         let needed = self.unet.attention_bytes(height / factor, width / factor);
         if let Some(free) = memory::available().filter(|free| self.device.is_cpu() && *free < needed) {
@@ -241,7 +135,9 @@ impl Pipeline {
             return Err(PaintError::refused("size", message));
         }
         let condition = self.condition("prompt", &request.prompt)?;
-        let opposite = (request.guidance > 1.0).then(|| self.opposite(&request.negative_prompt, &condition)).transpose()?;
+        let opposite = (request.guidance > 1.0)
+            .then(|| self.opposite(&request.negative_prompt, &condition))
+            .transpose()?;
         let shape = (1, 4, height / factor, width / factor);
         let seed = request.seed.wrapping_add(index.into());
         let mut canvas = Canvas {
@@ -295,7 +191,13 @@ impl Pipeline {
         Ok(())
     }
 
-    fn predict(&self, canvas: &Canvas, latents: &Tensor, guidance: f64, step: usize) -> Result<Tensor, PaintError> {
+    fn predict(
+        &self,
+        canvas: &Canvas,
+        latents: &Tensor,
+        guidance: f64,
+        step: usize,
+    ) -> Result<Tensor, PaintError> {
         let time = canvas.sampler.time(step);
         let mut input = canvas.sampler.scaled(latents, step)?;
         if let Some(masked) = &canvas.masked {
@@ -305,68 +207,6 @@ impl Pipeline {
         let Some(opposite) = &canvas.opposite else { return Ok(wanted) };
         let unwanted = self.unet.predict(&input, time, opposite, canvas.size)?;
         Ok((&unwanted + ((wanted - &unwanted)? * guidance)?)?)
-    }
-
-    /// A text as a condition.
-    fn condition(&self, field: &str, text: &str) -> Result<Condition, PaintError> {
-        let windows = self.windows(text);
-        if windows.len() > WINDOWS_MAX_COUNT {
-            let tokens = WINDOWS_MAX_COUNT * (self.window_length() - 2);
-            return Err(PaintError::refused(field, format!("is longer than the {tokens} tokens that the model reads")));
-        }
-        let (mut contexts, mut pooled) = (Vec::new(), None);
-        for (tokens, end) in &windows {
-            let mut outputs = Vec::new();
-            for (index, encoder) in self.encoders.iter().enumerate() {
-                let encoded = encoder.encode(&self.padded(tokens, index), *end)?;
-                outputs.push(if self.family == ImageFamily::Sdxl { encoded.penultimate } else { encoded.last });
-                pooled = pooled.or(encoded.pooled);
-            }
-            contexts.push(Tensor::cat(&outputs, D::Minus1)?);
-        }
-        let pooled = pooled.filter(|_| self.unet.has_addition());
-        Ok(Condition { context: Tensor::cat(&contexts, 1)?, pooled })
-    }
-
-    /// The condition that the guidance leads away from.
-    fn opposite(&self, negative: &str, condition: &Condition) -> Result<Condition, PaintError> {
-        if self.family == ImageFamily::Sdxl && negative.trim().is_empty() {
-            // As the model was trained (`force_zeros_for_empty_prompt`).
-            let context = condition.context.zeros_like()?;
-            let pooled = condition.pooled.as_ref().map(Tensor::zeros_like).transpose()?;
-            return Ok(Condition { context, pooled });
-        }
-        self.condition("negative_prompt", negative)
-    }
-
-    fn window_length(&self) -> usize {
-        self.encoders.first().map_or(3, |encoder| encoder.length)
-    }
-
-    /// The tokens of a text in windows with start and end, and the index of each end.
-    fn windows(&self, text: &str) -> Vec<(Vec<u32>, usize)> {
-        let tokens = self.tokenizer.encode(text);
-        let room = self.window_length() - 2;
-        let mut chunks: Vec<&[u32]> = tokens.chunks(room).collect();
-        if chunks.is_empty() {
-            chunks.push(&[]);
-        }
-        let window = |chunk: &[u32]| {
-            let mut window = vec![self.tokenizer.start];
-            window.extend(chunk);
-            window.push(self.tokenizer.end);
-            let end = window.len() - 1;
-            (window, end)
-        };
-        chunks.into_iter().map(window).collect()
-    }
-
-    /// A window in the length of the encoders. OpenAI's encoder is padded with ends, OpenCLIP's with the first token.
-    fn padded(&self, window: &[u32], encoder: usize) -> Vec<u32> {
-        let is_open_clip = self.family == ImageFamily::Sd2 || encoder > 0;
-        let mut window = window.to_vec();
-        window.resize(self.window_length(), if is_open_clip { 0 } else { self.tokenizer.end });
-        window
     }
 }
 
@@ -400,18 +240,6 @@ fn restore_outside(mut picture: RgbImage, request: &PictureRequest) -> Result<Rg
         }
     }
     Ok(picture)
-}
-
-/// The type of the numbers that the networks compute with.
-fn number_type(device: &Device) -> DType {
-    if device.is_cpu() { DType::F32 } else { DType::F16 }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
-fn damaged(error: candle_core::Error) -> String {
-    let text = error.to_string();
-    // The first line; the others are a backtrace.
-    format!("its weights can't be used: {}", text.lines().next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -49,9 +49,14 @@ impl PictureRequest {
     /// # Errors
     /// The field that the engine can't obey.
     pub(crate) fn new(task: &ImageTask, family: ImageFamily) -> Result<Self, PaintError> {
-        for (field, text) in [("prompt", Some(&task.prompt)), ("negative_prompt", task.negative_prompt.as_ref())] {
+        for (field, text) in
+            [("prompt", Some(&task.prompt)), ("negative_prompt", task.negative_prompt.as_ref())]
+        {
             if text.is_some_and(|text| text.len() > PROMPT_MAX_BYTES) {
-                return Err(PaintError::refused(field, format!("must have at most {PROMPT_MAX_BYTES} bytes for a local model")));
+                return Err(PaintError::refused(
+                    field,
+                    format!("must have at most {PROMPT_MAX_BYTES} bytes for a local model"),
+                ));
             }
         }
         if task.background.as_deref() == Some("transparent") {
@@ -173,11 +178,17 @@ mod tests {
             ("guidance_scale: must", read(|task| task.guidance = Some(31.0))),
             ("background: a local", read(|task| task.background = Some("transparent".to_owned()))),
             ("images: a local", read(|task| task.images = vec![picture(8, 8), picture(8, 8)])),
-            ("images: the image can't", read(|task| task.images = vec![Image::at("data:image/png;base64,AAAA")])),
-            ("strength: must", read(|task| {
-                task.images = vec![picture(64, 64)];
-                task.strength = Some(0.0);
-            })),
+            (
+                "images: the image can't",
+                read(|task| task.images = vec![Image::at("data:image/png;base64,AAAA")]),
+            ),
+            (
+                "strength: must",
+                read(|task| {
+                    task.images = vec![picture(64, 64)];
+                    task.strength = Some(0.0);
+                }),
+            ),
             ("prompt: must have", read(|task| task.prompt = "a".repeat(9000))),
         ] {
             let error = result.unwrap_err();

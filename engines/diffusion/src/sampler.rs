@@ -168,7 +168,8 @@ mod tests {
                 };
                 latents = sampler.step(&latents, &predicted, step).unwrap().0;
             }
-            let rest = (latents - picture).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            let rest =
+                (latents - picture).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(rest < 1e-3, "{rest} {predicts_velocity}");
         }
     }
@@ -176,12 +177,22 @@ mod tests {
     #[test]
     fn strength_decides_the_number_of_steps() {
         let sampler = Sampler::new(&ScheduleSettings::default(), 20);
-        assert_eq!([0.0, 0.24, 0.5, 1.0, 2.0].map(|strength| sampler.first_step(strength)), [19, 16, 10, 0, 0]);
+        assert_eq!(
+            [0.0, 0.24, 0.5, 1.0, 2.0].map(|strength| sampler.first_step(strength)),
+            [19, 16, 10, 0, 0]
+        );
     }
 
     #[test]
     fn noise_depends_on_its_seed_only() {
-        let values = |seed| noise(seed, (1, 1, 50, 51), &Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let values = |seed| {
+            noise(seed, (1, 1, 50, 51), &Device::Cpu)
+                .unwrap()
+                .flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap()
+        };
         assert_eq!(values(1), values(1));
         assert_ne!(values(1), values(2));
         let all = values(3);

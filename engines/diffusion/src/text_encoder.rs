@@ -1,7 +1,9 @@
 //! CLIP's text encoder, as transformers' `modeling_clip.py` has it: the prompt as a condition of the picture.
 
 use candle_core::{D, DType, Device, IndexOp as _, Module as _, Result, Tensor};
-use candle_nn::{Embedding, LayerNorm, Linear, VarBuilder, embedding, layer_norm, linear, linear_no_bias, ops};
+use candle_nn::{
+    Embedding, LayerNorm, Linear, VarBuilder, embedding, layer_norm, linear, linear_no_bias, ops,
+};
 
 use crate::settings::TextSettings;
 
@@ -56,8 +58,10 @@ impl TextEncoder {
         let layers = (0..settings.layers)
             .map(|index| Layer::load(&model.pp("encoder.layers").pp(index), settings))
             .collect::<Result<_>>()?;
-        let projection =
-            settings.projection.map(|to| linear_no_bias(width, to, weights.pp("text_projection"))).transpose()?;
+        let projection = settings
+            .projection
+            .map(|to| linear_no_bias(width, to, weights.pp("text_projection")))
+            .transpose()?;
         Ok(Self {
             tokens: embedding(settings.vocabulary, width, embeddings.pp("token_embedding"))?,
             positions: embeddings.get((settings.positions, width), "position_embedding.weight")?,
@@ -120,9 +124,8 @@ impl Layer {
     fn attend(&self, states: &Tensor, mask: &Tensor) -> Result<Tensor> {
         let (batch, length, width) = states.dims3()?;
         let head = width / self.heads;
-        let split = |tensor: Tensor| {
-            tensor.reshape((batch, length, self.heads, head))?.transpose(1, 2)?.contiguous()
-        };
+        let split =
+            |tensor: Tensor| tensor.reshape((batch, length, self.heads, head))?.transpose(1, 2)?.contiguous();
         let query = split((self.query.forward(states)? * (head as f64).powf(-0.5))?)?;
         let key = split(self.key.forward(states)?)?;
         let value = split(self.value.forward(states)?)?;

@@ -50,7 +50,9 @@ impl Tokenizer {
         let read = |path: &Path| {
             let size = fs::metadata(path).map(|metadata| metadata.len());
             match size {
-                Ok(size) if size <= FILE_MAX_BYTES => fs::read_to_string(path).map_err(|error| error.kind().to_string()),
+                Ok(size) if size <= FILE_MAX_BYTES => {
+                    fs::read_to_string(path).map_err(|error| error.kind().to_string())
+                }
                 Ok(size) => Err(format!("it has {size} bytes")),
                 Err(error) => Err(error.kind().to_string()),
             }
@@ -89,7 +91,9 @@ impl Tokenizer {
         let mut tokens = Vec::new();
         for word in words(&text) {
             let characters = word.bytes().map(|byte| self.bytes[usize::from(byte)]);
-            tokens.extend(self.pieces(characters).into_iter().filter_map(|piece| self.ids.get(&piece).copied()));
+            tokens.extend(
+                self.pieces(characters).into_iter().filter_map(|piece| self.ids.get(&piece).copied()),
+            );
         }
         tokens
     }
@@ -194,7 +198,11 @@ mod tests {
         fs::write(folder.path().join("vocab.json"), r#"{"a</w>": 0}"#).unwrap();
         fs::write(folder.path().join("merges.txt"), "").unwrap();
         assert!(Tokenizer::of_folder(folder.path()).unwrap_err().contains(START));
-        fs::write(folder.path().join("vocab.json"), r#"{"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}"#).unwrap();
+        fs::write(
+            folder.path().join("vocab.json"),
+            r#"{"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}"#,
+        )
+        .unwrap();
         assert_eq!(Tokenizer::of_folder(folder.path()).unwrap().encode("a b a"), [0, 0]);
     }
 }

@@ -8,8 +8,9 @@ use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, VarBuilder, conv2d, group_norm,
 use candle_transformers::models::stable_diffusion::{
     embeddings::TimestepEmbedding,
     unet_2d_blocks::{
-        CrossAttnDownBlock2D, CrossAttnDownBlock2DConfig, CrossAttnUpBlock2D, CrossAttnUpBlock2DConfig, DownBlock2D,
-        DownBlock2DConfig, UNetMidBlock2DCrossAttn, UNetMidBlock2DCrossAttnConfig, UpBlock2D, UpBlock2DConfig,
+        CrossAttnDownBlock2D, CrossAttnDownBlock2DConfig, CrossAttnUpBlock2D, CrossAttnUpBlock2DConfig,
+        DownBlock2D, DownBlock2DConfig, UNetMidBlock2DCrossAttn, UNetMidBlock2DCrossAttnConfig, UpBlock2D,
+        UpBlock2DConfig,
     },
 };
 
@@ -62,7 +63,8 @@ impl Unet {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub(crate) fn load(weights: &VarBuilder<'_>, settings: UnetSettings) -> Result<Self> {
-        let (Some(first), Some(last)) = (settings.levels.first().copied(), settings.levels.last().copied()) else {
+        let (Some(first), Some(last)) = (settings.levels.first().copied(), settings.levels.last().copied())
+        else {
             bail!("the network has no levels")
         };
         let time_width = 4 * first.channels;
@@ -93,7 +95,12 @@ impl Unet {
             down: Vec::new(),
             middle,
             up: Vec::new(),
-            norm_out: group_norm(settings.groups, first.channels, settings.epsilon, weights.pp("conv_norm_out"))?,
+            norm_out: group_norm(
+                settings.groups,
+                first.channels,
+                settings.epsilon,
+                weights.pp("conv_norm_out"),
+            )?,
             conv_out: conv2d(first.channels, settings.out_channels, 3, padded, weights.pp("conv_out"))?,
             dtype: weights.dtype(),
             settings,
@@ -116,7 +123,9 @@ impl Unet {
             };
             let weights = weights.pp(index);
             self.down.push(match level.depth {
-                None => Down::Plain(DownBlock2D::new(weights, from, level.channels, Some(time_width), plain)?),
+                None => {
+                    Down::Plain(DownBlock2D::new(weights, from, level.channels, Some(time_width), plain)?)
+                }
                 Some(depth) => {
                     let settings = CrossAttnDownBlock2DConfig {
                         downblock: plain,
@@ -158,7 +167,9 @@ impl Unet {
                         use_linear_projection: self.settings.has_linear_projection,
                         transformer_layers_per_block: depth,
                     };
-                    Up::Attending(CrossAttnUpBlock2D::new(weights, skipped, before, to, time, false, settings)?)
+                    Up::Attending(CrossAttnUpBlock2D::new(
+                        weights, skipped, before, to, time, false, settings,
+                    )?)
                 }
             });
         }
@@ -176,7 +187,10 @@ impl Unet {
         let levels = self.settings.levels.iter().enumerate().filter(|(_, level)| level.depth.is_some());
         let bytes = levels.map(|(index, level)| {
             let tokens = ((height >> index).max(1) * (width >> index).max(1)) as u64;
-            tokens.saturating_mul(tokens).saturating_mul(level.heads as u64).saturating_mul(SCORE_BYTES * SCORES_COPIES)
+            tokens
+                .saturating_mul(tokens)
+                .saturating_mul(level.heads as u64)
+                .saturating_mul(SCORE_BYTES * SCORES_COPIES)
         });
         bytes.max().unwrap_or(0)
     }
@@ -217,7 +231,8 @@ impl Unet {
         for block in &self.up {
             let residuals = skipped.split_off(skipped.len() - self.settings.layers - 1);
             // A side that was rounded down is restored by the size of the level above.
-            let above = skipped.last().map(Tensor::dims4).transpose()?.map(|(_, _, height, width)| (height, width));
+            let above =
+                skipped.last().map(Tensor::dims4).transpose()?.map(|(_, _, height, width)| (height, width));
             states = match block {
                 Up::Plain(block) => block.forward(&states, &residuals, embedded, above)?,
                 Up::Attending(block) => block.forward(&states, &residuals, embedded, above, context)?,
@@ -245,7 +260,8 @@ impl Unet {
             return Ok(None);
         };
         let (height, width) = (height as f64, width as f64);
-        let sizes = sinusoids(&[height, width, 0.0, 0.0, height, width], each, device)?.reshape((1, 6 * each))?;
+        let sizes =
+            sinusoids(&[height, width, 0.0, 0.0, height, width], each, device)?.reshape((1, 6 * each))?;
         let all = Tensor::cat(&[pooled.to_dtype(DType::F32)?, sizes], D::Minus1)?;
         addition.forward(&all.to_dtype(self.dtype)?).map(Some)
     }

@@ -48,7 +48,9 @@ impl WeightFile {
             "F16" => DType::F16,
             "BF16" => DType::BF16,
             "F8_E4M3" => DType::F8E4M3,
-            other => bail!("the tensor {name:?} has numbers of the type {other}, which the engine doesn't read"),
+            other => {
+                bail!("the tensor {name:?} has numbers of the type {other}, which the engine doesn't read")
+            }
         };
         let mut bytes = vec![0; tensor.bytes];
         self.file.read_exact_at(&mut bytes, tensor.offset).map_err(Error::wrap)?;
@@ -91,14 +93,13 @@ impl NetworkWeights {
     fn find(&self, name: &str) -> Option<(&StoredTensor, Part)> {
         let source = self.names.source(name);
         let tensors = &self.file.header.tensors;
-        let tensor = tensors.get(&source.name).or_else(|| tensors.get(&upsampler_without_attention(&source.name)?))?;
+        let tensor =
+            tensors.get(&source.name).or_else(|| tensors.get(&upsampler_without_attention(&source.name)?))?;
         Some((tensor, source.part))
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
-        let Some((tensor, part)) = self.find(name) else {
-            bail!("the tensor {name:?} is missing")
-        };
+        let Some((tensor, part)) = self.find(name) else { bail!("the tensor {name:?} is missing") };
         let tensor = self.file.read(name, tensor)?;
         match part {
             Part::Whole => Ok(tensor),

@@ -173,7 +173,8 @@ impl Worker {
             Command::Count { request, .. } => {
                 let message = "the model makes images; tokens are counted by a text model";
                 let error = Some(ApiError::new(ErrorCode::InvalidRequest, message).at("model"));
-                let _ = self.report.send(Report::Counted { request, count: NodeTokenCount::default(), error });
+                let _ =
+                    self.report.send(Report::Counted { request, count: NodeTokenCount::default(), error });
             }
         }
     }

@@ -1,12 +1,22 @@
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use candle_nn::{VarBuilder, VarMap};
 use candle_transformers::models::stable_diffusion::vae::{AutoEncoderKL, AutoEncoderKLConfig};
 use hearth_domain::{ImageTask, Size};
 use image::{DynamicImage, Rgb, Rgba, RgbaImage};
 
+use hearth_worker::checkpoint::prefixes;
+
 use super::*;
-use crate::{names::Part, settings::Level};
+use crate::{
+    names::{Names, Part},
+    settings::{Level, TextSettings, UnetSettings},
+};
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny-diffusion/model");
 const STEPS: u32 = 3;
@@ -143,7 +153,8 @@ fn broken_checkpoints_are_errors_with_a_reason() {
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
     ];
-    let restore = || names.iter().for_each(|name| copy(&Path::new(TINY).join(name), &folder.path().join(name)));
+    let restore =
+        || names.iter().for_each(|name| copy(&Path::new(TINY).join(name), &folder.path().join(name)));
     restore();
     load(folder.path()).unwrap();
     let broken = |name: &str, bytes: &[u8], reason: &str| {
@@ -158,9 +169,17 @@ fn broken_checkpoints_are_errors_with_a_reason() {
     broken(names[6], b"{", "damaged");
     let config = fs::read_to_string(Path::new(TINY).join(names[6])).unwrap();
     broken(names[6], config.replace("\"in_channels\": 4", "\"in_channels\": 5").as_bytes(), "5 channels");
-    broken(names[6], config.replace("\"layers_per_block\": 1", "\"layers_per_block\": 2").as_bytes(), "missing");
+    broken(
+        names[6],
+        config.replace("\"layers_per_block\": 1", "\"layers_per_block\": 2").as_bytes(),
+        "missing",
+    );
     broken(names[6], config.replace("32,", "1048577,").as_bytes(), "dimension");
-    broken(names[6], config.replace("\"attention_head_dim\": 4", "\"attention_head_dim\": 0").as_bytes(), "heads");
+    broken(
+        names[6],
+        config.replace("\"attention_head_dim\": 4", "\"attention_head_dim\": 0").as_bytes(),
+        "heads",
+    );
     let text = fs::read_to_string(Path::new(TINY).join(names[2])).unwrap();
     broken(names[2], text.replace("\"vocab_size\": 520", "\"vocab_size\": 519").as_bytes(), "can't be used");
     broken(names[1], br#"{"prediction_type": "flow"}"#, "flow");
@@ -190,13 +209,18 @@ impl SingleFile {
         for (name, variable) in variables.iter() {
             let source = names.source(name);
             let mut tensor = variable.as_tensor().clone();
-            if source.name.contains(".attn_1.") && source.name.ends_with("weight") && !source.name.contains("norm") {
+            if source.name.contains(".attn_1.")
+                && source.name.ends_with("weight")
+                && !source.name.contains("norm")
+            {
                 // The original autoencoder has convolutions in place of matrices.
                 tensor = tensor.unsqueeze(2).unwrap().unsqueeze(3).unwrap();
             }
             match source.part {
                 Part::Whole => drop(self.0.insert(source.name, tensor)),
-                Part::Transposed => drop(self.0.insert(source.name, tensor.t().unwrap().contiguous().unwrap())),
+                Part::Transposed => {
+                    drop(self.0.insert(source.name, tensor.t().unwrap().contiguous().unwrap()))
+                }
                 Part::Third(third) => thirds.entry(source.name).or_default()[third] = Some(tensor),
             }
         }
