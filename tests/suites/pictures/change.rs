@@ -76,7 +76,7 @@ async fn picture_of_a_turn_is_the_input_of_the_next() {
     let path = format!("/v1/sessions/{}/generate", session["id"].as_str().unwrap());
     let first = answered(client.post(&path, &request("a fox", &json!({}))).await);
     assert_eq!(first["modality"], "image", "{first}");
-    let turn = request("in the rain", &json!({"strength": 0.4, "steps": 5}));
+    let turn = request("in the rain", &json!({"steps": 5}));
     let second = answered(client.post(&path, &turn).await);
     let changed = picture_of(&home, &second).await;
     // As the same change of the same picture outside of a session.
