@@ -22,7 +22,7 @@ const ACCOUNTS: &str = "hearth-fn-accounts";
 const SWEEP: &str = "hearth-fn-sweep";
 const TICK: &str = r#"{"source": "aws.events", "detail-type": "Scheduled Event"}"#;
 /// Age of an event whose process must have died.
-const OLD: Duration = Duration::from_secs(300);
+const DEAD_PROCESS_GRACE: Duration = Duration::from_secs(300);
 
 /// Stores a webhook for all events of an organisation, or for its user's.
 pub(crate) async fn store_webhook(
@@ -148,8 +148,9 @@ async fn sweep_sends_the_events_of_dead_processes_and_of_silent_nodes() {
         store_webhook(store, owner, own, WebhookState::Active).await,
         store_webhook(store, owner, own, WebhookState::Paused).await,
     );
-    let old =
-        Timestamp::from_unix_millis(Timestamp::now().unix_millis() - u64::try_from(OLD.as_millis()).unwrap());
+    let old = Timestamp::from_unix_millis(
+        Timestamp::now().unix_millis() - u64::try_from(DEAD_PROCESS_GRACE.as_millis()).unwrap(),
+    );
     let left = OutboxEntry {
         id: EventId::first_of(old),
         kind: EventKind::ModelRemoved,
@@ -167,7 +168,7 @@ async fn sweep_sends_the_events_of_dead_processes_and_of_silent_nodes() {
     let sweep = cloud.function(SWEEP).await;
     let tick = serde_json::from_str(TICK).unwrap();
     sweep.trigger(&tick).await.unwrap_or_else(|failure| panic!("{failure}"));
-    let range = (EventId::first_of(old), EventId::last_of(Timestamp::now().plus(OLD)));
+    let range = (EventId::first_of(old), EventId::last_of(Timestamp::now().plus(DEAD_PROCESS_GRACE)));
     for webhook in [active, paused] {
         let (deliveries, _) = store.deliveries().page(webhook.id, range, None, 10).await.unwrap();
         let kinds: Vec<EventKind> = deliveries.iter().map(|one| one.kind).collect();
