@@ -71,7 +71,8 @@ fn chat(model: &str, schema: &Value) -> Value {
 /// The status, the means and the number of attempts.
 fn report(structured: &Value) -> (&str, &str, u64) {
     let text = |name: &str| structured[name].as_str().unwrap_or_else(|| panic!("{structured}"));
-    (text("status"), text("how"), structured["attempts"].as_u64().unwrap())
+    let attempts = structured["attempts"].as_u64().unwrap_or_else(|| panic!("{structured}"));
+    (text("status"), text("how"), attempts)
 }
 
 #[tokio::test]

@@ -18,11 +18,13 @@ const END: &str = "<!-- table of features: end -->";
 /// A feature: its name, a schema that has it, and the keywords that are about it.
 type Feature = (&'static str, Value, &'static [&'static str]);
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn object(properties: Value, required: Value) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 /// A schema in a required property.
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn property(schema: Value) -> Value {
     object(json!({"a": schema}), json!(["a"]))
 }
