@@ -209,7 +209,15 @@ async fn generate_uses_every_permission() {
     let deleted = send(&function, &values, "delete_v1.cache.json", "/v1/cache", Value::Null, 200).await;
     assert_eq!(deleted.json().unwrap()["deleted"], 1);
 
-    // So is a long conversation.
+    // The answers to the items of a batch are looked up together.
+    (0..2).for_each(|_| vendor.reply(answer("{}")));
+    let batch =
+        json!({"prompts": ["one", "two"], "options": {"model": "rig:big", "bypass_validation": true}});
+    let answered =
+        send(&function, &values, "post_v1.analyze.batch.json", "/v1/analyze/batch", batch, 200).await;
+    assert_eq!(answered.json().unwrap()["summary"]["ok"], 2);
+
+    // A long conversation is an object too.
     vendor.reply(answer("short"));
     let request = json!({"model": "rig:big", "input": "word ".repeat(25 << 10)});
     let response = send(&function, &values, "post_v1.responses.json", "/v1/responses", request, 200).await;
