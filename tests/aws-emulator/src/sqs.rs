@@ -128,7 +128,9 @@ impl Queues {
                 Ok(json!({}))
             }
             "ChangeMessageVisibility" => {
-                let seconds = request["VisibilityTimeout"].as_u64().filter(|seconds| *seconds <= VISIBILITY_MAX_SECONDS);
+                let seconds = request["VisibilityTimeout"]
+                    .as_u64()
+                    .filter(|seconds| *seconds <= VISIBILITY_MAX_SECONDS);
                 let timeout = Duration::from_secs(seconds.ok_or("InvalidParameterValue")?);
                 self.hide(queue, receipt()?, timeout)?;
                 Ok(json!({}))
@@ -174,7 +176,8 @@ impl Queues {
             }
             let visible = queue.messages.iter().enumerate().filter(|(_, message)| message.visible_at <= now);
             // The first of equal ones, which is the oldest.
-            let next = visible.min_by_key(|(_, message)| in_flight.get(message.group.as_str()).copied().unwrap_or(0));
+            let next = visible
+                .min_by_key(|(_, message)| in_flight.get(message.group.as_str()).copied().unwrap_or(0));
             let Some(index) = next.map(|(index, _)| index) else { break };
             let message = &mut queue.messages[index];
             *count += 1;
@@ -275,7 +278,10 @@ mod tests {
         send(&queues, "y", "a");
         let receipt = queues.receive("q", 1).remove(0).receipt;
         queues.delete("q", &receipt);
-        assert_eq!((queues.depth("q"), queues.hide("q", &receipt, Duration::ZERO)), ((0, 0), Err("MessageNotInflight")));
+        assert_eq!(
+            (queues.depth("q"), queues.hide("q", &receipt, Duration::ZERO)),
+            ((0, 0), Err("MessageNotInflight"))
+        );
     }
 
     #[test]

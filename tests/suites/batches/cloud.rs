@@ -53,7 +53,8 @@ async fn worker_carries_out_batches_of_both_dialects() {
 
 /// A cloud, and a worker with the vendor's model `rig:big`.
 async fn worker_with(cloud: &Cloud, vendor: &Vendor) -> Emulator {
-    let rig = json!({"kind": "openai_compatible", "base_url": format!("{}/v1", vendor.url), "models": ["big"]});
+    let rig =
+        json!({"kind": "openai_compatible", "base_url": format!("{}/v1", vendor.url), "models": ["big"]});
     let routing = json!({"providers": {"rig": rig}}).to_string();
     cloud.function_with(WORKER, &[("HEARTH_ROUTING", &routing), ("HEARTH_BATCHES__CONCURRENCY", "4")]).await
 }

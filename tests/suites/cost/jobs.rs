@@ -13,8 +13,11 @@ const MILLION: f64 = 1e6;
 /// Bytes in a gigabyte, as CloudWatch bills them.
 const GIGABYTE: f64 = 1e9;
 /// The queues, by name of their variables.
-const QUEUES: [(&str, &str); 3] =
-    [("HEARTH_JOB_QUEUE_HIGH", "JobsHigh"), ("HEARTH_JOB_QUEUE", "JobsNormal"), ("HEARTH_JOB_QUEUE_LOW", "JobsLow")];
+const QUEUES: [(&str, &str); 3] = [
+    ("HEARTH_JOB_QUEUE_HIGH", "JobsHigh"),
+    ("HEARTH_JOB_QUEUE", "JobsNormal"),
+    ("HEARTH_JOB_QUEUE_LOW", "JobsLow"),
+];
 
 /// A row: what a part of a job uses, and what a thousand cost.
 #[derive(Debug, Clone)]
@@ -41,7 +44,16 @@ impl JobRow {
         let [write_units, read_units, requests, messages, seconds, log_bytes, total] = figures[..] else {
             panic!("docs/cost.md: {cells:?} has other columns")
         };
-        Self { name: cells[0].clone(), write_units, read_units, requests, messages, seconds, log_bytes, total }
+        Self {
+            name: cells[0].clone(),
+            write_units,
+            read_units,
+            requests,
+            messages,
+            seconds,
+            log_bytes,
+            total,
+        }
     }
 
     /// Returns the costs that the figures and the prices give, if the page has others.
@@ -55,13 +67,15 @@ impl JobRow {
         let log_bytes = self.log_bytes + prices.of("bytes of AWS' log lines");
         let logs = log_bytes / GIGABYTE * prices.of("CloudWatch Logs, GB");
         let total = THOUSAND * (lambda + table + api + queue + logs);
-        ((total - self.total).abs() > ROUNDING).then(|| format!("{}: ${total:.4}, not {}", self.name, self.total))
+        ((total - self.total).abs() > ROUNDING)
+            .then(|| format!("{}: ${total:.4}, not {}", self.name, self.total))
     }
 }
 
 /// Submits jobs and has them carried out; the usage of each part of the last one.
 pub(crate) async fn measure(world: &World) -> [(&'static str, Usage); 2] {
-    let urls = QUEUES.map(|(variable, name)| (variable, aws_emulator::AwsEmulator::queue_url("http://sqs.test", name)));
+    let urls = QUEUES
+        .map(|(variable, name)| (variable, aws_emulator::AwsEmulator::queue_url("http://sqs.test", name)));
     let variables: Vec<(&str, &str)> = urls.iter().map(|(variable, url)| (*variable, url.as_str())).collect();
     let models = world.function("hearth-fn-models", &variables).await;
     let worker = world.function("hearth-fn-worker", &variables).await;

@@ -178,9 +178,12 @@ async fn jobs_use_what_the_page_says() {
 #[test]
 fn costs_of_jobs_follow_from_their_figures_and_prices() {
     let page = Page::read();
-    let problems: Vec<String> =
-        jobs::rows().iter().filter_map(|row| row.wrong_total(&page.prices)).collect();
-    assert!(problems.is_empty(), "docs/cost.md has other costs than its figures give:\n{}", problems.join("\n"));
+    let problems: Vec<String> = jobs::rows().iter().filter_map(|row| row.wrong_total(&page.prices)).collect();
+    assert!(
+        problems.is_empty(),
+        "docs/cost.md has other costs than its figures give:\n{}",
+        problems.join("\n")
+    );
 }
 
 #[test]

@@ -27,13 +27,20 @@ async fn definitions_are_stored_by_one_function_and_used_by_another() {
     // Another process sees the new version and the label at once: only versions, which never change, are cached.
     let mut schema = receipt();
     schema["properties"]["note"] = json!({"type": "string", "maxLength": 4});
-    assert_eq!(put(&client, "/v1/schemas/receipt", &json!({"schema": schema})).await.json()["version"], "1.1.0");
+    assert_eq!(
+        put(&client, "/v1/schemas/receipt", &json!({"schema": schema})).await.json()["version"],
+        "1.1.0"
+    );
     assert_eq!(client.post("/v1/generate", &body).await.header("x-hearth-schema"), "receipt@1.1.0");
     let label = "/v1/schemas/receipt/labels/production";
     put(&client, label, &json!({"version": "1.0.0", "expected": null})).await;
     let chat = json!({"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "schema_id": "receipt@production"});
     let answer = client.post("/v1/chat/completions", &chat).await;
-    assert_eq!((answer.status.as_u16(), answer.header("x-hearth-schema")), (200, "receipt@1.0.0"), "{answer:?}");
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-hearth-schema")),
+        (200, "receipt@1.0.0"),
+        "{answer:?}"
+    );
     assert_eq!(client.delete(label).await.status, 200);
     let share = json!({"visibility": "private"});
     assert_eq!(send(&client, Method::PATCH, "/v1/schemas/receipt", &share).await.status, 200);

@@ -24,13 +24,16 @@ async fn schema_is_created_from_a_file_updated_from_standard_input_and_compared(
     let file = folder.path().join("receipt.json");
     std::fs::write(&file, receipt().to_string()).unwrap();
     let file = file.to_str().unwrap();
-    let created = prints(&home, &["schema", "create", file, "--description", "A receipt", "--tag", "finance"], "").await;
+    let created =
+        prints(&home, &["schema", "create", file, "--description", "A receipt", "--tag", "finance"], "")
+            .await;
     assert_eq!(created.trim(), "receipt@1.0.0");
     let table = prints(&home, &["schema", "list", "receipt"], "").await;
     assert!(table.starts_with("NAME") && table.contains("A receipt") && table.contains("private"), "{table}");
     let mut changed = receipt();
     changed["required"] = json!(["shop"]);
-    let updated = prints(&home, &["schema", "update", "receipt", "-", "--message", "less"], &changed.to_string()).await;
+    let updated =
+        prints(&home, &["schema", "update", "receipt", "-", "--message", "less"], &changed.to_string()).await;
     assert_eq!(updated.trim(), "receipt@1.1.0");
     let versions = prints(&home, &["schema", "versions", "receipt"], "").await;
     assert!(versions.contains("1.1.0") && versions.contains("less"), "{versions}");
@@ -67,7 +70,8 @@ async fn template_is_rendered_with_variables_of_flags_and_files() {
     assert_eq!(rendered, "Be short.\nSum up: From the file\n");
     let missing = command(&home, &["template", "render", "summary"], "").await;
     assert!(!missing.status.success() && missing.stderr.contains("variables.text"), "{missing:?}");
-    let built_in = prints(&home, &["template", "render", "invoice", "--var", "text=Tea", "-f", "json"], "").await;
+    let built_in =
+        prints(&home, &["template", "render", "invoice", "--var", "text=Tea", "-f", "json"], "").await;
     assert_eq!(serde_json::from_str::<Value>(&built_in).unwrap()["schema_id"], "invoice@1.0.0");
     home.stop().await;
 }

@@ -25,9 +25,7 @@ async fn played(upstream: &Upstream) -> Home {
 
 /// A whole answer of the vendor's.
 fn answer(text: &str) -> Reply {
-    let chunk = |delta: Value, finish: Option<&str>| {
-        json!({"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
-    };
+    let chunk = |delta: Value, finish: Option<&str>| json!({"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
     Reply::chunks(&[
         chunk(json!({"role": "assistant", "content": text}), None),
         chunk(json!({}), Some("stop")),

@@ -33,10 +33,15 @@ async fn schema_has_versions_with_numbers_that_follow_from_the_change() {
     let conflict = version(&schema, json!({"expected_version": "1.0.0"})).await.error(409, "conflict");
     assert_eq!(conflict["details"]["latest_version"], "1.1.0");
     assert_eq!(version(&schema, json!({"expected_version": "1.1.0"})).await.json()["version"], "2.0.0");
-    assert_eq!(version(&receipt(), json!({"version": "2.0.0"})).await.error(400, "invalid_request")["param"], "version");
+    assert_eq!(
+        version(&receipt(), json!({"version": "2.0.0"})).await.error(400, "invalid_request")["param"],
+        "version"
+    );
     assert_eq!(version(&receipt(), json!({"version": "3.0.0"})).await.json()["version"], "3.0.0");
 
-    let got = async |reference: &str| client.get(&format!("/v1/schemas/{reference}")).await.json()["version"].clone();
+    let got = async |reference: &str| {
+        client.get(&format!("/v1/schemas/{reference}")).await.json()["version"].clone()
+    };
     for (reference, expected) in [
         ("receipt", "3.0.0"),
         ("receipt@latest", "3.0.0"),
@@ -55,7 +60,10 @@ async fn schema_has_versions_with_numbers_that_follow_from_the_change() {
     assert_eq!(numbers, ["3.0.0", "2.0.0", "1.1.0"]);
     let cursor = page["next_cursor"].as_str().unwrap();
     let rest = client.get(&format!("/v1/schemas/receipt/versions?limit=3&cursor={cursor}")).await.json();
-    assert_eq!((&rest["data"][1]["version"], &rest["data"][1]["message"]), (&json!("1.0.0"), &json!("first")));
+    assert_eq!(
+        (&rest["data"][1]["version"], &rest["data"][1]["message"]),
+        (&json!("1.0.0"), &json!("first"))
+    );
     assert_eq!(rest["next_cursor"], json!(null));
     home.stop().await;
 }
@@ -70,7 +78,11 @@ async fn versions_are_compared_and_checked_before_they_are_stored() {
     let mut changed = receipt();
     changed["properties"]["total"]["maximum"] = json!(50);
     let checked = client.post("/v1/schemas/receipt/check", &json!({"schema": changed})).await.json();
-    assert_eq!((&checked["compatible"], &checked["next_version"]), (&json!(false), &json!("2.0.0")), "{checked}");
+    assert_eq!(
+        (&checked["compatible"], &checked["next_version"]),
+        (&json!(false), &json!("2.0.0")),
+        "{checked}"
+    );
     assert_eq!(checked["breaking"][0]["path"], "/properties/total/maximum");
     assert_eq!(names(&client, "/v1/schemas?built_in=false").await, ["receipt"]);
     put(&client, "/v1/schemas/receipt", &json!({"schema": changed})).await;
@@ -86,7 +98,10 @@ async fn versions_are_compared_and_checked_before_they_are_stored() {
     let mut template = summary();
     template["variables"]["required"] = json!(["text", "style"]);
     let checked = client.post("/v1/templates/summary/check", &json!({"template": template})).await.json();
-    assert_eq!((&checked["compatible"], &checked["breaking"][0]["path"]), (&json!(false), &json!("/variables/required")));
+    assert_eq!(
+        (&checked["compatible"], &checked["breaking"][0]["path"]),
+        (&json!(false), &json!("/variables/required"))
+    );
     let mut template = summary();
     template["messages"][1]["content"] = json!("In a few words: {{ text }}");
     let checked = client.post("/v1/templates/summary/check", &json!({"template": template})).await.json();
@@ -105,17 +120,24 @@ async fn label_is_moved_by_compare_and_set_and_keeps_its_definition() {
     let label = "/v1/schemas/receipt/labels/production";
     let moved = put(&client, label, &json!({"version": "1.0.0", "expected": null})).await.json();
     assert_eq!(moved["labels"], json!({"production": "1.0.0"}));
-    let lost = put(&client, label, &json!({"version": "1.1.0", "expected": null})).await.error(409, "conflict");
+    let lost =
+        put(&client, label, &json!({"version": "1.1.0", "expected": null})).await.error(409, "conflict");
     assert_eq!((&lost["param"], &lost["details"]["current"]), (&json!("expected"), &json!("1.0.0")));
     assert_eq!(client.get("/v1/schemas/receipt@production").await.json()["version"], "1.0.0");
     let expected = json!({"version": "1.1.0", "expected": "1.0.0"});
     assert_eq!(put(&client, label, &expected).await.status, 200);
     assert_eq!(client.get("/v1/schemas/receipt@production").await.json()["version"], "1.1.0");
-    assert_eq!(client.get("/v1/schemas/receipt/versions").await.json()["data"][0]["labels"], json!(["production"]));
+    assert_eq!(
+        client.get("/v1/schemas/receipt/versions").await.json()["data"][0]["labels"],
+        json!(["production"])
+    );
     put(&client, label, &json!({"version": "7.0.0"})).await.error(404, "not_found");
     for bad in ["latest", "1prod", "Prod"] {
         let path = format!("/v1/schemas/receipt/labels/{bad}");
-        assert_eq!(put(&client, &path, &json!({"version": "1.0.0"})).await.error(400, "invalid_request")["param"], "label");
+        assert_eq!(
+            put(&client, &path, &json!({"version": "1.0.0"})).await.error(400, "invalid_request")["param"],
+            "label"
+        );
     }
     let used = client.delete("/v1/schemas/receipt").await.error(409, "conflict");
     assert_eq!(used["details"]["labels"], json!(["production"]));
@@ -138,7 +160,8 @@ async fn many_callers_move_a_label_and_one_of_them_succeeds() {
         assert_eq!(stored.status, 200, "{stored:?}");
     }
     let versions = client.get("/v1/schemas/receipt/versions").await.json();
-    let versions: Vec<_> = versions["data"].as_array().unwrap().iter().map(|one| one["version"].clone()).collect();
+    let versions: Vec<_> =
+        versions["data"].as_array().unwrap().iter().map(|one| one["version"].clone()).collect();
     let label = "/v1/schemas/receipt/labels/production";
     let moves = versions.iter().map(|version| {
         let (client, body) = (&client, json!({"version": version, "expected": null}));
@@ -159,7 +182,12 @@ async fn definitions_are_listed_searched_and_changed() {
         assert_eq!(names(&client, &format!("/v1/{plural}")).await, built_in);
     }
     for name in ["delta", "alpha", "charlie", "bravo"] {
-        create_schema(&client, name, &json!({"description": format!("The {name} thing"), "tags": ["greek", name]})).await;
+        create_schema(
+            &client,
+            name,
+            &json!({"description": format!("The {name} thing"), "tags": ["greek", name]}),
+        )
+        .await;
     }
     let all = ["alpha", "bravo", "charlie", "delta"].into_iter().chain(built_in);
     assert_eq!(names(&client, "/v1/schemas").await, all.collect::<Vec<_>>());
@@ -194,7 +222,10 @@ async fn built_in_definitions_can_be_read_and_not_be_changed() {
     let client = home.client();
     for plural in ["schemas", "templates"] {
         let got = client.get(&format!("/v1/{plural}/invoice@1")).await.json();
-        assert_eq!((&got["id"], &got["built_in"], &got["may_change"]), (&json!("invoice"), &json!(true), &json!(false)));
+        assert_eq!(
+            (&got["id"], &got["built_in"], &got["may_change"]),
+            (&json!("invoice"), &json!(true), &json!(false))
+        );
         let versions = client.get(&format!("/v1/{plural}/invoice/versions")).await.json();
         assert_eq!(versions["data"][0]["version"], got["version"]);
         client.get(&format!("/v1/{plural}/invoice@2")).await.error(404, "not_found");

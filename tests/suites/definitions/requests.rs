@@ -44,14 +44,22 @@ async fn template_and_schema_work_on_every_route_that_generates() {
         ]);
         assert_eq!(sent["messages"], expected, "{path}: {sent}");
         let schema = &sent["response_format"]["json_schema"];
-        assert_eq!((&schema["name"], &schema["schema"]["properties"]["total"]["type"]), (&json!("receipt"), &json!("integer")), "{path}: {sent}");
+        assert_eq!(
+            (&schema["name"], &schema["schema"]["properties"]["total"]["type"]),
+            (&json!("receipt"), &json!("integer")),
+            "{path}: {sent}"
+        );
         assert_eq!(sent["temperature"], json!(0.25), "{path}: {sent}");
         for field in ["template_id", "schema_id", "variables"] {
             assert!(sent.get(field).is_none(), "{path}: {sent}");
         }
         let id = answered.header("x-request-id");
         let record = client.get(&format!("/v1/requests/{id}")).await.json();
-        assert_eq!((&record["schema"]["name"], &record["schema"]["version"]), (&json!("receipt"), &json!("1.0.0")), "{path}");
+        assert_eq!(
+            (&record["schema"]["name"], &record["schema"]["version"]),
+            (&json!("receipt"), &json!("1.0.0")),
+            "{path}"
+        );
         assert_eq!(record["template"]["name"], "summary", "{path}");
     }
     home.stop().await;
@@ -69,7 +77,9 @@ async fn messages_of_the_request_follow_on_those_of_the_template() {
         body
     };
     upstream.reply(answer("ok"));
-    let body = with(json!({"messages": [{"role": "system", "content": "Own."}, {"role": "user", "content": "And B"}], "temperature": 1.0}));
+    let body = with(
+        json!({"messages": [{"role": "system", "content": "Own."}, {"role": "user", "content": "And B"}], "temperature": 1.0}),
+    );
     assert_eq!(client.post("/v1/chat/completions", &body).await.status, 200);
     let sent = upstream.received().pop().unwrap().body;
     let messages = json!([
@@ -82,7 +92,10 @@ async fn messages_of_the_request_follow_on_those_of_the_template() {
     let body = with(json!({"input": {"prompt": "And B"}, "system_prompt": "Own."}));
     let native = client.post("/v1/generate", &body).await.json();
     assert_eq!(upstream.received().pop().unwrap().body["messages"], messages);
-    assert_eq!((&native["template"]["name"], &native["template"]["version"]), (&json!("summary"), &json!("1.0.0")));
+    assert_eq!(
+        (&native["template"]["name"], &native["template"]["version"]),
+        (&json!("summary"), &json!("1.0.0"))
+    );
     assert!(native.get("schema").is_none(), "{native}");
     // A streamed answer has them in its last event, and in the head.
     upstream.reply(answer("ok"));
@@ -107,7 +120,8 @@ async fn response_that_continues_another_has_the_messages_of_its_template() {
     let second = client.post("/v1/responses", &body).await;
     assert_eq!(second.status, 200, "{second:?}");
     let sent = upstream.received().pop().unwrap().body;
-    let texts: Vec<_> = sent["messages"].as_array().unwrap().iter().map(|one| one["content"].as_str().unwrap()).collect();
+    let texts: Vec<_> =
+        sent["messages"].as_array().unwrap().iter().map(|one| one["content"].as_str().unwrap()).collect();
     assert_eq!(texts, ["Be long.", "Sum up: A", "First.", "Sum up: B", "More"]);
     home.stop().await;
 }
@@ -130,11 +144,17 @@ async fn local_answer_fits_the_schema_of_its_template_and_labels_decide_the_vers
     let native = native.json();
     let data: Value = serde_json::from_str(native["output"]["text"].as_str().unwrap()).unwrap();
     assert!(data["shop"].is_string() && data["total"].is_u64(), "{native}");
-    assert_eq!((&native["schema"]["version"], &native["structured"]["valid"]), (&json!("1.0.0"), &json!(true)));
+    assert_eq!(
+        (&native["schema"]["version"], &native["structured"]["valid"]),
+        (&json!("1.0.0"), &json!(true))
+    );
     let mut schema = receipt();
     schema["properties"] = json!({"total": {"type": "integer", "minimum": 0, "maximum": 9}});
     schema["required"] = json!(["total"]);
-    assert_eq!(put(&client, "/v1/schemas/receipt", &json!({"schema": schema})).await.json()["version"], "2.0.0");
+    assert_eq!(
+        put(&client, "/v1/schemas/receipt", &json!({"schema": schema})).await.json()["version"],
+        "2.0.0"
+    );
     assert_eq!(client.post("/v1/generate", &body).await.json()["schema"]["version"], "1.0.0");
     put(&client, label, &json!({"version": "2.0.0", "expected": "1.0.0"})).await;
     let native = client.post("/v1/generate", &body).await.json();
@@ -151,7 +171,8 @@ async fn examples_of_the_built_in_templates_are_answered_by_their_schemas() {
     for name in ["classification", "form", "invoice", "support", "translation"] {
         let template = client.get(&format!("/v1/templates/{name}")).await.json();
         for example in template["template"]["variables"]["examples"].as_array().unwrap() {
-            let rendered = client.post(&format!("/v1/templates/{name}/render"), &json!({"variables": example})).await;
+            let rendered =
+                client.post(&format!("/v1/templates/{name}/render"), &json!({"variables": example})).await;
             assert_eq!(rendered.status, 200, "{name}: {rendered:?}");
             assert_eq!(rendered.json()["schema_id"], format!("{name}@1.0.0"));
         }
@@ -185,8 +206,18 @@ async fn request_that_cannot_use_its_definitions_is_refused_with_the_field() {
         (json!({"template_id": "nosuch"}), 404, "not_found", "template_id"),
         (json!({"variables": {"a": 1}}), 400, "invalid_request", "variables"),
         (json!({"template_id": "summary"}), 400, "invalid_request", "variables.text"),
-        (json!({"template_id": "summary", "variables": {"text": 1}}), 400, "invalid_request", "variables.text"),
-        (json!({"template_id": "summary", "variables": {"text": "a", "x": 1}}), 400, "invalid_request", "variables.x"),
+        (
+            json!({"template_id": "summary", "variables": {"text": 1}}),
+            400,
+            "invalid_request",
+            "variables.text",
+        ),
+        (
+            json!({"template_id": "summary", "variables": {"text": "a", "x": 1}}),
+            400,
+            "invalid_request",
+            "variables.x",
+        ),
         (json!({"template_id": 5}), 400, "invalid_request", "template_id"),
     ] {
         let mut body = json!({"model": "auto", "messages": messages});
@@ -195,7 +226,10 @@ async fn request_that_cannot_use_its_definitions_is_refused_with_the_field() {
         assert_eq!(error["param"], param, "{fields}: {error}");
     }
     let vectors = json!({"model": "auto", "input": "Hi", "schema_id": "invoice"});
-    assert_eq!(client.post("/v1/embeddings", &vectors).await.error(400, "invalid_request")["param"], "schema_id");
+    assert_eq!(
+        client.post("/v1/embeddings", &vectors).await.error(400, "invalid_request")["param"],
+        "schema_id"
+    );
     client.post("/v1/chat/completions", &json!({"model": "auto"})).await.error(400, "invalid_request");
     home.stop().await;
 }

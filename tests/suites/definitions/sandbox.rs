@@ -16,7 +16,9 @@ async fn rendering_shows_the_messages_and_names_what_is_wrong() {
     let home = Home::start().await;
     let client = home.client();
     create_template(&client, "summary", &json!({})).await;
-    let render = async |variables: Value| client.post("/v1/templates/summary/render", &json!({"variables": variables})).await;
+    let render = async |variables: Value| {
+        client.post("/v1/templates/summary/render", &json!({"variables": variables})).await
+    };
     let rendered = render(json!({"text": "<Tea> & {{ style }}"})).await.json();
     let expected = json!([
         {"role": "system", "content": "Be short."},
@@ -24,7 +26,10 @@ async fn rendering_shows_the_messages_and_names_what_is_wrong() {
     ]);
     assert_eq!((&rendered["messages"], &rendered["parameters"]["temperature"]), (&expected, &json!(0.25)));
     assert_eq!(render(json!({})).await.error(400, "invalid_request")["param"], "variables.text");
-    assert_eq!(render(json!({"text": "a", "style": "odd"})).await.error(400, "invalid_request")["param"], "variables.style");
+    assert_eq!(
+        render(json!({"text": "a", "style": "odd"})).await.error(400, "invalid_request")["param"],
+        "variables.style"
+    );
     client.post("/v1/templates/nosuch/render", &json!({})).await.error(404, "not_found");
     home.stop().await;
 }
@@ -60,12 +65,16 @@ async fn hostile_templates_are_refused_or_stopped_and_the_gateway_goes_on() {
         let stored = json!({"name": name, "template": of_user(&format!("{text}{{{{ a|length }}}}"))});
         assert_eq!(client.post("/v1/templates", &stored).await.status, 201, "{text}");
         let path = format!("/v1/templates/{name}/render");
-        let stopped = client.post(&path, &json!({"variables": {"a": long}})).await.error(400, "invalid_request");
+        let stopped =
+            client.post(&path, &json!({"variables": {"a": long}})).await.error(400, "invalid_request");
         assert_eq!(stopped["param"], "variables", "{text}: {stopped}");
     }
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     let huge = json!({"variables": {"a": "x".repeat(300 << 10)}});
-    assert_eq!(client.post("/v1/templates/slow-0/render", &huge).await.error(400, "invalid_request")["param"], "variables");
+    assert_eq!(
+        client.post("/v1/templates/slow-0/render", &huge).await.error(400, "invalid_request")["param"],
+        "variables"
+    );
     assert_eq!(client.get("/health").await.status, 200);
     home.stop().await;
 }

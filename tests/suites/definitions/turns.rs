@@ -11,7 +11,8 @@ async fn rendered_messages_are_the_input_of_a_turn_and_are_repeated_with_its_ver
     let home = played(&upstream).await;
     let client = home.client();
     create_template(&client, "summary", &json!({})).await;
-    let session = client.post("/v1/sessions", &json!({"model": "rig:big", "system_prompt": "Session."})).await.json();
+    let session =
+        client.post("/v1/sessions", &json!({"model": "rig:big", "system_prompt": "Session."})).await.json();
     let session = session["id"].as_str().unwrap();
     let path = format!("/v1/sessions/{session}/generate");
     upstream.reply(answer("One."));
@@ -36,9 +37,14 @@ async fn rendered_messages_are_the_input_of_a_turn_and_are_repeated_with_its_ver
     upstream.reply(answer("Uno."));
     let again = json!({"message_id": turn.json()["message_id"], "parameters": {"temperature": 1.0}});
     let again = client.post(&format!("/v1/sessions/{session}/regenerate"), &again).await;
-    assert_eq!((again.status.as_u16(), again.header("x-hearth-template")), (200, "summary@1.0.0"), "{again:?}");
+    assert_eq!(
+        (again.status.as_u16(), again.header("x-hearth-template")),
+        (200, "summary@1.0.0"),
+        "{again:?}"
+    );
     let sent = upstream.received().pop().unwrap().body;
-    let expected = json!([{"role": "system", "content": "Be short."}, {"role": "user", "content": "Sum up: A"}]);
+    let expected =
+        json!([{"role": "system", "content": "Be short."}, {"role": "user", "content": "Sum up: A"}]);
     assert_eq!((&sent["messages"], &sent["temperature"]), (&expected, &json!(1.0)));
     home.stop().await;
 }

@@ -241,8 +241,9 @@ fn challenge(headers: &HeaderMap, name: &str) -> Option<Response> {
         return None;
     }
     let host = headers.get("host").unwrap().to_str().unwrap();
-    let challenge =
-        format!("Bearer realm=\"http://{host}/token\",service=\"played\",scope=\"repository:team/{name}:pull\"");
+    let challenge = format!(
+        "Bearer realm=\"http://{host}/token\",service=\"played\",scope=\"repository:team/{name}:pull\""
+    );
     Some((StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]).into_response())
 }
 

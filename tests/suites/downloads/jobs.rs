@@ -223,6 +223,10 @@ async fn pull_of_an_ollama_client_follows_the_download_and_the_model_has_its_nam
     let again = client.post("/api/pull", &json!({"model": "tiny:q8", "stream": false})).await;
     assert_eq!(again.json(), json!({"status": "success"}));
     let missing = client.post("/api/pull", &json!({"model": "nobody", "stream": false})).await;
-    assert_eq!((missing.status.as_u16(), &missing.json()["code"]), (404, &json!("model_not_found")), "{missing:?}");
+    assert_eq!(
+        (missing.status.as_u16(), &missing.json()["code"]),
+        (404, &json!("model_not_found")),
+        "{missing:?}"
+    );
     home.stop().await;
 }

@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 use crate::{content, id_of};
 
 async fn begin(client: &Client, bytes: usize) -> Value {
-    let body = json!({"filename": "film.bin", "purpose": "user_data", "bytes": bytes, "mime_type": "video/mp4"});
+    let body =
+        json!({"filename": "film.bin", "purpose": "user_data", "bytes": bytes, "mime_type": "video/mp4"});
     let answer = client.post("/v1/uploads", &body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
 async fn send_part(client: &Client, upload: &Value, bytes: &[u8]) -> Answer {
-    let mut form = b"--x\r\nContent-Disposition: form-data; name=\"data\"; filename=\"blob\"\r\n\r\n".to_vec();
+    let mut form =
+        b"--x\r\nContent-Disposition: form-data; name=\"data\"; filename=\"blob\"\r\n\r\n".to_vec();
     form.extend(bytes);
     form.extend(b"\r\n--x--\r\n");
     let request = client.request(Method::POST, &format!("/v1/uploads/{}/parts", id_of(upload)));
@@ -53,7 +55,10 @@ async fn parts_that_came_in_any_order_are_joined_in_that_of_the_completion() {
     complete(&client, &upload, &[&a, &b]).await.error(409, "conflict");
     complete(&client, &upload, &[&a, &a, &c]).await.error(400, "invalid_request");
     let completed = complete(&client, &upload, &[&a, &b, &c]).await.json();
-    assert_eq!((&completed["status"], &completed["file"]["bytes"]), (&json!("completed"), &json!(bytes.len())));
+    assert_eq!(
+        (&completed["status"], &completed["file"]["bytes"]),
+        (&json!("completed"), &json!(bytes.len()))
+    );
     assert_eq!(complete(&client, &upload, &[&a, &b, &c]).await.json(), completed);
     assert_eq!(content(&client, id_of(&completed["file"]), &[]).await.body, &bytes[..]);
     // The parts are gone, and the file is deleted as any other.

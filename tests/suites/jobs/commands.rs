@@ -19,7 +19,9 @@ async fn jobs_are_submitted_followed_retried_and_dropped() {
     let home = vendor.home("").await;
     let client = home.client();
     let input = json!({"model": "vendor:big", "input": {"prompt": "by hand"}}).to_string();
-    let text = succeeds(&home, &["jobs", "submit", "generate", "--follow", "--priority", "high", "--json"], &input).await;
+    let text =
+        succeeds(&home, &["jobs", "submit", "generate", "--follow", "--priority", "high", "--json"], &input)
+            .await;
     let ended: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&ended["state"], &ended["priority"]), (&json!("completed"), &json!("high")));
     let id = ended["id"].as_str().unwrap();

@@ -43,7 +43,8 @@ async fn damaged_checkpoints_are_listed_with_their_problem_and_harm_no_other_mod
 
 /// A safetensors file with one tensor that belongs to no model.
 fn adapter() -> Vec<u8> {
-    let header = json!({"lora_up.weight": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}).to_string();
+    let header =
+        json!({"lora_up.weight": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}).to_string();
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
     bytes.extend([0, 0]);

@@ -26,7 +26,8 @@ async fn changed(home: &Home, image: &str, strength: f64) -> RgbImage {
 #[tokio::test]
 async fn changed_picture_depends_on_its_input_and_the_strength() {
     let home = home().await;
-    let (one, other) = (data_url(&png(input())), data_url(&png(RgbImage::from_pixel(72, 64, Rgb([250, 9, 9])))));
+    let (one, other) =
+        (data_url(&png(input())), data_url(&png(RgbImage::from_pixel(72, 64, Rgb([250, 9, 9])))));
     let weak = changed(&home, &one, 0.2).await;
     assert_eq!(weak.dimensions(), (72, 64));
     assert_eq!(weak, changed(&home, &one, 0.2).await);
@@ -42,7 +43,9 @@ async fn only_the_transparent_area_of_a_mask_changes() {
     let mut body = Vec::new();
     let fields = [("model", MODEL), ("prompt", "a lake"), ("size", "72x64"), ("seed", "3"), ("steps", "3")];
     for (name, value) in fields {
-        body.extend(format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes());
+        body.extend(
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes(),
+        );
     }
     for (name, bytes) in [("image", png(input())), ("mask", png(mask))] {
         let head = "Content-Type: image/png";
@@ -85,7 +88,10 @@ async fn picture_of_a_turn_is_the_input_of_the_next() {
     assert_eq!(changed, picture_of(&home, &make(&client, &alone).await).await);
     assert_ne!(changed, picture_of(&home, &make(&client, &turn).await).await, "without a picture");
     let messages = client.get(path.trim_end_matches("/generate")).await.json();
-    assert!(messages.to_string().contains(first["output"]["images"][0]["id"].as_str().unwrap()), "{messages}");
+    assert!(
+        messages.to_string().contains(first["output"]["images"][0]["id"].as_str().unwrap()),
+        "{messages}"
+    );
     home.stop().await;
 }
 

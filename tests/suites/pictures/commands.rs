@@ -18,10 +18,26 @@ async fn picture_is_made_changed_and_exported_by_commands() {
     let home = home().await;
     let session = command(&home, &["sessions", "new"]).await;
     let session = session.trim();
-    let common = ["generate", "--session", session, "--model", MODEL, "--size", "72x64", "--steps", "2", "--seed", "1"];
+    let common = [
+        "generate",
+        "--session",
+        session,
+        "--model",
+        MODEL,
+        "--size",
+        "72x64",
+        "--steps",
+        "2",
+        "--seed",
+        "1",
+    ];
     let make = |more: &[&'static str]| [&common[..], more].concat();
     command(&home, &make(&["--output", "fox.png", "a fox"])).await;
-    command(&home, &make(&["--strength", "0.5", "--input", "fox.png", "--output", "rain.png", "in the rain"])).await;
+    command(
+        &home,
+        &make(&["--strength", "0.5", "--input", "fox.png", "--output", "rain.png", "in the rain"]),
+    )
+    .await;
     let read = |name: &str| std::fs::read(home.folder().join(name)).unwrap();
     let (fox, rain) = (decoded(&read("fox.png")), decoded(&read("rain.png")));
     assert_eq!((fox.dimensions(), rain.dimensions()), ((72, 64), (72, 64)));

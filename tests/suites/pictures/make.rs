@@ -40,7 +40,13 @@ async fn several_pictures_of_a_request_differ_and_are_stored_as_artifacts() {
     let pictures = [bytes_of(&home, &answer, 0).await, bytes_of(&home, &answer, 1).await];
     assert_ne!(pictures[0], pictures[1]);
     let listed = client.get("/v1/artifacts").await.json();
-    let ids: Vec<&Value> = listed["artifacts"].as_array().or(listed["data"].as_array()).unwrap().iter().map(|one| &one["id"]).collect();
+    let ids: Vec<&Value> = listed["artifacts"]
+        .as_array()
+        .or(listed["data"].as_array())
+        .unwrap()
+        .iter()
+        .map(|one| &one["id"])
+        .collect();
     for image in answer["output"]["images"].as_array().unwrap() {
         assert!(ids.contains(&&image["id"]), "{listed}");
     }
@@ -95,7 +101,8 @@ async fn fields_that_the_engine_cannot_obey_are_refused_by_name() {
         (json!({"background": "transparent"}), "background"),
         (json!({"guidance_scale": 99}), "guidance_scale"),
     ] {
-        let refused = client.post("/v1/generate", &request("a fox", &parameters)).await.error(400, "invalid_request");
+        let refused =
+            client.post("/v1/generate", &request("a fox", &parameters)).await.error(400, "invalid_request");
         assert!(refused["param"].as_str().unwrap_or_default().contains(field), "{refused}");
     }
     home.stop().await;
@@ -108,7 +115,8 @@ async fn idle_image_model_is_unloaded_and_loaded_again() {
     let client = home.client();
     make(&client, &request("a fox", &json!({}))).await;
     let worker = home.worker_if_loaded(MODEL).await;
-    eventually("the image model's end", async || home.worker_if_loaded(MODEL).await.is_none().then_some(())).await;
+    eventually("the image model's end", async || home.worker_if_loaded(MODEL).await.is_none().then_some(()))
+        .await;
     make(&client, &request("a fox", &json!({}))).await;
     assert_ne!(home.worker_if_loaded(MODEL).await, worker);
     home.stop().await;

@@ -29,12 +29,14 @@ async fn stream_has_each_step_and_previews() {
         }
     };
     assert_eq!(steps, [(1, 4), (2, 4), (3, 4), (4, 4)]);
-    let preview = previews.first().and_then(|preview| preview.strip_prefix("data:image/png;base64,")).unwrap();
+    let preview =
+        previews.first().and_then(|preview| preview.strip_prefix("data:image/png;base64,")).unwrap();
     let preview = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, preview).unwrap();
     assert_eq!(decoded(&preview).dimensions(), (9, 8));
     assert_eq!(complete["output"]["images"].as_array().map(Vec::len), Some(1), "{complete}");
     // No log has a preview.
-    let logged = client.events(client.request(reqwest::Method::GET, &format!("/v1/requests/{run}/events"))).await;
+    let logged =
+        client.events(client.request(reqwest::Method::GET, &format!("/v1/requests/{run}/events"))).await;
     let logged = logged.rest().await;
     assert!(!logged.iter().any(|event| event.data.to_string().contains("data:image")), "{logged:?}");
     home.stop().await;
@@ -98,7 +100,9 @@ async fn texts_are_answered_while_a_picture_is_made_and_a_second_picture_waits()
 async fn picture_of_a_killed_worker_is_made_again_and_three_crashes_stop_the_model() {
     let home = home().await;
     let client = home.client();
-    let mut events = client.stream("/v1/generate", &streamed(request("a fox", &json!({"steps": 60, "size": "192x192"})))).await;
+    let mut events = client
+        .stream("/v1/generate", &streamed(request("a fox", &json!({"steps": 60, "size": "192x192"}))))
+        .await;
     events.next_named("progress").await;
     signal("KILL", home.worker(MODEL).await).await;
     // Nothing of the picture had reached its client.
@@ -108,7 +112,10 @@ async fn picture_of_a_killed_worker_is_made_again_and_three_crashes_stop_the_mod
         make(&client, &request("a fox", &json!({}))).await;
         let worker = home.worker(MODEL).await;
         signal("KILL", worker).await;
-        eventually("the worker's end", async || (home.worker_if_loaded(MODEL).await != Some(worker)).then_some(())).await;
+        eventually("the worker's end", async || {
+            (home.worker_if_loaded(MODEL).await != Some(worker)).then_some(())
+        })
+        .await;
     }
     let refused = client.post("/v1/generate", &request("a fox", &json!({}))).await;
     let refused = refused.error(503, "model_load_failed");

@@ -20,7 +20,6 @@ use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use super::sampling::Sampling;
-use picture::Picture;
 use crate::{
     client::{
         connection::Connection, error::GatewayError, gateway_client::GatewayClient, interrupt,
@@ -28,6 +27,7 @@ use crate::{
     },
     context::Context,
 };
+use picture::Picture;
 
 /// Generate text or pictures from a prompt
 #[derive(Debug, clap::Args)]

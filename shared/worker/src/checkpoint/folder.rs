@@ -12,16 +12,8 @@ use super::{Checkpoint, ImageFamily, Layout, MODEL_INDEX, NoCheckpoint, Safetens
 /// Limit of the bytes of `model_index.json`.
 const INDEX_MAX_BYTES: u64 = 1 << 20;
 /// The folders of a pipeline that the engine reads.
-const PARTS: [&str; 8] = [
-    "scheduler",
-    "text_encoder",
-    "text_encoder_2",
-    "tokenizer",
-    "tokenizer_2",
-    "unet",
-    "vae",
-    ".",
-];
+const PARTS: [&str; 8] =
+    ["scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae", "."];
 /// Names of a network's weights, the preferred one first.
 const WEIGHTS: [&str; 4] = [
     "diffusion_pytorch_model.safetensors",
@@ -37,14 +29,15 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
     if size > INDEX_MAX_BYTES {
         return Err(unusable(format!("its {MODEL_INDEX} has {size} bytes")));
     }
-    let text = fs::read(&index).map_err(|error| unusable(format!("its {MODEL_INDEX} can't be read: {error}")))?;
-    let index: Value =
-        serde_json::from_slice(&text).map_err(|error| unusable(format!("its {MODEL_INDEX} is damaged: {error}")))?;
+    let text =
+        fs::read(&index).map_err(|error| unusable(format!("its {MODEL_INDEX} can't be read: {error}")))?;
+    let index: Value = serde_json::from_slice(&text)
+        .map_err(|error| unusable(format!("its {MODEL_INDEX} is damaged: {error}")))?;
     let class = index.get("_class_name").and_then(Value::as_str).unwrap_or_default();
     let family = match class {
-        "StableDiffusionXLPipeline" | "StableDiffusionXLImg2ImgPipeline" | "StableDiffusionXLInpaintPipeline" => {
-            ImageFamily::Sdxl
-        }
+        "StableDiffusionXLPipeline"
+        | "StableDiffusionXLImg2ImgPipeline"
+        | "StableDiffusionXLInpaintPipeline" => ImageFamily::Sdxl,
         "StableDiffusionPipeline" | "StableDiffusionImg2ImgPipeline" | "StableDiffusionInpaintPipeline" => {
             first_family(path)
         }
@@ -62,9 +55,13 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
     let (mut weights, mut precision) = (0_u64, None);
     for network in networks {
         let file = weights_of(path, network).ok_or_else(|| {
-            unusable(format!("its folder {network} has no weights as safetensors ({})", WEIGHTS[..2].join(" or ")))
+            unusable(format!(
+                "its folder {network} has no weights as safetensors ({})",
+                WEIGHTS[..2].join(" or ")
+            ))
         })?;
-        let header = SafetensorsHeader::read(&file).map_err(|error| unusable(format!("{network}: {error}")))?;
+        let header =
+            SafetensorsHeader::read(&file).map_err(|error| unusable(format!("{network}: {error}")))?;
         weights = weights.saturating_add(header.weights());
         if network == "unet" {
             precision = header.precision().map(str::to_owned);

@@ -140,7 +140,8 @@ fn tensor(name: &str, value: Value, start: u64) -> Result<StoredTensor, Safetens
         return Err(corrupt("has too many dimensions"));
     }
     let bytes = end.checked_sub(begin).ok_or_else(|| corrupt("ends before it begins"))?;
-    let number_bytes = number_bytes(&dtype).ok_or_else(|| corrupt(&format!("has the unknown type {dtype:?}")))?;
+    let number_bytes =
+        number_bytes(&dtype).ok_or_else(|| corrupt(&format!("has the unknown type {dtype:?}")))?;
     let numbers = shape.iter().try_fold(number_bytes, |product, side| product.checked_mul(*side));
     if numbers != Some(bytes) {
         return Err(corrupt("has another size than its shape"));
