@@ -246,6 +246,13 @@ async fn generate_uses_every_permission() {
     send(&function, &values, "post_v1.generate.json", "/v1/generate", request, 429).await;
     cloud.store().database().write(bytes(-(1 << 50))).await.unwrap();
 
+    // One with room is counted until it is deleted.
+    vendor.reply(answer("kept"));
+    let request = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "store": true});
+    let kept = send(&function, &values, "post_v1.generate.json", "/v1/generate", request, 200).await;
+    let path = format!("/v1/requests/{}/record", kept.headers["x-request-id"].to_str().unwrap());
+    send(&function, &values, "delete_v1.requests.id.record.json", &path, Value::Null, 200).await;
+
     // And a picture, which may be gone before its record.
     vendor.reply(Reply::json(200, &json!({"created": 1, "data": [{"b64_json": PNG}]})));
     let request = json!({"model": "rig:dall-e-3", "prompt": "a fox"});
