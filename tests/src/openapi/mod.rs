@@ -70,7 +70,7 @@ pub(crate) fn check(
         "/" => path == "/",
         below => path.starts_with(below),
     };
-    if !is_gateways || UNLISTED.iter().any(|unlisted| is_unlisted(&unlisted)) || is_geminis(path) {
+    if !is_gateways || UNLISTED.iter().any(is_unlisted) || is_geminis(path) {
         return;
     }
     let Some(document) = &*DOCUMENT else { return };
