@@ -6,10 +6,13 @@ use super::{document::SchemaDocument, profile::SchemaProfile};
 
 /// Largest number of combinations within each other.
 const NESTED_MAX_COUNT: usize = 32;
+/// Largest number of schemas that all combinations of a document have: each reference may double it.
+const COMBINED_MAX_COUNT: usize = 2000;
 /// Keywords that say nothing about a value.
 const ANNOTATIONS: [&str; 3] = ["title", "description", "$defs"];
 
-/// Merges the `allOf` of a schema, and the keywords beside its `$ref`; `None` if it has neither.
+/// Merges the `allOf` of a schema, and the keywords beside its `$ref`; `None` if it has neither. `combined` counts the schemas of
+/// all combinations of the document.
 ///
 /// # Errors
 /// The reason why the schemas can't be merged.
@@ -17,6 +20,7 @@ pub(super) fn merged(
     members: &Map<String, Value>,
     document: &SchemaDocument<'_>,
     profile: &SchemaProfile,
+    combined: &mut usize,
 ) -> Result<Option<Map<String, Value>>, String> {
     let needs_merge = |members: &Map<String, Value>| {
         let is_constraint = |keyword: &String| keyword != "$ref" && !ANNOTATIONS.contains(&keyword.as_str());
@@ -29,7 +33,7 @@ pub(super) fn merged(
         return Ok(None);
     }
     let mut all = Vec::new();
-    flatten(members, NESTED_MAX_COUNT, &mut all)?;
+    flatten(members, NESTED_MAX_COUNT, combined, &mut all)?;
     if let [Part::Reference(reference)] = all.as_slice() {
         return Ok(Some(Map::from_iter([("$ref".to_owned(), reference.clone())])));
     }
@@ -43,7 +47,7 @@ pub(super) fn merged(
                 let Some(Value::Object(schema)) = schema else {
                     return Err("combines a reference that isn't an object's".to_owned());
                 };
-                expand(schema, document, NESTED_MAX_COUNT, &mut target)?;
+                expand(schema, document, NESTED_MAX_COUNT, combined, &mut target)?;
                 for part in target {
                     merge(&mut sum, &part)?;
                 }
@@ -60,11 +64,20 @@ enum Part {
 }
 
 /// Collects the schemas that apply to the same value. A reference alone stays one.
-fn flatten(members: &Map<String, Value>, left: usize, all: &mut Vec<Part>) -> Result<(), String> {
+fn flatten(
+    members: &Map<String, Value>,
+    left: usize,
+    combined: &mut usize,
+    all: &mut Vec<Part>,
+) -> Result<(), String> {
     let left = left.checked_sub(1).ok_or("combines too many schemas within each other")?;
+    *combined += 1;
+    if *combined > COMBINED_MAX_COUNT {
+        return Err("combines too many schemas".to_owned());
+    }
     let mut own = members.clone();
     let reference = own.shift_remove("$ref");
-    let combined = own.shift_remove("allOf");
+    let branches = own.shift_remove("allOf");
     let has_constraint = own.keys().any(|keyword| !ANNOTATIONS.contains(&keyword.as_str()));
     // A description beside a reference would make it more than a reference.
     if has_constraint || reference.is_none() && own.contains_key("description") {
@@ -72,9 +85,9 @@ fn flatten(members: &Map<String, Value>, left: usize, all: &mut Vec<Part>) -> Re
         all.push(Part::Members(own));
     }
     all.extend(reference.map(Part::Reference));
-    for branch in combined.as_ref().and_then(Value::as_array).into_iter().flatten() {
+    for branch in branches.as_ref().and_then(Value::as_array).into_iter().flatten() {
         match branch {
-            Value::Object(branch) => flatten(branch, left, all)?,
+            Value::Object(branch) => flatten(branch, left, combined, all)?,
             Value::Bool(true) => {}
             _ => return Err("combines a schema that no value fits".to_owned()),
         }
@@ -87,18 +100,19 @@ fn expand(
     members: &Map<String, Value>,
     document: &SchemaDocument<'_>,
     left: usize,
+    combined: &mut usize,
     all: &mut Vec<Map<String, Value>>,
 ) -> Result<(), String> {
     let left = left.checked_sub(1).ok_or("combines too many schemas within each other")?;
     let mut parts = Vec::new();
-    flatten(members, left, &mut parts)?;
+    flatten(members, left, combined, &mut parts)?;
     for part in parts {
         match part {
             Part::Members(members) => all.push(members),
             Part::Reference(reference) => {
                 if let Some(Value::Object(target)) = reference.as_str().and_then(|text| document.target(text))
                 {
-                    expand(target, document, left, all)?;
+                    expand(target, document, left, combined, all)?;
                 }
             }
         }

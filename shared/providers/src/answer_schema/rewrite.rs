@@ -140,6 +140,7 @@ struct Rewriter<'a> {
 #[derive(Debug, Default)]
 struct Counts {
     schemas: usize,
+    combined: usize,
     properties: usize,
     optional_properties: usize,
     unions: usize,
@@ -184,7 +185,7 @@ impl Rewriter<'_> {
             Value::Bool(true) => &empty,
             _ => return Err("has a place that no value fits".to_owned()),
         };
-        let merged = all_of::merged(members, self.document, self.profile)?;
+        let merged = all_of::merged(members, self.document, self.profile, &mut self.counts.combined)?;
         let members = merged.as_ref().unwrap_or(members);
         if let Some(reference) = members.get("$ref") {
             return Ok(json!({"$ref": reference}));

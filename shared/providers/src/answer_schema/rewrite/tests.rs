@@ -229,3 +229,19 @@ fn samples_are_rewritten_to_supported_keywords_and_answers_find_their_way_back()
         assert!(count >= 130, "{}: {count}", profile.title);
     }
 }
+
+#[test]
+fn combination_that_doubles_at_each_reference_is_refused() {
+    let mut definitions = Map::new();
+    for level in 0..28 {
+        let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+        definitions.insert(format!("d{level}"), json!({"allOf": [next, next]}));
+    }
+    definitions.insert("d28".to_owned(), json!({"type": "string"}));
+    let client = json!({
+        "type": "object", "properties": {"x": {"$ref": "#/$defs/d0"}}, "$defs": definitions,
+    });
+    for profile in [&OPENAI, &GEMINI] {
+        assert!(rewritten(&client, profile).unwrap_err().contains("too many schemas"));
+    }
+}
