@@ -1,6 +1,9 @@
 //! A normalised schema with its definitions, as [`hearth_schema::normalise`] writes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::{Map, Value};
 
@@ -17,11 +20,14 @@ const ROOT: &str = "#";
 pub(super) struct SchemaDocument<'a> {
     root: &'a Value,
     definitions: Option<&'a Map<String, Value>>,
+    /// Results of [`Self::accepts_null`] by reference: each definition is evaluated once, however often it is referred to.
+    null_results: RefCell<BTreeMap<String, bool>>,
 }
 
 impl<'a> SchemaDocument<'a> {
     pub(super) fn new(root: &'a Value) -> Self {
-        Self { root, definitions: root.get("$defs").and_then(Value::as_object) }
+        let definitions = root.get("$defs").and_then(Value::as_object);
+        Self { root, definitions, null_results: RefCell::default() }
     }
 
     /// The root, or the schema that it refers to if it is a reference and nothing else.
@@ -74,11 +80,23 @@ impl<'a> SchemaDocument<'a> {
             ("type", Value::Array(kinds)) => kinds.iter().any(|kind| kind == "null"),
             ("enum", Value::Array(values)) => values.contains(&Value::Null),
             ("const", value) => value.is_null(),
-            ("$ref", Value::String(reference)) => self.target(reference).is_some_and(accepts),
+            ("$ref", Value::String(reference)) => self.target_accepts_null(reference, hops),
             ("anyOf" | "oneOf", Value::Array(branches)) => branches.iter().any(accepts),
             ("allOf", Value::Array(branches)) => branches.iter().all(accepts),
             _ => true,
         })
+    }
+
+    fn target_accepts_null(&self, reference: &str, hops: usize) -> bool {
+        let earlier = self.null_results.borrow().get(reference).copied();
+        if let Some(accepts) = earlier {
+            return accepts;
+        }
+        // False for a definition that refers to itself meanwhile.
+        self.null_results.borrow_mut().insert(reference.to_owned(), false);
+        let accepts = self.target(reference).is_some_and(|target| self.accepts_null_within(target, hops));
+        self.null_results.borrow_mut().insert(reference.to_owned(), accepts);
+        accepts
     }
 }
 

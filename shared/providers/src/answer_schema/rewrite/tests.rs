@@ -245,3 +245,21 @@ fn combination_that_doubles_at_each_reference_is_refused() {
         assert!(rewritten(&client, profile).unwrap_err().contains("too many schemas"));
     }
 }
+
+#[test]
+fn definitions_that_multiply_are_evaluated_once_for_null() {
+    for (keyword, leaf, accepts) in [("anyOf", json!({"type": "string"}), false), ("allOf", json!({}), true)]
+    {
+        let mut definitions = Map::new();
+        for level in 0..28 {
+            let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+            definitions.insert(format!("d{level}"), json!({keyword: vec![next; 10]}));
+        }
+        definitions.insert("d28".to_owned(), leaf);
+        let root = json!({"$defs": definitions});
+        let document = SchemaDocument::new(&root);
+        for _ in 0..2 {
+            assert_eq!(document.accepts_null(&json!({"$ref": "#/$defs/d0"})), accepts, "{keyword}");
+        }
+    }
+}
