@@ -153,9 +153,13 @@ fn count_fields(root: &Value, schema: &Value, data: &Value, levels: u32) -> (usi
     let mut sum = (0, 0);
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let value = &data[name];
-        let inner = count_fields(root, field, value, levels);
-        sum.0 += usize::from(has_value(value)) + inner.0;
-        sum.1 += 1 + if has_value(value) { inner.1 } else { 0 };
+        sum.1 += 1;
+        // A schema that refers to itself is followed only as far as the data goes.
+        if has_value(value) {
+            let inner = count_fields(root, field, value, levels);
+            sum.0 += 1 + inner.0;
+            sum.1 += inner.1;
+        }
     }
     sum
 }

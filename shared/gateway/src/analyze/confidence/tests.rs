@@ -95,3 +95,13 @@ fn confidence_is_the_mean_of_the_parts_that_are_known() {
     assert_eq!(failed.combine(ValidationStatus::Failed).0, 0.3);
     assert_eq!(Parts::default().combine(ValidationStatus::Bypassed).0, 0.0);
 }
+
+#[test]
+fn recursive_schema_is_followed_as_far_as_the_data_goes() {
+    let properties: serde_json::Map<String, Value> =
+        (0..100).map(|number| (format!("p{number}"), json!({"$ref": "#"}))).collect();
+    let schema = json!({"type": "object", "properties": properties});
+    assert_eq!(completeness(&schema, &json!({})), Some(0.0));
+    let data = json!({"p0": {"p1": {"p2": {}}}});
+    assert!(close(completeness(&schema, &data).unwrap(), 2.0 / 300.0));
+}
