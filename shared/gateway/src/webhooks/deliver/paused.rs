@@ -7,6 +7,7 @@ use hearth_store::{
     webhooks::{DeliveryRecord, WebhookRecord},
 };
 use serde_json::json;
+use url::Url;
 
 use super::count;
 use crate::{
@@ -31,15 +32,22 @@ impl Webhooks {
             // Nobody manages it: its other events are tried too.
             return self.store.deliveries().save(delivery).await;
         }
-        let data = json!({
-            "webhook": webhook.id, "name": webhook.name, "url": webhook.address, "state": state,
-            "reason": reason, "event": delivery.event,
-        });
+        let data = |url: &str| {
+            json!({
+                "webhook": webhook.id, "name": webhook.name, "url": url, "state": state,
+                "reason": reason, "event": delivery.event,
+            })
+        };
         let announced = components
             .events
             .announce(
                 EventOwner::from(owner),
-                Event::new(EventKind::WebhookPaused, webhook.id.to_string(), data.clone()),
+                // Other members may get it: the path of an address is often its secret.
+                Event::new(
+                    EventKind::WebhookPaused,
+                    webhook.id.to_string(),
+                    data(&without_path(&webhook.address)),
+                ),
             )
             .await;
         // The webhook before the delivery: a process that dies in between tries again, and comes here again.
@@ -53,7 +61,7 @@ impl Webhooks {
         metrics::counter!("hearth_webhooks_stopped_total", "state" => state.as_str()).increment(1);
         tracing::warn!(webhook = %webhook.id, state = state.as_str(), "a webhook was stopped");
         announced.send().await;
-        if let Err(error) = self.notify_by_email(owner, webhook, data).await {
+        if let Err(error) = self.notify_by_email(owner, webhook, data(&webhook.address)).await {
             tracing::warn!(webhook = %webhook.id, %error, "the owner of a webhook can't be notified by email");
         }
         Ok(())
@@ -83,5 +91,13 @@ impl Webhooks {
             is_announced: false,
         };
         self.queue.add(&email, &entry).await
+    }
+}
+
+/// The address of a webhook up to its path; one for email whole.
+fn without_path(address: &str) -> String {
+    match Url::parse(address) {
+        Ok(url) => format!("{}://{}/...", url.scheme(), url.authority()),
+        Err(_) => address.to_owned(),
     }
 }
