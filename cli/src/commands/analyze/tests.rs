@@ -17,7 +17,7 @@ fn line(arguments: &[&str]) -> Analyze {
     Line::parse_from([&["hearth"], arguments].concat()).analyze
 }
 
-fn response(data: Value) -> Value {
+fn response(data: &Value) -> Value {
     json!({
         "request_id": "req_1", "object": "analysis", "data": data, "format": "json",
         "schema": {"source": "default"}, "validation_status": "passed", "validation_errors": [],
@@ -81,7 +81,7 @@ fn schema_is_a_file_or_a_stored_one() {
 
 #[test]
 fn data_is_printed_in_each_format() {
-    let read = |data: Value| serde_json::from_value::<AnalyzeResponse>(response(data)).unwrap();
+    let read = |data: Value| serde_json::from_value::<AnalyzeResponse>(response(&data)).unwrap();
     let nested = read(json!({"intent": "ask", "entities": [{"type": "a", "value": "b"}], "empty": []}));
     let table = output::data(&nested, OutputFormat::Table).unwrap();
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -112,7 +112,7 @@ async fn batch_is_sent_in_groups_and_a_failed_text_fails_the_command() {
                     "code": "invalid_answer", "type": "x", "message": "no", "param": null, "details": {},
                     "request_id": "req_1", "retryable": false,
                 }}),
-                _ => json!({"index": index, "status": "ok", "analysis": response(json!({}))}),
+                _ => json!({"index": index, "status": "ok", "analysis": response(&json!({}))}),
             })
             .collect();
         log.lock().unwrap().push(items.len());
