@@ -1,6 +1,6 @@
 //! Comparison of two JSON Schemas, keyword by keyword.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{cmp::Ordering, collections::BTreeSet, ptr};
 
 use hearth_domain::VersionChange;
 use serde_json::{Map, Value};
@@ -15,25 +15,53 @@ use super::{
 };
 use crate::definitions::diff::child;
 
+/// Largest number of pairs of schemas that one comparison looks at. A schema of the largest size has fewer.
+const PAIRS_MAX_COUNT: usize = 50_000;
+
 /// Compares two whole schemas. `path`: the place of the schemas in their contents.
 pub(super) fn compare_schemas(path: &str, before: &Value, after: &Value, comparison: &mut Comparison) {
     if before == after {
         return;
     }
     comparison.note(VersionChange::Patch);
-    let mut walk = Walk { roots: (before, after), seen: BTreeSet::new(), comparison };
+    let mut walk =
+        Walk { roots: (before, after), seen: BTreeSet::new(), pairs_left: PAIRS_MAX_COUNT, comparison };
     walk.schema(path, before, after, 0);
 }
 
 struct Walk<'a, 'b> {
     roots: (&'a Value, &'a Value),
-    /// Pairs of references that are compared, or are being compared.
-    seen: BTreeSet<(String, String)>,
+    /// Pairs with a reference that are compared, or are being compared.
+    seen: BTreeSet<(SchemaKey<'a>, SchemaKey<'a>)>,
+    pairs_left: usize,
     comparison: &'b mut Comparison,
+}
+
+/// Identifies a schema of one of two documents.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum SchemaKey<'a> {
+    Reference(&'a str),
+    Constant(bool),
+    Address(*const Value),
+}
+
+impl<'a> SchemaKey<'a> {
+    fn of(schema: &'a Value) -> Self {
+        match (reference(schema), schema) {
+            (Some(reference), _) => Self::Reference(reference),
+            (None, Value::Bool(fits)) => Self::Constant(*fits),
+            (None, _) => Self::Address(ptr::from_ref(schema)),
+        }
+    }
 }
 
 impl<'a> Walk<'a, '_> {
     fn schema(&mut self, path: &str, before: &'a Value, after: &'a Value, depth: usize) {
+        let Some(pairs_left) = self.pairs_left.checked_sub(1) else { return };
+        self.pairs_left = pairs_left;
+        if pairs_left == 0 {
+            return self.comparison.breaks(path, "the schemas are too complex to be compared");
+        }
         if is_everything(after) {
             if !is_everything(before) {
                 self.comparison.note(VersionChange::Minor);
@@ -47,9 +75,9 @@ impl<'a> Walk<'a, '_> {
         if depth > DEPTH_MAX {
             return self.comparison.breaks(path, "it is nested too deep to be compared");
         }
-        if let (Some(from), Some(to)) = (reference(before), reference(after))
-            && !self.seen.insert((from.to_owned(), to.to_owned()))
-        {
+        // A definition may refer to itself several times, also where the other side is no reference.
+        let has_definition = reference(before).is_some() || reference(after).is_some();
+        if has_definition && !self.seen.insert((SchemaKey::of(before), SchemaKey::of(after))) {
             return;
         }
         let (Some(resolved_before), Some(resolved_after)) =

@@ -137,6 +137,19 @@ fn references_are_followed_and_recursive_schemas_end() {
 }
 
 #[test]
+fn definition_that_refers_to_itself_twice_is_compared_once() {
+    let next = json!({"$ref": "#/$defs/d"});
+    let plain = json!({"type": "array"});
+    let recursive = |rest: Value| {
+        let mut definition = json!({"prefixItems": [next, next]});
+        definition["maxItems"] = rest;
+        json!({"type": "array", "prefixItems": [next], "$defs": {"d": definition}})
+    };
+    assert_eq!(compared(plain.clone(), recursive(json!(3))).breaking.len(), 1);
+    assert!(compared(recursive(json!(3)), plain).breaking.is_empty());
+}
+
+#[test]
 fn new_optional_property_and_format_are_warnings() {
     let comparison = compared(
         object(json!({"a": {}}), json!([])),
