@@ -114,6 +114,26 @@ async fn member_gets_own_events_only_and_the_organisation_those_of_all() {
 }
 
 #[tokio::test]
+async fn result_of_a_job_goes_to_its_own_webhook_alone() {
+    let (home, receiver, own) = (gateway().await, Receiver::start().await, Receiver::start().await);
+    let client = home.client();
+    let of_all = json!({"events": ["job.*"], "url": receiver.url, "visibility": "organisation"});
+    create(&client, of_all).await;
+    let input = json!({"input": {"prompt": "Hello!"}, "parameters": {"max_tokens": 4}});
+    let job = json!({"kind": "generate", "input": input, "webhook": {"url": own.url}});
+    let submitted = client.post("/v1/jobs", &job).await;
+    assert_eq!(submitted.status, 202, "{submitted:?}");
+    let at_own = own.wait_for(1).await.remove(0).json();
+    assert_eq!(at_own["type"], "job.completed", "{at_own}");
+    assert!(at_own["data"]["work"]["result"].is_object(), "{at_own}");
+    let elsewhere = receiver.wait_for(1).await.remove(0).json();
+    assert_eq!((&elsewhere["id"], &elsewhere["type"]), (&at_own["id"], &at_own["type"]));
+    assert_eq!(elsewhere["data"]["state"], "completed", "{elsewhere}");
+    assert_eq!(elsewhere["data"]["work"]["result"], json!(null), "{elsewhere}");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn log_has_pages_and_a_replay_sends_an_event_again() {
     let (home, receiver) = (gateway_with("").await, Receiver::start().await);
     let client = home.client();

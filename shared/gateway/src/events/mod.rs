@@ -6,6 +6,7 @@
 //! twice, with the same id, and none is lost.
 
 mod envelope;
+mod jobs;
 mod maintenance;
 mod recovery;
 mod runs;
@@ -127,8 +128,9 @@ impl Events {
                 None => None,
             };
             let own = own.filter(|webhook| Subscriptions::gets_own(webhook, entry.kind));
-            for webhook in webhooks.iter().filter(|webhook| webhook.gets(entry)) {
-                self.0.deliveries.add(webhook.record(), entry).await?;
+            let public = jobs::for_subscriptions(entry);
+            for webhook in webhooks.iter().filter(|webhook| webhook.gets(&public)) {
+                self.0.deliveries.add(webhook.record(), &public).await?;
             }
             if let Some(webhook) = own {
                 self.0.deliveries.add(&webhook, entry).await?;

@@ -30,9 +30,12 @@ impl Notice {
         let data = payload["data"].as_object().cloned().unwrap_or_default();
         let subject = one_line(&delivery.subject);
         let mut summary = format!("Hearth: {} {subject}", in_words(delivery.kind));
-        if let Some(reason) = data.get("error").and_then(|error| error.get("message")).and_then(Value::as_str)
-        {
-            summary = format!("{summary}: {}", one_line(reason));
+        let reason = |error: &Value| {
+            let reason = error.get("message").or_else(|| error.get("code"))?;
+            reason.as_str().map(str::to_owned)
+        };
+        if let Some(reason) = data.get("error").and_then(reason) {
+            summary = format!("{summary}: {}", one_line(&reason));
         }
         Self {
             kind: delivery.kind,
