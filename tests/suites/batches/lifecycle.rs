@@ -63,6 +63,24 @@ async fn job_of_a_batch_cancels_the_batch() {
 }
 
 #[tokio::test]
+async fn batch_whose_job_is_paused_is_cancelled_with_its_results() {
+    let vendor = Vendor::start(Duration::from_millis(100)).await;
+    let home = vendor.home("[batches]\nconcurrency = 2").await;
+    let client = home.client();
+    let path = create(&client, &questions("rig:big", 300), CHAT, &json!({})).await;
+    let batch = answered(&home, &path, 1).await;
+    let job = format!("/v1/jobs/{}", batch["job_id"].as_str().unwrap());
+    let paused = client.post(&format!("{job}/pause"), &json!({})).await;
+    assert_eq!((paused.status.as_u16(), &paused.json()["state"]), (200, &json!("paused")));
+    assert!(client.delete(&job).await.status.is_success());
+    let batch = ended(&client, &path).await;
+    assert_eq!(batch["status"], "cancelled", "{batch}");
+    assert_eq!(results(&client, &batch).await.len(), 300, "each request has a result");
+    assert!(vendor.count() < 300);
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn expired_batch_has_the_results_so_far() {
     let vendor = Vendor::start(Duration::from_millis(200)).await;
     let home = vendor.home("[batches]\nconcurrency = 2").await;

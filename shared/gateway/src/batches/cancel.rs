@@ -104,12 +104,12 @@ impl Components {
                 let message = format!("the batch has ended: it is {}", record.state.as_str());
                 return Err(ApiError::new(ErrorCode::Conflict, message));
             }
-            // It ends by itself in a moment.
-            if record.cancelling_at.is_some() || record.finalizing_at.is_some() {
-                return Ok(batch.record);
+            // It ends by itself in a moment, unless its job is paused, or a process died before it could wake the job.
+            let is_ending = record.cancelling_at.is_some() || record.finalizing_at.is_some();
+            if !is_ending {
+                (record.state, record.cancelling_at) = (BatchState::Cancelling, Some(Timestamp::now()));
             }
-            (record.state, record.cancelling_at) = (BatchState::Cancelling, Some(Timestamp::now()));
-            if self.store.batches().replace(&mut batch).await.map_err(error::store)? {
+            if is_ending || self.store.batches().replace(&mut batch).await.map_err(error::store)? {
                 if let Some(job) = batch.record.job {
                     self.job_engine.wake(job).await?;
                 }

@@ -145,7 +145,7 @@ impl JobEngine {
         Ok(resumed)
     }
 
-    /// Has a job that waits for its next slice or attempt carried out now.
+    /// Has a job that waits for its next slice or attempt carried out now. A pause of it is over.
     ///
     /// # Errors
     /// `internal` if the store fails.
@@ -154,6 +154,9 @@ impl JobEngine {
             let Some(mut record) = self.store.jobs().get(id).await.map_err(error::store)? else {
                 return Ok(());
             };
+            if record.state == JobState::Paused {
+                record = self.resume(&record).await?;
+            }
             let now = Timestamp::now();
             let waits = |work: &JobWork| work.leased_until.is_none() && work.start_at > now;
             if record.state != JobState::Queued || !record.work.as_deref().is_some_and(waits) {
