@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hearth_domain::Timestamp;
+use hearth_domain::{JobError, JobErrorCode, RunId, Timestamp};
+use hearth_store::jobs::{JobAttempt, JobWork};
 use hearth_tests::{Home, eventually};
 use serde_json::{Value, json};
 
@@ -102,6 +103,88 @@ async fn expired_batch_has_the_results_so_far() {
     assert_eq!(results.len(), 300);
     let expired = results.values().filter(|result| result["error"]["code"] == "batch_expired").count() as u64;
     assert_eq!(expired, 300 - batch["request_counts"]["completed"].as_u64().unwrap());
+    home.stop().await;
+}
+
+/// A batch in progress whose job this changes; with the gateway.
+async fn with_changed_job(
+    vendor: &Vendor,
+    count: usize,
+    change: impl FnOnce(&mut JobWork),
+) -> (Home, String) {
+    let home = vendor.home("[batches]\nconcurrency = 2").await;
+    let path = create(&home.client(), &questions("rig:big", count), CHAT, &json!({})).await;
+    let batch = answered(&home, &path, 1).await;
+    let id = batch["job_id"].as_str().unwrap().parse().unwrap();
+    let (home, ()) = home
+        .restart_after(async |store| {
+            let mut job = store.jobs().get(id).await.unwrap().unwrap();
+            job.revision += 1;
+            change(job.work.as_deref_mut().unwrap());
+            assert!(store.jobs().replace(&job).await.unwrap());
+        })
+        .await;
+    (home, path)
+}
+
+/// Waits until the only batch is listed as ended, so that the read of the batch isn't what ends it; returns it.
+async fn listed_as_ended(home: &Home) -> Value {
+    eventually("the end of the batch in the list", async || {
+        let batch = home.client().get("/v1/batches").await.json()["data"][0].clone();
+        ["failed", "expired", "completed"].contains(&batch["status"].as_str()?).then_some(batch)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn batch_whose_job_expires_has_the_results_so_far() {
+    let vendor = Vendor::start(Duration::from_millis(200)).await;
+    let (home, _) = with_changed_job(&vendor, 300, |work| work.expires_at = Timestamp::now()).await;
+    let batch = listed_as_ended(&home).await;
+    assert_eq!((&batch["status"], batch["expired_at"].is_u64()), (&json!("expired"), true), "{batch}");
+    let completed = batch["request_counts"]["completed"].as_u64().unwrap();
+    assert!((1..300).contains(&completed), "{batch}");
+    assert_eq!(results(&home.client(), &batch).await.len() as u64, completed);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn batch_whose_processes_die_has_the_results_so_far() {
+    let vendor = Vendor::start(Duration::from_millis(200)).await;
+    let change = |work: &mut JobWork| (work.interruptions, work.leased_until) = (100, Some(Timestamp::now()));
+    let (home, _) = with_changed_job(&vendor, 300, change).await;
+    let batch = listed_as_ended(&home).await;
+    assert_eq!(
+        (&batch["status"], &batch["errors"]["data"][0]["code"]),
+        (&json!("failed"), &json!("job_ended")),
+        "{batch}"
+    );
+    let completed = batch["request_counts"]["completed"].as_u64().unwrap();
+    assert!((1..300).contains(&completed), "{batch}");
+    assert_eq!(results(&home.client(), &batch).await.len() as u64, completed);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn failures_before_progress_do_not_add_up() {
+    let vendor = Vendor::start(Duration::from_millis(200)).await;
+    let (home, path) = with_changed_job(&vendor, 120, |work| {
+        let failed = |number| JobAttempt {
+            number,
+            run: RunId::new(),
+            started_at: Timestamp::now(),
+            ended_at: Some(Timestamp::now()),
+            error: Some(JobError::new(JobErrorCode::Internal, "the store can't be read")),
+        };
+        // As many as may be, with the one in progress.
+        work.attempts.splice(0..0, (1..work.max_attempts).map(failed));
+    })
+    .await;
+    let batch = ended(&home.client(), &path).await;
+    assert_eq!(batch["request_counts"], json!({"total": 120, "completed": 120, "failed": 0}), "{batch}");
+    let job = format!("/v1/jobs/{}", batch["job_id"].as_str().unwrap());
+    let job = home.client().get(&job).await.json();
+    assert_eq!(job["work"]["attempts"].as_array().unwrap().len(), 1, "{job}");
     home.stop().await;
 }
 

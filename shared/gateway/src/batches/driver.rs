@@ -104,12 +104,7 @@ async fn try_carry_out(gateway: &Gateway, job: &mut LeasedJob) -> Result<JobStep
         }
     }
     join_results(&gateway.0.files, &mut lease).await?;
-    let record = lease.record();
-    let state = match (record.cancelling_at.is_some(), record.counts.expired > 0) {
-        (true, _) => BatchState::Cancelled,
-        (false, true) => BatchState::Expired,
-        (false, false) => BatchState::Completed,
-    };
+    let state = end::state_of(lease.record());
     end::end(gateway, &mut lease, state).await?;
     Ok(completed(lease.record()))
 }

@@ -1,12 +1,17 @@
 //! The end of a batch.
 
-use hearth_domain::{BatchDialect, BatchState, EventKind, Timestamp};
-use hearth_store::batches::BatchRecord;
-use serde_json::json;
+use hearth_domain::{BatchDialect, BatchId, BatchState, EventKind, JobState, Timestamp};
+use hearth_store::{
+    batches::{BatchRecord, RevisedBatch},
+    jobs::JobRecord,
+};
+use serde_json::{Value, json};
 
 use super::{
     body,
+    finish::join_results,
     lease::{BatchError, BatchLease},
+    validation::fault,
 };
 use crate::{Gateway, events::Event};
 
@@ -50,6 +55,67 @@ pub(super) async fn end(
         store.files().remove(&input).await?;
     }
     Ok(())
+}
+
+/// The state in which a batch ends whose requests all have results.
+pub(super) fn state_of(record: &BatchRecord) -> BatchState {
+    match (record.cancelling_at.is_some(), record.counts.expired > 0) {
+        (true, _) => BatchState::Cancelled,
+        (false, true) => BatchState::Expired,
+        (false, false) => BatchState::Completed,
+    }
+}
+
+/// Ends the batch that a job carries out, as the job ends before it. One that can't be ended now ends when its owner reads it.
+/// `fencing_token`: of the job's lease, or a later one if the job has none.
+pub(crate) async fn end_of_job(gateway: &Gateway, job: &JobRecord, fencing_token: u64) {
+    if let Err(error) = try_end_of_job(gateway, job, fencing_token).await {
+        tracing::warn!(job = %job.id, %error, "the batch of a job that ends stays open until it is read");
+    }
+}
+
+async fn try_end_of_job(gateway: &Gateway, job: &JobRecord, fencing_token: u64) -> Result<(), BatchError> {
+    let store = &gateway.0.store;
+    let input = store.jobs().input(job.id).await?;
+    let id = input.get("batch").and_then(Value::as_str).and_then(|id| id.parse::<BatchId>().ok());
+    let Some(id) = id else { return Ok(()) };
+    match store.batches().get(id).await? {
+        Some(batch) if !batch.record.state.is_terminal() => {
+            end_without_job(gateway, batch, Some(job), fencing_token).await.map(drop)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Ends a batch without its job, with the results so far. One that has ended stays as it is.
+///
+/// # Errors
+/// [`BatchError::Lost`] if a later process has it; if its results can't be read, or their files can't be written.
+pub(super) async fn end_without_job(
+    gateway: &Gateway,
+    batch: RevisedBatch,
+    job: Option<&JobRecord>,
+    fencing_token: u64,
+) -> Result<BatchRecord, BatchError> {
+    let mut lease = BatchLease::take(&gateway.0.store, batch, fencing_token).await?;
+    if lease.record().state.is_terminal() {
+        return Ok(lease.record().clone());
+    }
+    join_results(&gateway.0.files, &mut lease).await?;
+    let record = lease.record_mut();
+    let state = if record.finalizing_at.is_some() || record.cancelling_at.is_some() {
+        state_of(record)
+    } else if job.is_some_and(|job| job.state == JobState::Expired) {
+        BatchState::Expired
+    } else {
+        let reason = job.and_then(|job| job.error.as_ref()).map(|error| error.message.clone());
+        let reason =
+            reason.unwrap_or_else(|| "its job has ended before it; create the batch again".to_owned());
+        record.faults = vec![fault("job_ended", reason)];
+        BatchState::Failed
+    };
+    end(gateway, &mut lease, state).await?;
+    Ok(lease.record().clone())
 }
 
 /// The event of a batch that ends.

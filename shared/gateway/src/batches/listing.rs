@@ -1,6 +1,6 @@
 //! Batches, read and listed by their owners.
 
-use hearth_domain::{BatchDialect, BatchId, BatchState, MessageBatchId, Owner, Timestamp};
+use hearth_domain::{BatchDialect, BatchId, MessageBatchId, Owner};
 use hearth_store::batches::{BatchRecord, RevisedBatch};
 use hearth_wire::{
     ApiError,
@@ -8,7 +8,7 @@ use hearth_wire::{
     openai::batches::{BatchBody, BatchList, BatchQuery},
 };
 
-use super::{body, owned, validation::fault};
+use super::{body, end, lease::BatchError, no_such_batch, owned};
 use crate::{Gateway, access::Caller, components::Components, error};
 
 const DEFAULT_PAGE_COUNT: u32 = 20;
@@ -23,7 +23,7 @@ impl Gateway {
     /// `not_found`; `internal` if the store fails.
     pub async fn batch(&self, caller: &Caller, id: BatchId) -> Result<BatchBody, ApiError> {
         let batch = owned(&self.0, caller, BatchDialect::OpenAi, id).await?;
-        self.0.with_job(caller, batch).await.map(body::of_openai)
+        self.with_job(caller, batch).await.map(body::of_openai)
     }
 
     /// The caller's batch of messages. `base`: the client's address of the gateway.
@@ -37,7 +37,7 @@ impl Gateway {
         base: &str,
     ) -> Result<MessageBatch, ApiError> {
         let batch = owned(&self.0, caller, BatchDialect::Anthropic, id.into()).await?;
-        let record = self.0.with_job(caller, batch).await?;
+        let record = self.with_job(caller, batch).await?;
         Ok(body::of_anthropic(record, base))
     }
 
@@ -99,36 +99,42 @@ impl Components {
         let page = self.store.batches().page(owner, dialect, newest_first, after, limit).await;
         page.map_err(error::store)
     }
+}
 
-    /// The batch, with the end of its job if that has ended without it. A batch whose process died before it had a job gets one.
-    async fn with_job(&self, caller: &Caller, mut batch: RevisedBatch) -> Result<BatchRecord, ApiError> {
+impl Gateway {
+    /// The batch. One whose job has ended without it is ended with the results so far. A batch whose process died before it had a
+    /// job gets one.
+    async fn with_job(&self, caller: &Caller, batch: RevisedBatch) -> Result<BatchRecord, ApiError> {
         if batch.record.state.is_terminal() {
             return Ok(batch.record);
         }
+        let store = &self.0.store;
         let Some(job) = batch.record.job else {
-            let submitted = self.submit_batch(caller, batch.record.id).await?;
+            let submitted = self.0.submit_batch(caller, batch.record.id).await?;
             return Ok(submitted.unwrap_or(batch).record);
         };
-        let job = self.store.jobs().get(job).await.map_err(error::store)?;
+        let job = store.jobs().get(job).await.map_err(error::store)?;
         if job.as_ref().is_some_and(|job| !job.state.is_terminal()) {
             return Ok(batch.record);
         }
         // It may have ended between the two reads.
-        let stored = self.store.batches().get(batch.record.id).await.map_err(error::store)?;
-        batch = stored.unwrap_or(batch);
+        let id = batch.record.id;
+        let batch = store.batches().get(id).await.map_err(error::store)?.unwrap_or(batch);
         if batch.record.state.is_terminal() {
             return Ok(batch.record);
         }
-        let reason = job.and_then(|job| job.error).map(|error| error.message);
-        let message =
-            reason.unwrap_or_else(|| "its job has ended before it; create the batch again".to_owned());
-        let record = &mut batch.record;
-        record.faults = vec![fault("job_ended", message)];
-        (record.state, record.ended_at, record.waits_for) =
-            (BatchState::Failed, Some(Timestamp::now()), None);
-        // If another process has changed it, the next reader ends it.
-        self.store.batches().replace(&mut batch).await.map_err(error::store)?;
-        Ok(batch.record)
+        // Above that of every process that may still have it.
+        let fence = job.as_ref().and_then(|job| job.work.as_ref()).map_or(0, |work| work.fence);
+        let token = batch.record.fencing_token.max(fence) + 1;
+        match end::end_without_job(self, batch, job.as_ref(), token).await {
+            Ok(record) => Ok(record),
+            Err(BatchError::Lost) => {
+                let stored = store.batches().get(id).await.map_err(error::store)?;
+                stored.map(|batch| batch.record).ok_or_else(no_such_batch)
+            }
+            Err(BatchError::Store(failure)) => Err(error::store(failure)),
+            Err(BatchError::Refused(error)) => Err(error),
+        }
     }
 }
 

@@ -46,6 +46,7 @@ use crate::{access::Caller, components::Components, error};
 
 pub(crate) use cancel::cancel_of_job;
 pub(crate) use driver::carry_out;
+pub(crate) use end::end_of_job;
 
 use slots::RequestSlots;
 

@@ -230,7 +230,7 @@ fn lease(work: &mut JobWork, now: Timestamp) {
     work.fence += 1;
     work.leased_until = Some(now.plus(LEASE_TTL));
     if work.attempts.last().is_none_or(|attempt| attempt.ended_at.is_some()) {
-        let number = u32::try_from(work.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let number = work.attempts.last().map_or(1, |attempt| attempt.number.saturating_add(1));
         let (run, started_at) = (RunId::new(), now);
         work.attempts.push(JobAttempt { number, run, started_at, ended_at: None, error: None });
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hearth_domain::{EventKind, JobError, JobErrorCode, JobState, Timestamp};
+use hearth_domain::{EventKind, JobError, JobErrorCode, JobKind, JobState, Timestamp};
 use hearth_store::jobs::{JobRecord, JobResult};
 use hearth_wire::ApiError;
 
@@ -73,11 +73,23 @@ pub(super) fn deletion_time(record: &JobRecord) -> Option<Timestamp> {
     Some(ended_at.plus(Duration::from_secs(work.retention_seconds)))
 }
 
+/// True for the end of a batch's job that leaves the batch open, whose results would be lost.
+fn ends_batch(ended: &JobRecord) -> bool {
+    ended.kind == JobKind::Batch && ended.state != JobState::Completed
+}
+
 impl Gateway {
     /// Ends a job under the lease of this process, unless it was taken over or has another end.
     pub(super) async fn end_leased_job(&self, lease: &Arc<Lease>, end: JobEnd) {
         let mut ended = lease.record().await;
         end.apply(&mut ended);
+        if ends_batch(&ended) {
+            // A later process, which has taken the job over, goes on with its batch.
+            if lease.change(|_| ()).await.is_err() {
+                return;
+            }
+            Box::pin(crate::batches::end_of_job(self, &ended, lease.fence())).await;
+        }
         let announcement = self.announce_end(&ended).await;
         let written = lease.change(|record| end.apply(record)).await;
         self.after_end(&ended, announcement, written.is_ok()).await;
@@ -93,6 +105,10 @@ impl Gateway {
         while !record.state.is_terminal() {
             let mut ended = JobRecord { revision: record.revision + 1, ..record.clone() };
             end.apply(&mut ended);
+            if ends_batch(&ended) {
+                let fence = ended.work.as_ref().map_or(0, |work| work.fence);
+                Box::pin(crate::batches::end_of_job(self, &ended, fence + 1)).await;
+            }
             let announcement = self.announce_end(&ended).await;
             let written = jobs.replace(&ended).await;
             self.after_end(&ended, announcement, matches!(written, Ok(true))).await;

@@ -90,6 +90,11 @@ impl Lease {
         });
     }
 
+    /// The fencing token.
+    pub(super) fn fence(&self) -> u64 {
+        self.fence
+    }
+
     /// The record, as it was written last.
     pub(super) async fn record(&self) -> JobRecord {
         self.record.lock().await.clone()
@@ -220,13 +225,17 @@ impl LeasedJob {
     }
 
     /// Saves the progress: units of work that are done, and their number. The job makes progress, so it isn't what kills its
-    /// processes.
+    /// processes, and it has overcome the failures of earlier attempts: they no longer count.
     ///
     /// # Errors
     /// [`LeaseLost`] if the job has ended or was taken over: return from the handler, whatever it has done since the last save.
     pub(crate) async fn save(&self, done: u64, total: u64) -> Result<(), LeaseLost> {
         let saved = self.lease.change(|record| {
             if let Some(work) = &mut record.work {
+                if done > work.done {
+                    let earlier = work.attempts.len().saturating_sub(1);
+                    work.attempts.drain(..earlier);
+                }
                 (work.done, work.total, work.interruptions) = (done, total, 0);
             }
         });
