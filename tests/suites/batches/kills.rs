@@ -5,7 +5,7 @@ use std::time::Duration;
 use hearth_tests::eventually;
 use serde_json::json;
 
-use crate::{CHAT, create, ended, questions, results, vendor::Vendor};
+use crate::{CHAT, create, ended, line, questions, results, vendor::Vendor};
 
 const CONCURRENCY: usize = 4;
 const KILLS: usize = 5;
@@ -35,6 +35,27 @@ async fn batch_goes_on_after_kills_and_repeats_only_requests_in_progress() {
     assert!(repeated <= KILLS * 2 * CONCURRENCY, "{repeated} requests were repeated");
     assert!(vendor.most_repeated() <= 3, "a request was sent {} times", vendor.most_repeated());
     assert_eq!(batch["usage"]["output_tokens"], 2 * count, "each answer counts once");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn answers_behind_refused_requests_are_found_after_a_kill() {
+    let vendor = Vendor::start(Duration::from_millis(100)).await;
+    let home = vendor.home(&format!("[batches]\nconcurrency = {CONCURRENCY}")).await;
+    // Without messages they are refused before their runs begin.
+    let mut lines: Vec<String> =
+        (0..30).map(|number| line(&format!("wrong{number}"), CHAT, &json!({"model": "rig:big"}))).collect();
+    lines.extend(questions("rig:big", 60));
+    let path = create(&home.client(), &lines, CHAT, &json!({})).await;
+    // Before results are saved for the first time.
+    eventually("requests of the batch", async || (vendor.count() >= 30).then_some(())).await;
+    let home = home.crash_and_restart().await;
+    let batch = ended(&home.client(), &path).await;
+    assert_eq!(batch["request_counts"], json!({"total": 90, "completed": 60, "failed": 30}), "{batch}");
+    assert_eq!(results(&home.client(), &batch).await.len(), 90);
+    // A request whose answer came just before the kill counts as one in progress.
+    let repeated = vendor.count() - 60;
+    assert!(repeated <= 2 * CONCURRENCY, "{repeated} requests were repeated");
     home.stop().await;
 }
 

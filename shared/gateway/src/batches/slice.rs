@@ -94,7 +94,7 @@ pub(super) struct Slice<'a> {
     halt: Option<Halt>,
     /// The reason for which no requests may be started yet.
     gate_waits_for: Option<&'static str>,
-    /// Looks for runs of an earlier process; false once enough requests had none.
+    /// Looks for runs of an earlier process; false once enough requests that were answered had none.
     recovers: bool,
     not_begun_count: usize,
     saved_at: Instant,
@@ -316,10 +316,11 @@ impl<'a> Slice<'a> {
                 EndedRequest { place, custom_id: String::new(), end, was_begun: None }
             }
         };
-        match was_begun {
-            Some(true) => self.not_begun_count = 0,
-            Some(false) => self.not_begun_count += 1,
-            None => {}
+        match (was_begun, &end) {
+            (Some(true), _) => self.not_begun_count = 0,
+            (Some(false), RequestEnd::Answered { .. }) => self.not_begun_count += 1,
+            // A request that is refused before its run begins has no record, even if the earlier process came to it.
+            (Some(false), RequestEnd::Failed { .. } | RequestEnd::Deferred) | (None, _) => {}
         }
         // Requests are begun in the order of their lines, but for those that overlap.
         if self.not_begun_count > 2 * self.gateway.0.batches.settings.concurrency as usize {
