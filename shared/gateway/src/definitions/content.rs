@@ -1,6 +1,9 @@
 //! Contents of versions: checked before they are stored, and compiled when they are used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use hearth_domain::{
     DefinitionKind, DefinitionReference, Message, Role, Sampling, check::check_answer_schema,
@@ -12,7 +15,7 @@ use hearth_wire::{
 };
 use serde_json::{Map, Value, json};
 
-use super::sandbox::{MessageTemplate, RenderFailure};
+use super::sandbox::{MessageTemplate, RENDER_TIMEOUT, RenderFailure};
 use crate::error;
 
 /// Limits of a template.
@@ -201,7 +204,8 @@ impl Template {
     pub(super) fn render(&self, mut values: Map<String, Value>) -> Result<Vec<Message>, ApiError> {
         self.add_defaults(&mut values);
         self.check_values(&values)?;
-        let rendered = self.messages.iter().map(|(role, message)| match message.render(&values) {
+        let ends_at = Instant::now() + RENDER_TIMEOUT;
+        let rendered = self.messages.iter().map(|(role, message)| match message.render(&values, ends_at) {
             Ok(text) => Ok(Message::new(*role, text)),
             Err(RenderFailure::Undefined(name)) => {
                 let param = format!("variables.{name}");

@@ -5,6 +5,8 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the engine passes the options of a filter by value")]
 
+mod comparisons;
+
 use std::borrow::Cow;
 
 use minijinja::{
@@ -187,6 +189,12 @@ charged_filters! {
     min((state: &State<'_, '_>) value: Value, options: Kwargs) -> Value;
     max((state: &State<'_, '_>) value: Value, options: Kwargs) -> Value;
     map((state: &mut State<'_, '_>) value: Value, arguments: Rest<ValueOrKwargs>) -> Vec<Value>;
+    select((state: &mut State<'_, '_>) value: Value, test: Option<Cow<'_, str>>, arguments: Rest<ValueOrKwargs>) -> Vec<Value>;
+    reject((state: &mut State<'_, '_>) value: Value, test: Option<Cow<'_, str>>, arguments: Rest<ValueOrKwargs>) -> Vec<Value>;
+    selectattr((state: &mut State<'_, '_>) value: Value, attribute: Cow<'_, str>, test: Option<Cow<'_, str>>,
+        arguments: Rest<ValueOrKwargs>) -> Vec<Value>;
+    rejectattr((state: &mut State<'_, '_>) value: Value, attribute: Cow<'_, str>, test: Option<Cow<'_, str>>,
+        arguments: Rest<ValueOrKwargs>) -> Vec<Value>;
 }
 
 fn add_list_filters(environment: &mut Environment<'static>) {
@@ -204,10 +212,10 @@ fn add_list_filters(environment: &mut Environment<'static>) {
     environment.add_filter("min", min);
     environment.add_filter("max", max);
     environment.add_filter("map", map);
-    environment.add_filter("select", filters::select);
-    environment.add_filter("reject", filters::reject);
-    environment.add_filter("selectattr", filters::selectattr);
-    environment.add_filter("rejectattr", filters::rejectattr);
+    environment.add_filter("select", select);
+    environment.add_filter("reject", reject);
+    environment.add_filter("selectattr", selectattr);
+    environment.add_filter("rejectattr", rejectattr);
     environment.add_filter("attr", filters::attr);
     environment.add_filter("default", filters::default);
     environment.add_filter("d", filters::default);
@@ -235,22 +243,22 @@ fn add_tests(environment: &mut Environment<'static>) {
     environment.add_test("even", tests::is_even);
     environment.add_test("divisibleby", tests::is_divisibleby);
     environment.add_test("string", tests::is_string);
-    environment.add_test("startingwith", tests::is_startingwith);
-    environment.add_test("endingwith", tests::is_endingwith);
+    environment.add_test("startingwith", comparisons::starts_with);
+    environment.add_test("endingwith", comparisons::ends_with);
     environment.add_test("sequence", tests::is_sequence);
     environment.add_test("iterable", tests::is_iterable);
     environment.add_test("mapping", tests::is_mapping);
-    environment.add_test("in", tests::is_in);
+    environment.add_test("in", comparisons::is_in);
     for name in ["eq", "equalto", "=="] {
-        environment.add_test(name, tests::is_eq);
+        environment.add_test(name, comparisons::is_eq);
     }
     for name in ["ne", "!="] {
-        environment.add_test(name, tests::is_ne);
+        environment.add_test(name, comparisons::is_ne);
     }
-    environment.add_test("lt", tests::is_lt);
-    environment.add_test("le", tests::is_le);
-    environment.add_test("gt", tests::is_gt);
-    environment.add_test("ge", tests::is_ge);
+    environment.add_test("lt", comparisons::is_lt);
+    environment.add_test("le", comparisons::is_le);
+    environment.add_test("gt", comparisons::is_gt);
+    environment.add_test("ge", comparisons::is_ge);
 }
 
 /// The text of a value, which is charged.

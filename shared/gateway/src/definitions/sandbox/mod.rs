@@ -2,11 +2,12 @@
 //!
 //! - **Syntax** ([`syntax`]): a template is parsed and checked before it is compiled. It can't include others, declare macros, nor
 //!   build values whose size isn't bounded by the variables: no `~`, no `*`, no `+` of two variables, no lists of variables. So
-//!   each value is a part of the variables, a constant, or the result of a filter.
+//!   each value is a part of the variables, a constant, or the result of a filter. It can't compare two variables by an operator,
+//!   whose work the engine doesn't count, but by a test.
 //! - **Filters** ([`filters`]): the environment has no functions of the engine but those of this list. Each charges the bytes that
-//!   it reads and writes to the [`Budget`] of the rendering.
+//!   it reads and writes to the [`Budget`] of the rendering. So do the tests that compare.
 //! - **Steps**: the engine's fuel. **Depth**: its limit of recursion. **Output**: a writer with a limit.
-//! - **Time**: a deadline, which the budget checks.
+//! - **Time**: a deadline for all messages of a template, which the budget checks.
 //!
 //! An undefined variable is an error that names it.
 
@@ -34,8 +35,8 @@ const RECURSION_MAX_DEPTH: usize = 64;
 pub(super) const OUTPUT_MAX_BYTES: usize = 512 << 10;
 /// Bytes that one rendering may read and write in filters and captures.
 const WORK_MAX_BYTES: usize = 64 << 20;
-/// Time for one message.
-const RENDER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for all messages of a template.
+pub(super) const RENDER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The name of the template in its environment.
 const NAME: &str = "message";
 
@@ -111,17 +112,22 @@ impl MessageTemplate {
         Ok(Self { source: source.to_owned(), environment, variables })
     }
 
-    /// Renders the message.
+    /// Renders the message. `ends_at`: the end of the time for all messages.
     ///
     /// # Errors
     /// If a variable is undefined, or a bound is exceeded.
-    pub(super) fn render(&self, variables: &Map<String, Json>) -> Result<String, RenderFailure> {
+    pub(super) fn render(
+        &self,
+        variables: &Map<String, Json>,
+        ends_at: Instant,
+    ) -> Result<String, RenderFailure> {
         let template =
             self.environment.get_template(NAME).map_err(|error| self.failure(&error, variables))?;
-        BUDGET.set(Budget { work_left: WORK_MAX_BYTES, ends_at: Some(Instant::now() + RENDER_TIMEOUT) });
+        BUDGET.set(Budget { work_left: WORK_MAX_BYTES, ends_at: Some(ends_at) });
         let mut writer = BoundedWriter { written: Vec::new(), is_full: false };
-        let rendered =
-            template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut writer).map(drop);
+        let rendered = charge(0).and_then(|()| {
+            template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut writer).map(drop)
+        });
         BUDGET.set(Budget { work_left: usize::MAX, ends_at: None });
         if writer.is_full {
             let problem = format!("becomes longer than {} KiB", OUTPUT_MAX_BYTES >> 10);

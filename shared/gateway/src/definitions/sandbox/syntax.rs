@@ -1,7 +1,7 @@
 //! The part of Jinja that templates may use, checked on the syntax tree before a template is compiled.
 
 use minijinja::{
-    machinery::ast::{BinOpKind, CallArg, Expr, Stmt},
+    machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt},
     machinery::parse,
     syntax::SyntaxConfig,
 };
@@ -108,14 +108,30 @@ impl Check {
                             "write {{ a }}{{ b }}",
                         ));
                     }
+                    BinOpKind::In => check_membership(&operation.right)?,
+                    BinOpKind::Eq
+                    | BinOpKind::Ne
+                    | BinOpKind::Lt
+                    | BinOpKind::Lte
+                    | BinOpKind::Gt
+                    | BinOpKind::Gte => check_comparison(&operation.left, &operation.right)?,
                     _ => {}
                 }
                 self.expression(&operation.left)?;
                 self.expression(&operation.right)
             }
             Expr::Compare(compare) => {
-                self.expression(&compare.expr)?;
-                compare.ops.iter().try_for_each(|operand| self.expression(&operand.expr))
+                let mut left = &compare.expr;
+                self.expression(left)?;
+                for operand in &compare.ops {
+                    match operand.op {
+                        CompareOpKind::In | CompareOpKind::NotIn => check_membership(&operand.expr)?,
+                        _ => check_comparison(left, &operand.expr)?,
+                    }
+                    left = &operand.expr;
+                    self.expression(left)?;
+                }
+                Ok(())
             }
             Expr::IfExpr(condition) => {
                 self.expression(&condition.test_expr)?;
@@ -176,6 +192,44 @@ fn is_constant(expression: &Expr<'_>) -> bool {
     match expression {
         Expr::Const(_) => true,
         Expr::UnaryOp(operation) => is_constant(&operation.expr),
+        _ => false,
+    }
+}
+
+/// Checks that a comparison has a side of little size: the engine counts it as one step, whatever the size of both.
+fn check_comparison(left: &Expr<'_>, right: &Expr<'_>) -> Result<(), String> {
+    if is_small(left) || is_small(right) {
+        return Ok(());
+    }
+    let instead = "write a is eq(b), or ne, lt, le, gt, ge";
+    Err(unavailable("==, !=, <, <=, > and >= of two variables", instead))
+}
+
+/// Checks that the right side of `in` is a constant list.
+fn check_membership(container: &Expr<'_>) -> Result<(), String> {
+    if is_constant_list(container) {
+        return Ok(());
+    }
+    Err(unavailable("in with another right side than a list of constants", "write a is in(b)"))
+}
+
+/// True for an expression whose value is a constant, a number, or the result of a test.
+fn is_small(expression: &Expr<'_>) -> bool {
+    match expression {
+        Expr::BinOp(operation) => matches!(
+            operation.op,
+            BinOpKind::Add | BinOpKind::Sub | BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem
+        ),
+        Expr::Filter(filter) => matches!(filter.name, "length" | "count"),
+        Expr::Test(_) => true,
+        other => is_constant(other) || is_constant_list(other),
+    }
+}
+
+fn is_constant_list(expression: &Expr<'_>) -> bool {
+    match expression {
+        Expr::List(list) => list.items.iter().all(is_constant),
+        Expr::Tuple(tuple) => tuple.items.iter().all(is_constant),
         _ => false,
     }
 }

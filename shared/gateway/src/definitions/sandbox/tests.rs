@@ -12,7 +12,8 @@ fn values(json: Json) -> Map<String, Json> {
 }
 
 fn render(source: &str, variables: Json) -> Result<String, RenderFailure> {
-    MessageTemplate::compile(source).unwrap().render(&values(variables))
+    let ends_at = Instant::now() + RENDER_TIMEOUT;
+    MessageTemplate::compile(source).unwrap().render(&values(variables), ends_at)
 }
 
 fn problem(source: &str, variables: Json) -> String {
@@ -126,9 +127,51 @@ fn work_is_bounded_in_steps_bytes_and_time() {
     assert!(problem(&doubled, json!({"x": quotes})).contains("too long"));
     assert!(problem("{{ x|indent(100) }}", json!({"x": long})).contains("width"));
     assert!(problem("{{ range(1000000)|length }}", json!({})).contains("at most"));
-    let searched = "{% for a in range(9000) %}{% if 'y' in x %}{% endif %}{% endfor %}";
-    let _ = render(searched, json!({"x": long}));
+    let searched = "{% for a in range(5000) %}{% if 'y' is in(x) %}{% endif %}{% endfor %}";
+    assert!(problem(searched, json!({"x": long})).contains("exceeds its bounds"));
+    let numbers: Vec<u32> = (0..30_000).collect();
+    let compared = "{% for a in range(5000) %}{% if x is eq(y) %}{% endif %}{% endfor %}";
+    assert!(problem(compared, json!({"x": numbers, "y": numbers})).contains("exceeds its bounds"));
+    let selected = "{% for a in range(5000) %}{% set z = x|select('odd') %}{% endfor %}";
+    assert!(problem(selected, json!({"x": numbers})).contains("exceeds its bounds"));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn comparison_needs_a_constant_side_or_a_test() {
+    for source in ["{{ a == b }}", "{{ a < b }}", "{{ 1 < a != b }}", "{{ 'x' in a }}", "{{ a not in b }}"] {
+        let problem = MessageTemplate::compile(source).unwrap_err();
+        assert!(problem.contains("write a is "), "{source}: {problem}");
+    }
+    for (source, expected) in [
+        ("{{ a == 'x' }}", "true"),
+        ("{{ 0 < n <= 3 }}", "true"),
+        ("{{ a in ['x', 'y'] }}", "true"),
+        ("{{ a not in ['y'] }}", "true"),
+        ("{{ n + 1 > n }}", "true"),
+        ("{{ list|length == n }}", "false"),
+        ("{{ a is in(list) }}", "true"),
+        ("{{ a is eq(n) }}", "false"),
+        ("{{ n is lt(m) }}", "true"),
+        ("{{ m is not ge(n) }}", "false"),
+        ("{{ 'xyz' is startingwith(a) }}", "true"),
+        ("{{ 'xyz' is endingwith(a) }}", "false"),
+        ("{{ map is eq(map) }}", "true"),
+    ] {
+        let variables = json!({"a": "x", "n": 1, "m": 2, "list": ["x", ["y"]], "map": {"k": [1]}});
+        assert_eq!(render(source, variables).unwrap(), expected, "{source}");
+    }
+}
+
+#[test]
+fn message_after_the_deadline_is_not_rendered() {
+    let template = MessageTemplate::compile("a").unwrap();
+    let ended_at = Instant::now().checked_sub(RENDER_TIMEOUT).unwrap();
+    let failure = template.render(&values(json!({})), ended_at).unwrap_err();
+    assert!(
+        matches!(&failure, RenderFailure::Problem(problem) if problem.contains("too long")),
+        "{failure:?}"
+    );
 }
 
 #[test]
