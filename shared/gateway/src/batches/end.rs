@@ -2,9 +2,11 @@
 
 use hearth_domain::{BatchDialect, BatchId, BatchState, EventKind, JobState, Timestamp};
 use hearth_store::{
+    StoreError,
     batches::{BatchRecord, RevisedBatch},
     jobs::JobRecord,
 };
+use hearth_wire::{ApiError, ErrorCode};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
     lease::{BatchError, BatchLease},
     validation::fault,
 };
-use crate::{Gateway, events::Event};
+use crate::{Gateway, error, events::Event};
 
 /// Ends a batch, and deletes what only its process needs.
 pub(super) async fn end(
@@ -66,11 +68,26 @@ pub(super) fn state_of(record: &BatchRecord) -> BatchState {
     }
 }
 
-/// Ends the batch that a job carries out, as the job ends before it. One that can't be ended now ends when its owner reads it.
-/// `fencing_token`: of the job's lease, or a later one if the job has none.
-pub(crate) async fn end_of_job(gateway: &Gateway, job: &JobRecord, fencing_token: u64) {
-    if let Err(error) = try_end_of_job(gateway, job, fencing_token).await {
-        tracing::warn!(job = %job.id, %error, "the batch of a job that ends stays open until it is read");
+/// Ends the batch that a job carries out, before the job ends. `fencing_token`: of the job's lease, or a later one if the job has
+/// none.
+///
+/// # Errors
+/// `internal` if the store fails: the job should end later, lest the results are lost.
+pub(crate) async fn end_of_job(
+    gateway: &Gateway,
+    job: &JobRecord,
+    fencing_token: u64,
+) -> Result<(), ApiError> {
+    match try_end_of_job(gateway, job, fencing_token).await {
+        Ok(()) | Err(BatchError::Lost) => Ok(()),
+        Err(BatchError::Refused(error)) if error.code == ErrorCode::Internal => Err(error),
+        Err(BatchError::Store(failure)) if !matches!(failure, StoreError::Gone(_)) => {
+            Err(error::store(failure))
+        }
+        Err(error) => {
+            tracing::warn!(job = %job.id, %error, "the batch of a job that ends has no results");
+            Ok(())
+        }
     }
 }
 

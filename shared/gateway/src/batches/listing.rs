@@ -1,14 +1,17 @@
 //! Batches, read and listed by their owners.
 
-use hearth_domain::{BatchDialect, BatchId, MessageBatchId, Owner};
-use hearth_store::batches::{BatchRecord, RevisedBatch};
+use hearth_domain::{BatchDialect, BatchId, BatchState, MessageBatchId, Owner, Timestamp};
+use hearth_store::{
+    StoreError,
+    batches::{BatchRecord, RevisedBatch},
+};
 use hearth_wire::{
     ApiError,
     anthropic::{MessageBatch, MessageBatchList, MessageBatchQuery},
     openai::batches::{BatchBody, BatchList, BatchQuery},
 };
 
-use super::{body, end, lease::BatchError, no_such_batch, owned};
+use super::{body, end, lease::BatchError, no_such_batch, owned, validation::fault};
 use crate::{Gateway, access::Caller, components::Components, error};
 
 const DEFAULT_PAGE_COUNT: u32 = 20;
@@ -132,9 +135,33 @@ impl Gateway {
                 let stored = store.batches().get(id).await.map_err(error::store)?;
                 stored.map(|batch| batch.record).ok_or_else(no_such_batch)
             }
-            Err(BatchError::Store(failure)) => Err(error::store(failure)),
-            Err(BatchError::Refused(error)) => Err(error),
+            // A function may not read the parts of results: only `worker` may, which ends a batch before its job.
+            Err(BatchError::Store(failure))
+                if self.outlives_response() && !matches!(failure, StoreError::Gone(_)) =>
+            {
+                Err(error::store(failure))
+            }
+            Err(failure) => {
+                tracing::warn!(batch = %id, error = %failure, "a batch whose job has ended has no results");
+                self.end_without_results(id).await
+            }
         }
+    }
+
+    /// Ends a batch whose job has ended and whose results can't be read.
+    async fn end_without_results(&self, id: BatchId) -> Result<BatchRecord, ApiError> {
+        let store = &self.0.store;
+        let mut batch = store.batches().get(id).await.map_err(error::store)?.ok_or_else(no_such_batch)?;
+        let record = &mut batch.record;
+        if !record.state.is_terminal() {
+            let message = "its job has ended before it; create the batch again".to_owned();
+            record.faults = vec![fault("job_ended", message)];
+            (record.state, record.ended_at, record.waits_for) =
+                (BatchState::Failed, Some(Timestamp::now()), None);
+            // If another process has changed it, the next reader ends it.
+            store.batches().replace(&mut batch).await.map_err(error::store)?;
+        }
+        Ok(batch.record)
     }
 }
 

@@ -115,7 +115,7 @@ impl Gateway {
                 JobEnd::failed(error)
             }
         };
-        self.end_leased_job(lease, end).await;
+        self.end_leased_job(lease, end).await?;
         Ok(JobOutcome::Done)
     }
 

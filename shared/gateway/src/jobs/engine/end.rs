@@ -80,19 +80,23 @@ fn ends_batch(ended: &JobRecord) -> bool {
 
 impl Gateway {
     /// Ends a job under the lease of this process, unless it was taken over or has another end.
-    pub(super) async fn end_leased_job(&self, lease: &Arc<Lease>, end: JobEnd) {
+    ///
+    /// # Errors
+    /// `internal` if the store fails while the job's batch ends.
+    pub(super) async fn end_leased_job(&self, lease: &Arc<Lease>, end: JobEnd) -> Result<(), ApiError> {
         let mut ended = lease.record().await;
         end.apply(&mut ended);
         if ends_batch(&ended) {
             // A later process, which has taken the job over, goes on with its batch.
             if lease.change(|_| ()).await.is_err() {
-                return;
+                return Ok(());
             }
-            Box::pin(crate::batches::end_of_job(self, &ended, lease.fence())).await;
+            Box::pin(crate::batches::end_of_job(self, &ended, lease.fence())).await?;
         }
         let announcement = self.announce_end(&ended).await;
         let written = lease.change(|record| end.apply(record)).await;
         self.after_end(&ended, announcement, written.is_ok()).await;
+        Ok(())
     }
 
     /// Ends an open job, whoever carries it out. Returns the record as it is stored then, which may have another end.
@@ -107,7 +111,7 @@ impl Gateway {
             end.apply(&mut ended);
             if ends_batch(&ended) {
                 let fence = ended.work.as_ref().map_or(0, |work| work.fence);
-                Box::pin(crate::batches::end_of_job(self, &ended, fence + 1)).await;
+                Box::pin(crate::batches::end_of_job(self, &ended, fence + 1)).await?;
             }
             let announcement = self.announce_end(&ended).await;
             let written = jobs.replace(&ended).await;

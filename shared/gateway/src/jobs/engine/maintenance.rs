@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hearth_domain::{JobId, JobState, Timestamp};
+use hearth_domain::{JobId, JobKind, JobState, Timestamp};
 use hearth_store::jobs::JobRecord;
 use hearth_wire::ApiError;
 
@@ -75,6 +75,11 @@ impl Gateway {
             return Ok(true);
         }
         if work.expires_at <= now {
+            if record.kind == JobKind::Batch && engine.local.is_none() {
+                // The function worker may write the files of its batch.
+                engine.send(JobMessage::of(&record, now)).await;
+                return Ok(true);
+            }
             self.end_job(&record, JobEnd::expired()).await?;
             return Ok(true);
         }
