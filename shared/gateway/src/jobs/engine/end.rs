@@ -16,6 +16,9 @@ use crate::{
 /// Time for which a dead letter is stored.
 const DEAD_LETTER_TTL: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// Time after a job's own for which its end waits until its batch can be ended.
+const BATCH_END_GRACE: Duration = Duration::from_secs(24 * 3600);
+
 /// The end of a job.
 #[derive(Debug, Clone)]
 pub(super) struct JobEnd {
@@ -91,7 +94,7 @@ impl Gateway {
             if lease.change(|_| ()).await.is_err() {
                 return Ok(());
             }
-            Box::pin(crate::batches::end_of_job(self, &ended, lease.fence())).await?;
+            self.end_batch(&ended, lease.fence()).await?;
         }
         let announcement = self.announce_end(&ended).await;
         let written = lease.change(|record| end.apply(record)).await;
@@ -111,7 +114,7 @@ impl Gateway {
             end.apply(&mut ended);
             if ends_batch(&ended) {
                 let fence = ended.work.as_ref().map_or(0, |work| work.fence);
-                Box::pin(crate::batches::end_of_job(self, &ended, fence + 1)).await?;
+                self.end_batch(&ended, fence + 1).await?;
             }
             let announcement = self.announce_end(&ended).await;
             let written = jobs.replace(&ended).await;
@@ -124,6 +127,19 @@ impl Gateway {
             record = stored.ok_or_else(crate::jobs::no_such_job)?;
         }
         Ok(record)
+    }
+
+    /// Ends the batch of a job before the job, under a fencing token. After a time the job ends without it.
+    async fn end_batch(&self, ended: &JobRecord, fencing_token: u64) -> Result<(), ApiError> {
+        let Err(error) = Box::pin(crate::batches::end_of_job(self, ended, fencing_token)).await else {
+            return Ok(());
+        };
+        let expires_at = ended.work.as_ref().map(|work| work.expires_at);
+        if expires_at.is_some_and(|at| at.plus(BATCH_END_GRACE) > Timestamp::now()) {
+            return Err(error);
+        }
+        tracing::error!(job = %ended.id, %error, "a job has ended without its batch, which can't be ended");
+        Ok(())
     }
 
     /// Announces the event of an end that is about to be written; none for a hidden job.
