@@ -41,7 +41,7 @@ thread_local! {
 
 /// Timeout of work on a thread that can't be unwound.
 const WORK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest number of threads that were abandoned at the limit of steps.
+/// Largest number of threads that were abandoned at the limit of steps; the next one ends the process.
 const ABANDONED_MAX_COUNT: usize = 8;
 
 static ABANDONED_COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -134,7 +134,8 @@ impl AnswerChecker {
 enum Ending {
     /// By a panic, which is caught.
     Unwind,
-    /// The thread is abandoned: where a panic aborts the process, as in a Lambda function. Few threads may be.
+    /// The thread is abandoned: where a panic aborts the process, as in a Lambda function. One more than [`ABANDONED_MAX_COUNT`]
+    /// aborts it indeed, with the request whose check it is, so that the checks of later requests go on in a new process.
     Abandon,
 }
 
@@ -150,9 +151,6 @@ fn on_deep_stack<T: Send + 'static>(ending: Ending, work: impl FnOnce() -> T + S
     if ending == Ending::Unwind {
         let guarded = move || catch_unwind(AssertUnwindSafe(work)).ok();
         return builder.spawn(guarded).ok()?.join().ok().flatten();
-    }
-    if ABANDONED_COUNT.load(Ordering::Relaxed) >= ABANDONED_MAX_COUNT {
-        return None;
     }
     let (sender, result) = mpsc::channel();
     let exhausted = sender.clone();
@@ -188,6 +186,9 @@ impl<'i> Keyword<'i> for Step {
 }
 
 /// Counts an applied schema. At the limit of steps it leaves the check: by a panic, or by never returning.
+///
+/// # Panics
+/// At the limit of steps.
 fn count_step() {
     let steps = STEPS.get() + 1;
     STEPS.set(steps);
@@ -195,7 +196,8 @@ fn count_step() {
         return;
     }
     let Some(report) = ABANDON.take() else { resume_unwind(Box::new(Exhausted)) };
-    ABANDONED_COUNT.fetch_add(1, Ordering::Relaxed);
+    let abandoned_count = ABANDONED_COUNT.fetch_add(1, Ordering::Relaxed);
+    assert!(abandoned_count < ABANDONED_MAX_COUNT, "{ABANDONED_MAX_COUNT} checks of answers were abandoned");
     report();
     loop {
         thread::park();

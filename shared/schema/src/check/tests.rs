@@ -33,6 +33,21 @@ fn check_stops_at_the_step_limit() {
 }
 
 #[test]
+fn check_goes_on_when_no_further_thread_may_be_abandoned() {
+    ABANDONED_COUNT.store(ABANDONED_MAX_COUNT, Ordering::Relaxed);
+    let checker = AnswerSchema::parse(&json!({"type": "array"})).unwrap().checker().unwrap();
+    assert!(checker.check_until(Ending::Abandon, json!([])).valid);
+    assert!(!checker.check_until(Ending::Abandon, json!({})).valid);
+    // Where a panic aborts, this ends the process.
+    let exhausting = || {
+        STEPS.set(STEPS_MAX_COUNT);
+        count_step();
+    };
+    assert_eq!(on_deep_stack(Ending::Abandon, exhausting), None);
+    assert!(checker.check_until(Ending::Abandon, json!([])).valid);
+}
+
+#[test]
 fn repeated_references_are_built_once() {
     let mut definitions: Map<String, Value> = (0..40)
         .map(|n| {
