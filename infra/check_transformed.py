@@ -7,6 +7,7 @@
   version of it, and the update fails.
 - A version's description fits, with the longest values of the parameters.
 - No alarm of a deployment can be without a name, which CodeDeploy refuses.
+- IAM accepts the sizes of the roles' policies, with long names of resources.
 
 Usage: python infra/check_transformed.py TEMPLATE. Needs aws-sam-cli and cfn-lint; uses no network and no account.
 """
@@ -24,6 +25,8 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
+
+import policy_sizes  # noqa: E402
 
 # Names, ARNs, lists and settings that are longer than a description together. A change of them needs a change of Revision.
 TOO_LONG = {
@@ -62,7 +65,7 @@ VERSION = "AWS::Lambda::Version"
 
 
 class ManagedPolicies:
-    """The template names no managed policy, so none has to be fetched."""
+    """No function names a managed policy of AWS by its name alone, so none has to be fetched."""
 
     def load(self):
         return {}
@@ -201,7 +204,7 @@ def main():
         template = yaml_parse(file.read())
     output = transformed(template, {})
     failed = lint(output) != 0
-    problems = list(check_alarms(output))
+    problems = [*check_alarms(output), *policy_sizes.check(output)]
     for function, names in used_parameters(template):
         problems += [f"{function}: {problem}" for problem in check_function(template, output, function, names)]
     for problem in problems:

@@ -7,6 +7,7 @@ use sam_template::{Stack, Template};
 use serde_json::Value;
 
 const TEMPLATE: &str = include_str!("../../infra/template.yaml");
+const MANAGED_POLICY: &str = "AWS::IAM::ManagedPolicy";
 /// Names of the stack beside those of its table, bucket and secrets.
 const PSEUDO_PARAMETERS: [(&str, &str); 5] = [
     ("AWS::AccountId", "123456789012"),
@@ -29,10 +30,11 @@ pub(crate) struct Resources<'a> {
     pub(crate) kms_key: &'a str,
 }
 
-/// The policy documents of each function's role, by the name of its binary, in a stack with these parameters.
+/// The documents of the inline and managed policies of each function's role, by the name of its binary, in a stack with these
+/// parameters.
 ///
 /// # Panics
-/// If the template can't be read, or a role has policies that aren't in it.
+/// If the template can't be read, or a role has managed policies that aren't in it.
 pub(crate) fn policies(
     resources: &Resources<'_>,
     parameters: &[(&str, &str)],
@@ -46,12 +48,30 @@ pub(crate) fn policies(
         let properties = template.properties(role).unwrap_or_else(|| panic!("there is no role {role}"));
         let role = template.resolve(properties, &stack);
         let role = role.unwrap_or_else(|error| panic!("the role of {function}: {error}"));
-        let managed = role["ManagedPolicyArns"].as_array().map_or(0, Vec::len);
-        assert_eq!(managed, 0, "the role of {function} has policies that aren't in the template");
-        let policies = role["Policies"].as_array().into_iter().flatten();
-        (binary_of(function), policies.map(|policy| policy["PolicyDocument"].clone()).collect())
+        let inline = role["Policies"].as_array().into_iter().flatten();
+        let mut documents: Vec<Value> = inline.map(|policy| policy["PolicyDocument"].clone()).collect();
+        for arn in role["ManagedPolicyArns"].as_array().into_iter().flatten() {
+            let document = managed_policy(&template, &stack, arn);
+            documents.push(document.unwrap_or_else(|error| panic!("the role of {function}: {error}")));
+        }
+        (binary_of(function), documents)
     });
     functions.collect()
+}
+
+/// The document of a managed policy of the template.
+///
+/// # Panics
+/// If the template has no policy with this ARN.
+fn managed_policy(template: &Template, stack: &Stack, arn: &Value) -> Result<Value, sam_template::Error> {
+    let mut policies = template.resources_of(MANAGED_POLICY);
+    let policy = policies.find(|(id, _)| *arn == managed_policy_arn(id));
+    let (_, properties) = policy.unwrap_or_else(|| panic!("the policy {arn} isn't in the template"));
+    template.resolve(&properties["PolicyDocument"], stack)
+}
+
+fn managed_policy_arn(logical_id: &str) -> String {
+    format!("arn:aws:iam::123456789012:policy/{logical_id}")
 }
 
 /// Gives each function the policies of its role, in a stack with these parameters. Its access key is the name of its binary.
@@ -87,6 +107,9 @@ fn stack(template: &Template, resources: &Resources<'_>, parameters: &[(&str, &s
     for (id, _) in template.resources_of("AWS::SQS::Queue") {
         references.insert(id.to_owned(), AwsEmulator::queue_url("https://sqs.us-east-1.amazonaws.com", id));
         attributes.insert(format!("{id}.Arn"), AwsEmulator::queue_arn(id));
+    }
+    for (id, _) in template.resources_of(MANAGED_POLICY) {
+        references.insert(id.to_owned(), managed_policy_arn(id));
     }
     for (id, _) in template.resources_of("AWS::Logs::LogGroup") {
         attributes.insert(format!("{id}.Arn"), format!("arn:aws:logs:us-east-1:123456789012:log-group:{id}"));
@@ -144,6 +167,33 @@ mod tests {
             assert_eq!(uses, expected.map(|(_, uses)| uses.clone()).unwrap_or_default(), "{function}");
         }
         assert!(roles.len() >= 5, "{:?}", roles.keys());
+    }
+
+    #[test]
+    fn role_has_the_statements_of_its_managed_policies() {
+        let secrets = [("Secret", "secret"), ("ProviderKeys", "keys")];
+        let resources = Resources { table: "things", bucket: "files", secrets, kms_key: "key" };
+        let statements_of = |parameters: &[(&str, &str)]| -> Vec<String> {
+            let roles = policies(&resources, parameters);
+            let documents = roles["hearth-fn-generate"].iter();
+            let statements = documents.flat_map(|document| document["Statement"].as_array().unwrap());
+            statements.map(|statement| statement["Sid"].as_str().unwrap().to_owned()).collect()
+        };
+        let without_vpc = statements_of(&[]);
+        for expected in ["Logs", "Runs", "Nodes", "Sessions", "Webhooks"] {
+            assert!(without_vpc.iter().any(|sid| sid == expected), "{expected}: {without_vpc:?}");
+        }
+        assert!(!without_vpc.iter().any(|sid| sid == "Interfaces"), "{without_vpc:?}");
+        let in_a_vpc = statements_of(&[("VpcSubnetIds", "subnet-1"), ("VpcSecurityGroupIds", "sg-1")]);
+        assert!(in_a_vpc.iter().any(|sid| sid == "Interfaces"), "{in_a_vpc:?}");
+    }
+
+    #[test]
+    #[should_panic(expected = "AWSXRayDaemonWriteAccess\" isn't in the template")]
+    fn managed_policy_of_aws_is_refused() {
+        let secrets = [("Secret", "secret"), ("ProviderKeys", "keys")];
+        let resources = Resources { table: "things", bucket: "files", secrets, kms_key: "key" };
+        policies(&resources, &[("EnableXray", "true")]);
     }
 
     #[test]
