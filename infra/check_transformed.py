@@ -46,6 +46,7 @@ TOO_LONG = {
     "FileUserMaxSize",
     "HubUrl",
     "IdentityProviders",
+    "JobRetentionHours",
     "OperatorPaysFor",
     "RequestRetentionDays",
     "SocketDomainName",
