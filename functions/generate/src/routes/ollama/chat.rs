@@ -29,7 +29,10 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
     ),
     params(RunHeaders),
     responses(
-        (status = 200, description = "The answer, or a stream of lines", body = OllamaChatAnswer),
+        (status = 200, description = "The answer, or a stream of lines", content(
+            (OllamaChatAnswer = "application/json"),
+            (OllamaChatAnswer = "application/x-ndjson"),
+        )),
         (status = 202, description = "The run continues without the client", body = AcceptedRequest),
         (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = OllamaError),
         (status = "5XX", description = "Failed: `code` is the reason, and `retryable` is true if a retry may succeed", body = OllamaError),
