@@ -14,6 +14,7 @@ mod jobs;
 mod limits;
 mod matrix;
 mod metrics;
+mod owned_work;
 mod people;
 mod permissions;
 mod provider_keys;

@@ -21,7 +21,7 @@ use hearth_tests::{Cloud, Person};
 use lambda_emulator::{Emulator, Invocation};
 use serde_json::{Value, json};
 
-use crate::{Placeholders, files, invoke, of_operator, relay, webhooks};
+use crate::{Placeholders, files, invoke, of_operator, owned_work, relay, webhooks};
 
 const ACCOUNTS: &str = "hearth-fn-accounts";
 const GENERATE: &str = "hearth-fn-generate";
@@ -198,6 +198,7 @@ async fn seed(cloud: &Cloud, user: UserId) -> OrganisationId {
     store.sessions().import(&session, &[message]).await.unwrap();
     let run = Run { state: RunState::Completed, text, ..Run::example(user) };
     store.runs().record_ended(&run, &[]).await.unwrap();
+    owned_work::plant(store, holder, run.id, PLANTED[1]).await;
     shared
 }
 
@@ -277,6 +278,9 @@ async fn sweep_erases_a_user_who_has_exported_everything() {
             "Presence",
             "SilentNodes",
             "NewJobs",
+            "DueJobs",
+            "JobPauses",
+            "JobQueues",
             "Webhooks: dynamodb:GetItem",
             "Deliveries: dynamodb:PutItem",
         ];
