@@ -51,6 +51,7 @@ const BUFFER_BYTES: usize = 16 << 10;
     responses(
         (status = 200, description = "The response, or a stream of events", body = ResponseObject),
         (status = 202, description = "The run continues without the client", body = AcceptedRequest),
+        (status = 409, description = "The previous response isn't complete, or the conversation has another turn", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn responses(
