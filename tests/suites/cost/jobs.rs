@@ -1,4 +1,4 @@
-//! What a job costs: its submission to the function `models`, and its execution by `worker`.
+//! Cost of a job: its submission to the function `models`, and its execution by `worker`.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Who sees, uses and changes definitions.
+//! Access to definitions: reading, using and changing them.
 
 use hearth_domain::{MemberRole, OrganisationId};
 use hearth_store::{Store, organisations::TeamRecord};

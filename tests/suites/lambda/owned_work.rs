@@ -14,7 +14,7 @@ use hearth_store::{
 };
 use serde_json::json;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const WORK_TTL: Duration = Duration::from_secs(3600);
 
 /// Stores them for an owner; `run` is a run of the owner's, and `text` is in all of them.
 pub(crate) async fn plant(store: &Store, owner: Owner, run: RunId, text: &str) {
@@ -46,14 +46,14 @@ pub(crate) async fn plant(store: &Store, owner: Owner, run: RunId, text: &str) {
     store.definitions().create(&definition, &version, "{}").await.unwrap();
 
     let mut batch =
-        BatchRecord::new(owner, BatchDialect::OpenAi, BatchEndpoint::Messages, (FileId::new(), 7), HOUR);
+        BatchRecord::new(owner, BatchDialect::OpenAi, BatchEndpoint::Messages, (FileId::new(), 7), WORK_TTL);
     batch.output.tail = Some("output-00000-a".to_owned());
     store.batches().put_part(batch.id, "output-00000-a", text.as_bytes().to_vec()).await.unwrap();
     store.batches().create(&batch).await.unwrap();
 
     // A long input is an object.
     let input = json!({ "prompt": text.repeat(16 << 10) });
-    let work = JobWork::new(3, now, now.plus(HOUR), HOUR);
+    let work = JobWork::new(3, now, now.plus(WORK_TTL), WORK_TTL);
     let job = JobRecord::new_work(JobId::new(), owner, JobKind::Generate, work);
     store.jobs().submit(NewWork { job, input: &input, dedupe: None }).await.unwrap();
 

@@ -233,7 +233,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(MODELS, "get_v1.jobs.job.result.json", 409, |a| has(a, &["/error/code"])),
     sample(MODELS, "post_v1.jobs.job.retry.json", 409, |a| has(a, &["/error/code"])),
     sample(MODELS, "post_v1.jobs.job.drop.json", 409, |a| has(a, &["/error/code"])),
-    sample(MODELS, "post_v1.jobs.json", 202, |a| has(a, &["/id", "/work/max_attempts"])),
+    sample(MODELS, "post_v1.jobs.json", 202, |a| has(a, &["/id", "/kind"])),
     sample(MODELS, "put_v1.job-pauses.kind.json", 200, |a| has(a, &["/pauses/0/kind"])),
     sample(MODELS, "get_v1.job-pauses.json", 200, |a| has(a, &["/pauses/0/scope"])),
     sample(MODELS, "delete_v1.job-pauses.kind.json", 200, |a| has(a, &["/pauses"])),

@@ -41,7 +41,7 @@ const RULES: [(&str, Rule); 24] = [
     ("providers", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth"])),
     ("gateway", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth", "store", "providers"])),
     ("http", Only(&["domain", "telemetry", "wire", "gateway"])),
-    ("lambda", Only(&["settings", "store", "gateway", "http", "telemetry"])),
+    ("lambda", Only(&["domain", "settings", "store", "gateway", "http", "telemetry"])),
     ("gpu-node", Only(&["domain", "files", "schema", "settings", "wire", "auth", "telemetry", "worker"])),
     ("functions/*", Only(&["domain", "wire", "gateway", "http", "lambda", "telemetry"])),
     (

@@ -24,7 +24,7 @@ pub(super) struct SampleAnswer {
     pub(super) answer: Answer,
     /// The answer as JSON; none if it isn't.
     pub(super) data: Option<Value>,
-    /// Whether the data fits the schema, where the events don't say it.
+    /// True if the data fits the schema, where the events don't say it.
     fits: Option<bool>,
     pub(super) selection: Option<Selection>,
     pub(super) usage: Usage,

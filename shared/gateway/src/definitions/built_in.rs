@@ -56,7 +56,7 @@ const FILES: [(DefinitionKind, &str, &str); 10] = [
 /// The built-in definitions, by kind and name. They are compiled at the first use, which may take some milliseconds.
 static BUILT_IN: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| FILES.into_iter().filter_map(load).collect());
 
-/// Those of a kind, by name.
+/// Built-in definitions of a kind, by name.
 pub(super) fn all(kind: DefinitionKind) -> impl Iterator<Item = &'static BuiltIn> {
     BUILT_IN.iter().filter(move |built_in| built_in.kind == kind)
 }

@@ -16,9 +16,9 @@ const PUBLIC: &str = "PUBLIC";
 pub enum DefinitionScope {
     /// The private ones of a user.
     User(Owner),
-    /// Those of a team.
+    /// Definitions of a team.
     Team(OrganisationId, TeamId),
-    /// Those of an organisation, its public ones too.
+    /// Definitions of an organisation, its public ones too.
     Organisation(OrganisationId),
     /// The public ones of all organisations.
     Public,

@@ -113,7 +113,7 @@ pub struct JobPauseBody {
     /// Kind.
     #[schema(value_type = String)]
     pub kind: JobKind,
-    /// Whose jobs wait.
+    /// Owners of the jobs that wait.
     #[schema(value_type = String)]
     pub scope: JobPauseScope,
     /// Time of the pause, ISO 8601.
@@ -125,10 +125,10 @@ pub struct JobPauseBody {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobPauseScope {
-    /// Those of one's organisation.
+    /// Jobs of one's organisation.
     #[default]
     Organisation,
-    /// Those of all organisations: for the gateway's operator.
+    /// Jobs of all organisations: for the gateway's operator.
     Gateway,
 }
 

@@ -144,19 +144,19 @@ fn comparison_needs_a_constant_side_or_a_test() {
         assert!(problem.contains("write a is "), "{source}: {problem}");
     }
     for (source, expected) in [
-        ("{{ a == 'x' }}", "true"),
-        ("{{ 0 < n <= 3 }}", "true"),
-        ("{{ a in ['x', 'y'] }}", "true"),
-        ("{{ a not in ['y'] }}", "true"),
-        ("{{ n + 1 > n }}", "true"),
-        ("{{ list|length == n }}", "false"),
-        ("{{ a is in(list) }}", "true"),
-        ("{{ a is eq(n) }}", "false"),
-        ("{{ n is lt(m) }}", "true"),
-        ("{{ m is not ge(n) }}", "false"),
-        ("{{ 'xyz' is startingwith(a) }}", "true"),
-        ("{{ 'xyz' is endingwith(a) }}", "false"),
-        ("{{ map is eq(map) }}", "true"),
+        ("{{ a == 'x' }}", "True"),
+        ("{{ 0 < n <= 3 }}", "True"),
+        ("{{ a in ['x', 'y'] }}", "True"),
+        ("{{ a not in ['y'] }}", "True"),
+        ("{{ n + 1 > n }}", "True"),
+        ("{{ list|length == n }}", "False"),
+        ("{{ a is in(list) }}", "True"),
+        ("{{ a is eq(n) }}", "False"),
+        ("{{ n is lt(m) }}", "True"),
+        ("{{ m is not ge(n) }}", "False"),
+        ("{{ 'xyz' is startingwith(a) }}", "True"),
+        ("{{ 'xyz' is endingwith(a) }}", "False"),
+        ("{{ map is eq(map) }}", "True"),
     ] {
         let variables = json!({"a": "x", "n": 1, "m": 2, "list": ["x", ["y"]], "map": {"k": [1]}});
         assert_eq!(render(source, variables).unwrap(), expected, "{source}");
