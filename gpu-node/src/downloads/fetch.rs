@@ -2,10 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     error::{DownloadError, root_cause},
     hub::status_error,
+    meter::Meter,
     options::DownloadOptions,
     part::{Part, Range},
     plan::{Origin, PlannedFile, Remote},
@@ -37,41 +35,6 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 const FREE_MIN_BYTES: u64 = 1 << 30;
 /// Bytes that are copied at a time.
 const COPY_BUFFER_BYTES: usize = 1 << 20;
-
-/// The bytes of a download so far, for those who follow it.
-#[derive(Debug, Default)]
-pub struct Meter {
-    done: AtomicU64,
-    /// The reason why the download is tried again, until it continues.
-    retry_reason: Mutex<Option<String>>,
-}
-
-impl Meter {
-    /// Bytes so far.
-    #[must_use]
-    pub fn done(&self) -> u64 {
-        self.done.load(Ordering::Relaxed)
-    }
-
-    /// The reason why the download is tried again, if it is.
-    #[must_use]
-    pub fn retry_reason(&self) -> Option<String> {
-        self.retry_reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Stores the reason of a further attempt, or that the download goes on.
-    pub(super) fn set_retry_reason(&self, reason: Option<String>) {
-        *self.retry_reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-    }
-
-    pub(super) fn set(&self, bytes: u64) {
-        self.done.store(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn add(&self, bytes: u64) {
-        self.done.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
 
 /// The end of the attempts at a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

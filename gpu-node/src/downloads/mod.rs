@@ -15,6 +15,7 @@ mod fetch;
 mod hub;
 mod hub_source;
 mod journal;
+mod meter;
 mod name;
 mod once;
 mod options;
@@ -47,9 +48,9 @@ use hearth_wire::{
 use clients::Clients;
 use entry::Entry;
 pub use error::DownloadError;
-pub use fetch::Meter;
 use hub::parse_base;
 use journal::Journals;
+pub use meter::Meter;
 pub use once::{Downloaded, OnceRequest, download_once};
 pub use options::DownloadOptions;
 pub use plan::{Plan, PlannedFile, Wishes};

@@ -11,11 +11,7 @@ use tokio::{
     io::{AsyncSeekExt as _, AsyncWriteExt as _},
 };
 
-use super::{
-    error::DownloadError,
-    fetch::{Abort, Meter},
-    part::Range,
-};
+use super::{error::DownloadError, fetch::Abort, meter::Meter, part::Range};
 
 /// Bytes of a write. Model files are large, so writes are few and long.
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
