@@ -1,13 +1,14 @@
 //! Downloads of models into the model folder.
 //!
 //! ```text
-//! source.rs -> plan.rs (hub.rs, registry.rs) -> fetch.rs (connections) -> part.rs (unfinished file) -> model folder
+//! source.rs -> plan.rs (hub.rs, registry.rs, address.rs) -> fetch.rs (connections) -> part.rs (unfinished file) -> model folder
 //! ```
 //!
 //! - [`Downloads`] has the downloads of a node: queued, run, paused, cancelled, and continued after a restart by their journals.
 //!   However many callers ask for a file, it is transferred once.
 //! - [`download_once`] downloads in this process without a node.
 
+mod address;
 mod clients;
 mod entry;
 mod error;
