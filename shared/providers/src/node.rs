@@ -3,6 +3,7 @@
 //! A [`LinkTransport`] carries the gateway's requests to the node. The node stores a run's events for a while: a stream that
 //! breaks off is resumed after the last event, whatever the transport.
 
+mod commands;
 mod direct;
 mod downloads;
 mod in_process;
@@ -19,10 +20,7 @@ use hearth_domain::{
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
-    node::{
-        NodeChallengeAnswer, NodeCountBody, NodeModelCommand, NodeModelSettings, NodeRemoved, NodeRun,
-        NodeStatus, NodeTokenCount, NodeWakeCommand,
-    },
+    node::{NodeCountBody, NodeRun, NodeStatus, NodeTokenCount},
     node_limits::{check_event, check_status, error_of_node},
 };
 use reqwest::Method;
@@ -147,63 +145,6 @@ impl NodeLink {
             check_status(&status).map_err(|error| ApiError::new(ErrorCode::NodeOffline, error.message))?;
         }
         Ok(status)
-    }
-
-    /// Starts to load a model.
-    ///
-    /// # Errors
-    /// `node_offline`, or the node's own error.
-    pub async fn load(&self, model: &str) -> Result<(), ApiError> {
-        self.command("/v1/models/load", model).await
-    }
-
-    /// Starts to unload a model.
-    ///
-    /// # Errors
-    /// `node_offline`, or the node's own error.
-    pub async fn unload(&self, model: &str) -> Result<(), ApiError> {
-        self.command("/v1/models/unload", model).await
-    }
-
-    /// Deletes a model's file.
-    ///
-    /// # Errors
-    /// `node_offline`, or the node's own error.
-    pub async fn remove(&self, model: &str) -> Result<NodeRemoved, ApiError> {
-        let body = NodeModelCommand { model: model.to_owned() };
-        self.request(Method::POST, "/v1/models/remove", model, Some(&body)).await
-    }
-
-    /// Sends the settings of the node's models, in place of all earlier ones.
-    ///
-    /// # Errors
-    /// `node_offline`, or the node's own error.
-    pub async fn configure(&self, settings: &NodeModelSettings) -> Result<(), ApiError> {
-        self.send(Method::POST, "/v1/models/settings", "settings", Some(settings)).await.map(drop)
-    }
-
-    /// Asks the node to sign `nonce` with its own key; returns the signature.
-    ///
-    /// # Errors
-    /// `node_offline`, or the node's own error.
-    pub async fn challenge(&self, nonce: &str) -> Result<String, ApiError> {
-        let path = format!("{CHALLENGE_PATH}?nonce={nonce}");
-        let answer: NodeChallengeAnswer = self.request(Method::GET, &path, "challenge", None::<&()>).await?;
-        Ok(answer.signature)
-    }
-
-    /// Wakes the machine with the network card `mac`.
-    ///
-    /// # Errors
-    /// `node_offline`, or the node's own error: `forbidden` if its settings don't allow it.
-    pub async fn wake(&self, mac: &str) -> Result<(), ApiError> {
-        let body = NodeWakeCommand { mac: mac.to_owned() };
-        self.send(Method::POST, "/v1/wake", mac, Some(&body)).await.map(drop)
-    }
-
-    async fn command(&self, path: &str, model: &str) -> Result<(), ApiError> {
-        let body = NodeModelCommand { model: model.to_owned() };
-        self.send(Method::POST, path, model, Some(&body)).await.map(drop)
     }
 
     async fn request<T: DeserializeOwned>(
