@@ -77,6 +77,7 @@ pub(crate) async fn list(
     responses(
         (status = 200, description = "The batch", body = MessageBatch),
         (status = 404, description = "No such resource, or one of another user", body = MessagesError),
+        (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = MessagesError),
     ),
 )]
 pub(crate) async fn get(
@@ -98,6 +99,7 @@ pub(crate) async fn get(
         (status = 200, description = "The batch", body = MessageBatch),
         (status = 404, description = "No such resource, or one of another user", body = MessagesError),
         (status = 409, description = "It has ended", body = MessagesError),
+        (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = MessagesError),
     ),
 )]
 pub(crate) async fn cancel(
@@ -117,6 +119,7 @@ pub(crate) async fn cancel(
         (status = 200, description = "It is deleted", body = MessageBatchDeleted),
         (status = 404, description = "No such resource, or one of another user", body = MessagesError),
         (status = 409, description = "It is in progress", body = MessagesError),
+        (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = MessagesError),
     ),
 )]
 pub(crate) async fn delete(
@@ -135,6 +138,7 @@ pub(crate) async fn delete(
         (status = 200, description = "The results", content_type = "application/x-jsonl", body = String),
         (status = 404, description = "No such resource, or one of another user", body = MessagesError),
         (status = 409, description = "It is in progress", body = MessagesError),
+        (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = MessagesError),
     ),
 )]
 pub(crate) async fn results(

@@ -77,6 +77,7 @@ pub(crate) async fn list(
     ),
     responses(
         (status = 200, description = "The schema", body = StoredSchemaBody),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 404, description = "No such schema, or no such version", body = ErrorEnvelope),
     ),
 )]
@@ -149,6 +150,7 @@ pub(crate) async fn change(
     params(("id" = String, Path, description = "Id or name", example = "receipt")),
     responses(
         (status = 200, description = "It is deleted", body = DefinitionDeleted),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 403, description = "The schema is another user's, or built in", body = ErrorEnvelope),
         (status = 404, description = "No such schema", body = ErrorEnvelope),
         (status = 409, description = "It is in use", body = ErrorEnvelope),
@@ -169,6 +171,7 @@ pub(crate) async fn delete(
     params(("id" = String, Path, description = "Id or name", example = "invoice"), PageQuery),
     responses(
         (status = 200, description = "A page of versions", body = VersionList),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 404, description = "No such schema", body = ErrorEnvelope),
     ),
 )]
@@ -187,6 +190,7 @@ pub(crate) async fn versions(
     params(("id" = String, Path, description = "Id or name", example = "invoice"), DiffQuery),
     responses(
         (status = 200, description = "The differences", body = DiffBody),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 404, description = "No such schema, or no such version", body = ErrorEnvelope),
         (status = 409, description = "There is no earlier version", body = ErrorEnvelope),
     ),
@@ -257,6 +261,7 @@ pub(crate) async fn move_label(
     ),
     responses(
         (status = 200, description = "The schema, without its content", body = DefinitionEntry),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 403, description = "The schema is another user's, or built in", body = ErrorEnvelope),
         (status = 404, description = "No such schema, or no such label", body = ErrorEnvelope),
         (status = 409, description = "The label points to another version than the expected one", body = ErrorEnvelope),

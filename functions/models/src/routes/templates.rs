@@ -83,6 +83,7 @@ pub(crate) async fn list(
     ),
     responses(
         (status = 200, description = "The template", body = StoredTemplateBody),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 404, description = "No such template, or no such version", body = ErrorEnvelope),
     ),
 )]
@@ -161,6 +162,7 @@ pub(crate) async fn change(
     params(("id" = String, Path, description = "Id or name", example = "summary")),
     responses(
         (status = 200, description = "It is deleted", body = DefinitionDeleted),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 403, description = "The template is another user's, or built in", body = ErrorEnvelope),
         (status = 404, description = "No such template", body = ErrorEnvelope),
         (status = 409, description = "It is in use", body = ErrorEnvelope),
@@ -181,6 +183,7 @@ pub(crate) async fn delete(
     params(("id" = String, Path, description = "Id or name", example = "invoice"), PageQuery),
     responses(
         (status = 200, description = "A page of versions", body = VersionList),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 404, description = "No such template", body = ErrorEnvelope),
     ),
 )]
@@ -199,6 +202,7 @@ pub(crate) async fn versions(
     params(("id" = String, Path, description = "Id or name", example = "invoice"), DiffQuery),
     responses(
         (status = 200, description = "The differences", body = DiffBody),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 404, description = "No such template, or no such version", body = ErrorEnvelope),
         (status = 409, description = "There is no earlier version", body = ErrorEnvelope),
     ),
@@ -269,6 +273,7 @@ pub(crate) async fn move_label(
     ),
     responses(
         (status = 200, description = "The template, without its content", body = DefinitionEntry),
+        (status = 400, description = "A parameter is malformed; `param` names it", body = ErrorEnvelope),
         (status = 403, description = "The template is another user's, or built in", body = ErrorEnvelope),
         (status = 404, description = "No such template, or no such label", body = ErrorEnvelope),
         (status = 409, description = "The label points to another version than the expected one", body = ErrorEnvelope),
