@@ -127,6 +127,15 @@ fn hostile_combinations_end_soon() {
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
+/// A branch of a document as a document: references to the root lead to a definition.
+fn below_definitions(root: &Value, branch: &Value) -> Value {
+    let mut definitions = root.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+    definitions.insert("document".to_owned(), root.clone());
+    let alone = json!({"allOf": [branch], "$defs": definitions}).to_string();
+    let alone = alone.replace(r##""$ref":"#""##, r##""$ref":"#/$defs/document""##);
+    serde_json::from_str(&alone).unwrap()
+}
+
 /// Fills an answer with nulls for the properties that a rewritten schema requires.
 fn fill(root: &Value, schema: &Value, answer: &mut Value) {
     let members = schema.as_object().unwrap();
@@ -138,8 +147,7 @@ fn fill(root: &Value, schema: &Value, answer: &mut Value) {
     for branch in members.get("anyOf").and_then(Value::as_array).into_iter().flatten() {
         let mut filled = answer.clone();
         fill(root, branch, &mut filled);
-        let alone =
-            json!({"allOf": [branch], "$defs": root.get("$defs").cloned().unwrap_or_else(|| json!({}))});
+        let alone = below_definitions(root, branch);
         if AnswerSchema::parse(&alone).unwrap().checker().unwrap().check_value(filled.clone()).valid {
             *answer = filled;
             return;
