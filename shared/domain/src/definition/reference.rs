@@ -55,7 +55,7 @@ pub enum InvalidReference {
         "must be a name or an id, alone or with a version or a label, such as \"invoice\", \"invoice@1.2.0\" or \"invoice@production\""
     )]
     Subject,
-    /// What follows the `@` is no version and no label.
+    /// The part after the `@` is no version and no label.
     #[error("must have a version such as 1.2.0, 1.2 or 1, or a label such as production, after the @")]
     Selector,
     /// It is the id of a definition of the other kind.
