@@ -63,6 +63,8 @@ pub(crate) fn check(
     headers: &HeaderMap,
     body: Option<&[u8]>,
 ) {
+    // The document has the colon of Gemini's methods as it is.
+    let path = &*path.replace("%3A", ":");
     let (name, start) = REQUEST_ID;
     let is_gateways =
         headers.get(name).and_then(|id| id.to_str().ok()).is_some_and(|id| id.starts_with(start));
