@@ -159,8 +159,9 @@ fn fill(root: &Value, schema: &Value, answer: &mut Value) {
             {
                 match object.get_mut(name) {
                     Some(value) => fill(root, property, value),
-                    None if members["required"]
-                        .as_array()
+                    None if members
+                        .get("required")
+                        .and_then(Value::as_array)
                         .is_some_and(|names| names.iter().any(|one| one == name)) =>
                     {
                         object.insert(name.clone(), Value::Null);
