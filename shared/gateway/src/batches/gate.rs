@@ -33,7 +33,7 @@ pub(super) async fn look(gateway: &Components, caller: &Caller, when: BatchWhen)
     match when {
         BatchWhen::Now => Gate::Open,
         BatchWhen::Night => at_night(gateway.batches.settings.night, Timestamp::now()),
-        BatchWhen::Idle => match gateway.nodes.live(caller, StatusAge::Cached).await {
+        BatchWhen::Idle => match gateway.nodes.live(caller, StatusAge::Current).await {
             Ok(nodes) if nodes.is_empty() => closed("node"),
             Ok(nodes) => while_idle(&nodes, gateway.batches.slots.taken()),
             Err(_) => closed("node"),
