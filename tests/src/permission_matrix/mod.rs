@@ -119,11 +119,19 @@ impl Error {
     }
 }
 
+/// A form with a file, for operations that take one.
+const FORM: &str =
+    "--part\r\ncontent-disposition: form-data; name=\"data\"; filename=\"a\"\r\n\r\nx\r\n--part--\r\n";
+/// Its type.
+const FORM_TYPE: &str = "multipart/form-data; boundary=part";
+
 /// Sends the request of a cell.
 pub async fn send(client: &Client, operation: &Operation, path: &str, token: Option<&str>) -> Answer {
     let client = client.with_token(token);
     let mut request = client.request(operation.method.clone(), path);
-    if let Some(body) = &operation.body {
+    if operation.is_form {
+        request = request.header("content-type", FORM_TYPE).body(FORM);
+    } else if let Some(body) = &operation.body {
         request = request.json(body);
     } else if operation.method == Method::POST || operation.method == Method::PUT {
         request = request.header("content-length", "0");

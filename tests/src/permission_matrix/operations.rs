@@ -22,6 +22,8 @@ pub struct Operation {
     pub is_for_nodes: bool,
     /// The example of its body.
     pub body: Option<Value>,
+    /// Its body is a form.
+    pub is_form: bool,
 }
 
 impl Operation {
@@ -50,6 +52,7 @@ pub fn operations(document: &Value) -> Vec<Operation> {
                     action: action(path, operation),
                     is_for_nodes: operation["x-hearth-action"] == NODE_ACTION,
                     body: body(operation),
+                    is_form: operation["requestBody"]["content"].get("multipart/form-data").is_some(),
                 })
             })
         })
