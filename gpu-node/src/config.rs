@@ -165,6 +165,8 @@ impl NodeConfig {
             .reads
             .extend(spec.backends.iter().filter_map(|library| library.parent()).map(Path::to_owned));
         confinement.reads.extend(backend_folders());
+        // The worker's libraries lie beside its program, which may be another one than this process'.
+        confinement.reads.extend(self.executable.parent().map(Path::to_owned));
         // GPU drivers map far more memory than they use, and open files of their own.
         let processor_alone = !cfg!(any(feature = "cuda", feature = "metal", feature = "vulkan"));
         let by_need = need.filter(|_| processor_alone).map(|bytes| {
