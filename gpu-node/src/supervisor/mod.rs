@@ -107,7 +107,7 @@ impl Node {
     /// Counts tokens by the tokenizer of a model, after it is loaded.
     ///
     /// # Errors
-    /// Those of [`Node::load`]; `provider_timeout` if the model isn't loaded within a few seconds: a further request waits for the
+    /// The errors of [`Node::load`]; `provider_timeout` if the model isn't loaded within a few seconds: a further request waits for the
     /// same load.
     pub async fn count_tokens(&self, body: NodeCountBody) -> Result<NodeTokenCount, ApiError> {
         let count = self.ask(|reply| Message::Count { body: Box::new(body), reply });

@@ -101,7 +101,7 @@ impl SampleAnswer {
 /// Runs a request to its end.
 ///
 /// # Errors
-/// Those of the run.
+/// The errors of the run.
 pub(super) async fn run(
     gateway: &Components,
     caller: &Caller,

@@ -126,7 +126,7 @@ async fn follow(
 /// Returns what `work` returns, unless the job ends before: then the attempt's run is cancelled. A paused job lets its run end.
 ///
 /// # Errors
-/// Those of `work`.
+/// The errors of `work`.
 pub(crate) async fn unless_stopped<T>(
     gateway: &Gateway,
     caller: &Caller,
