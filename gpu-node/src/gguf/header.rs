@@ -1,19 +1,8 @@
 //! The header of a GGUF file.
 
-use std::{collections::HashMap, fs::File, io::BufReader, path::Path};
+use std::{collections::HashMap, path::Path};
 
-use super::{
-    error::GgufError,
-    reader::{Reader, Value},
-    tensor,
-};
-
-/// Maximum number of tensors. No model has more.
-const TENSORS_MAX_COUNT: u64 = 1 << 20;
-/// Maximum number of metadata entries. Most models have less than a hundred.
-const ENTRIES_MAX_COUNT: u64 = 1 << 14;
-/// Maximum number of dimensions of a tensor: ggml's limit.
-const DIMENSIONS_MAX_COUNT: u32 = 4;
+use hearth_worker::gguf::{GgufError, GgufHeader, Value};
 
 /// Architectures that compute embeddings only, whatever their header says.
 const ENCODERS: [&str; 11] = [
@@ -51,32 +40,15 @@ impl Header {
     /// # Errors
     /// If it can't be read, isn't GGUF, is truncated, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, GgufError> {
-        let file = File::open(path)?;
-        let file_size = file.metadata()?.len();
-        let mut reader = Reader::new(BufReader::with_capacity(1 << 16, file), file_size);
-        let magic = reader.bytes::<4>()?;
-        if &magic != b"GGUF" {
-            return Err(GgufError::NotGguf);
+        let GgufHeader { metadata, tensors, tensor_bytes, file_size } = GgufHeader::read(path)?;
+        let mut weights: HashMap<&'static str, u64> = HashMap::new();
+        for tensor in tensors.values() {
+            if let Some(kind) = tensor.type_name() {
+                let sum = weights.entry(kind).or_default();
+                *sum = sum.saturating_add(tensor.weights);
+            }
         }
-        let version = reader.u32()?;
-        if !(2..=3).contains(&version) {
-            return Err(GgufError::Version(version));
-        }
-        let (tensors, entries) = (reader.u64()?, reader.u64()?);
-        if tensors > TENSORS_MAX_COUNT || entries > ENTRIES_MAX_COUNT {
-            return Err(GgufError::Corrupt(format!("{tensors} tensors and {entries} metadata entries")));
-        }
-        let mut metadata = HashMap::new();
-        for _ in 0..entries {
-            let key = reader.text()?;
-            let kind = reader.u32()?;
-            let value = reader.value_of(&key, kind)?;
-            metadata.insert(key, value);
-        }
-        let extents = Extents::read(&mut reader, tensors)?;
-        let mut header = Self { metadata, weights: extents.weights, tensor_bytes: 0, file_size };
-        header.check_size(reader.position, extents.end)?;
-        Ok(header)
+        Ok(Self { metadata, weights, tensor_bytes, file_size })
     }
 
     /// Adds the tensors and the size of another part of the model.
@@ -217,64 +189,5 @@ impl Header {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
-    }
-
-    /// Checks that the file contains every tensor of the header.
-    fn check_size(&mut self, header_end: u64, tensors_end: u64) -> Result<(), GgufError> {
-        let alignment = match self.metadata.get("general.alignment") {
-            Some(Value::Unsigned(n)) if n.is_power_of_two() => *n,
-            Some(_) => return Err(GgufError::Corrupt("an alignment that is no power of two".to_owned())),
-            None => 32,
-        };
-        let start = header_end.checked_next_multiple_of(alignment).unwrap_or(u64::MAX);
-        let needed = start.saturating_add(tensors_end);
-        // A file without tensors, as the first part of a split model may be, needs no padding.
-        if self.file_size < if tensors_end == 0 { header_end } else { needed } {
-            return Err(GgufError::Truncated { actual: self.file_size, needed });
-        }
-        self.tensor_bytes = self.file_size.saturating_sub(start);
-        Ok(())
-    }
-}
-
-/// The end of the tensors, and their types.
-struct Extents {
-    /// The end of the last tensor, relative to the start of the first.
-    end: u64,
-    weights: HashMap<&'static str, u64>,
-}
-
-impl Extents {
-    fn read(reader: &mut Reader<impl std::io::Read>, tensors: u64) -> Result<Self, GgufError> {
-        let mut extents = Self { end: 0, weights: HashMap::new() };
-        for _ in 0..tensors {
-            extents.add(reader)?;
-        }
-        Ok(extents)
-    }
-
-    fn add(&mut self, reader: &mut Reader<impl std::io::Read>) -> Result<(), GgufError> {
-        let name = reader.text()?;
-        let dimensions = reader.u32()?;
-        if dimensions > DIMENSIONS_MAX_COUNT {
-            return Err(GgufError::Corrupt(format!("tensor {name:?} has {dimensions} dimensions")));
-        }
-        let mut weights: u64 = 1;
-        for _ in 0..dimensions {
-            weights = weights
-                .checked_mul(reader.u64()?)
-                .ok_or_else(|| GgufError::Corrupt(format!("tensor {name:?} is larger than any file")))?;
-        }
-        let (kind, offset) = (reader.u32()?, reader.u64()?);
-        let size = tensor::bytes(kind, weights).unwrap_or(0);
-        let end = offset
-            .checked_add(size)
-            .ok_or_else(|| GgufError::Corrupt(format!("tensor {name:?} ends outside of any file")))?;
-        self.end = self.end.max(end);
-        if let Some((kind, ..)) = tensor::block(kind) {
-            let sum = self.weights.entry(kind).or_default();
-            *sum = sum.saturating_add(weights);
-        }
-        Ok(())
     }
 }

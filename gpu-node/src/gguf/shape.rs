@@ -3,7 +3,9 @@
 //! Keys and defaults are those of llama.cpp (`llama_model_base::load_hparams` and the
 //! `load_arch_hparams` of each architecture).
 
-use super::{header::Header, reader::Value};
+use hearth_worker::gguf::Value;
+
+use super::header::Header;
 
 /// Maximum number of layers: llama.cpp's limit.
 const LAYERS_MAX_COUNT: u64 = 512;

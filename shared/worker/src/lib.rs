@@ -3,7 +3,7 @@
 //! - [`frames`] is the protocol between the node's supervisor and a worker.
 //! - [`socket`] is the worker's end of the socket.
 //! - [`confine`] is the sandbox in which a worker runs.
-//! - [`checkpoint`] reads the headers of image models.
+//! - [`gguf`] and [`checkpoint`] read the headers of model files.
 //!
 //! The crate has no engine in it, so that an engine's program links its own libraries only.
 
@@ -12,4 +12,5 @@
 pub mod checkpoint;
 pub mod confine;
 pub mod frames;
+pub mod gguf;
 pub mod socket;

@@ -17,13 +17,18 @@ const ARRAY_MAX_COUNT: u64 = 1 << 24;
 /// Maximum length of an array of integers that is read: those with a number for each layer are shorter.
 const NUMBERS_MAX_COUNT: u64 = 1024;
 
-/// A metadata value. Most arrays are counted and skipped, since only llama.cpp needs their contents.
+/// A metadata value. Most arrays are counted and skipped, since only engines need their contents.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
+    /// An unsigned integer.
     Unsigned(u64),
+    /// A signed integer.
     Signed(i64),
+    /// A number with a fraction.
     Float(f64),
+    /// A truth value.
     Bool(bool),
+    /// A text, cut to 256 bytes unless it is the chat template.
     Text(String),
     /// A short array of integers or booleans. Negative numbers are read as 0, and `true` as 1.
     Numbers(Vec<u64>),
@@ -33,7 +38,8 @@ pub(super) enum Value {
 
 impl Value {
     /// The value as an integer, if it is one and isn't negative.
-    pub(super) fn number(&self) -> Option<u64> {
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
         match self {
             Self::Unsigned(number) => Some(*number),
             Self::Signed(number) => u64::try_from(*number).ok(),
