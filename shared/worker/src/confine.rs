@@ -71,29 +71,30 @@ impl Confinement {
     }
 }
 
-/// Confines this process. Must be called before another thread starts.
+/// Confines this process. Must be called before another thread starts. A limit that can't be set doesn't keep the others from being
+/// set. A hard limit of the process is a limit of the memory, too.
 ///
 /// # Errors
-/// The limit that can't be set. It is only logged: the worker works without it.
+/// The first limit that can't be set. It is only logged: the worker works without it.
 #[cfg(target_os = "linux")]
 pub fn apply(confinement: &Confinement) -> Result<(), String> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    let limit = |resource, bytes| {
+    let limit = |resource, bytes: u64| {
+        let bytes = getrlimit(resource).maximum.map_or(bytes, |hard| hard.min(bytes));
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         setrlimit(resource, limit).map_err(|error| format!("the limit of {resource:?} can't be set: {error}"))
     };
     // A core dump would contain prompts.
-    limit(Resource::Core, 0)?;
-    if let Some(bytes) = confinement.memory_bytes {
-        limit(Resource::Data, bytes)?;
-    }
-    rustix::thread::set_no_new_privs(true)
-        .map_err(|error| format!("new privileges can't be disabled: {error}"))?;
-    if confinement.landlock {
-        landlock::restrict(confinement).map_err(|error| format!("Landlock can't be set up: {error}"))?;
-    }
-    Ok(())
+    let core = limit(Resource::Core, 0);
+    let memory = confinement.memory_bytes.map_or(Ok(()), |bytes| limit(Resource::Data, bytes));
+    let privileges = rustix::thread::set_no_new_privs(true)
+        .map_err(|error| format!("new privileges can't be disabled: {error}"));
+    let files = match confinement.landlock {
+        true => landlock::restrict(confinement).map_err(|error| format!("Landlock can't be set up: {error}")),
+        false => Ok(()),
+    };
+    core.and(memory).and(privileges).and(files)
 }
 
 /// Does nothing: this system has no such limits.
@@ -231,6 +232,33 @@ mod tests {
         assert_eq!(confinement.reads[0], links);
         assert!(confinement.reads[1].ends_with("files"), "{confinement:?}");
         assert_eq!(confinement.writes, [Path::new("/kept")]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn hard_limit_below_the_wanted_one_stays_and_the_other_limits_are_set() {
+        let test = std::env::current_exe().unwrap();
+        let name = "confine::tests::confine_this_process_below_its_hard_limit";
+        let arguments = ["--exact", name, "--ignored", "--nocapture"];
+        let run = std::process::Command::new(test).args(arguments).output().unwrap();
+        let output = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && output.contains("1 passed"), "{run:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[ignore = "confines its process, so another test runs it in one of its own"]
+    fn confine_this_process_below_its_hard_limit() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let hard = Some(64 << 30);
+        setrlimit(Resource::Data, Rlimit { current: hard, maximum: hard }).unwrap();
+        let memory_bytes = Some(65 << 30);
+        apply(&Confinement { memory_bytes, landlock: true, ..Confinement::default() }).unwrap();
+        assert_eq!(getrlimit(Resource::Data), Rlimit { current: hard, maximum: hard });
+        assert_eq!(getrlimit(Resource::Core).maximum, Some(0));
+        assert!(rustix::thread::no_new_privs().unwrap());
+        assert!(!has_landlock() || std::fs::read("/etc/passwd").is_err());
     }
 
     /// Landlock applies to one thread and the threads that it starts, so a test can use it.
