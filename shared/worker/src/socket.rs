@@ -48,17 +48,29 @@ pub async fn collect_early(commands: &mut FrameReader, early: &mut Vec<Command>)
 /// Sends the reports of `outbox` until it is closed or the supervisor hangs up.
 pub async fn write_reports(mut reports: FrameWriter, mut outbox: mpsc::UnboundedReceiver<Report>) {
     let mut batch = Vec::new();
-    // Each slot reports after a step: their reports are sent with one flush.
     while outbox.recv_many(&mut batch, REPORTS_MAX_COUNT).await > 0 {
-        for report in batch.drain(..) {
-            if reports.feed(&report).await.is_err() {
-                return;
-            }
-        }
-        if reports.flush().await.is_err() {
+        if write_batch(&mut reports, &mut batch).await.is_err() {
             return;
         }
     }
+}
+
+/// Sends the reports of a bounded `outbox`, for an engine whose reports are large: it waits while the supervisor reads.
+pub async fn write_bounded_reports(mut reports: FrameWriter, mut outbox: mpsc::Receiver<Report>) {
+    let mut batch = Vec::new();
+    while outbox.recv_many(&mut batch, REPORTS_MAX_COUNT).await > 0 {
+        if write_batch(&mut reports, &mut batch).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends a batch with one flush: each slot reports after a step.
+async fn write_batch(reports: &mut FrameWriter, batch: &mut Vec<Report>) -> Result<(), FrameError> {
+    for report in batch.drain(..) {
+        reports.feed(&report).await?;
+    }
+    reports.flush().await
 }
 
 fn socket() -> io::Result<UnixStream> {
