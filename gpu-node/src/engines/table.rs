@@ -45,7 +45,7 @@ static LLAMA: Engine = Engine {
     predict: predict_text,
 };
 
-/// Stable Diffusion: images. Its networks are another library's, which llama.cpp's would clash with or slow the build of.
+/// Stable Diffusion and FLUX.1: images. Its networks are another library's, which llama.cpp's would clash with or slow the build of.
 static DIFFUSION: Engine = Engine {
     name: "diffusion",
     program: Program::Beside("hearth-diffusion"),

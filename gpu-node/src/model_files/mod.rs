@@ -245,7 +245,7 @@ fn add_header(file: &mut ModelFile, header: &Header) {
 }
 
 /// Collects the models below `folder`, sorted, each by its file, its first part or its folder. Projectors of vision models
-/// are left out, and the files in an image model's folder.
+/// are left out, and the files that belong to an image model's folder.
 fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
@@ -264,7 +264,9 @@ fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     if depth < FOLDERS_MAX_DEPTH {
         for folder in folders {
             if pictures::is_candidate(&folder) {
+                let beside = pictures::beside(&folder);
                 into.push(folder);
+                into.extend(beside);
             } else {
                 collect(&folder, depth + 1, into);
             }

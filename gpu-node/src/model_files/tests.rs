@@ -274,5 +274,5 @@ fn gguf_file_of_an_image_model_is_listed_with_the_reason_why_it_is_not_loaded() 
     written::gguf(&folder.at("flux1-schnell.gguf"), &[("general.architecture", Text("flux"))], 0);
     let models = folder.scanner().scan();
     assert_eq!(models["flux1-schnell"].description.modality, Modality::Image);
-    assert!(problem(&models, "flux1-schnell").contains("flux"), "{}", problem(&models, "flux1-schnell"));
+    assert!(problem(&models, "flux1-schnell").contains("FLUX.1"), "{}", problem(&models, "flux1-schnell"));
 }

@@ -1,16 +1,17 @@
 //! Folders of the library diffusers: `model_index.json`, and a folder for each network.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 
-use super::{Checkpoint, ImageFamily, Layout, MODEL_INDEX, NoCheckpoint, SafetensorsHeader};
+use super::{Checkpoint, ImageFamily, Layout, MODEL_INDEX, NoCheckpoint, SafetensorsHeader, WEIGHT_BYTES};
 
-/// Limit of the bytes of `model_index.json`.
-const INDEX_MAX_BYTES: u64 = 1 << 20;
+/// Limit of the bytes of `model_index.json`, and of a network's `config.json`.
+const JSON_MAX_BYTES: u64 = 1 << 20;
 /// The folders of a pipeline that the engine reads.
 const PARTS: [&str; 8] =
     ["scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae", "."];
@@ -25,14 +26,11 @@ const WEIGHTS: [&str; 4] = [
 pub(super) fn read(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
     let unusable = |reason: String| NoCheckpoint::Unusable(reason);
     let index = path.join(MODEL_INDEX);
-    let size = fs::metadata(&index).map_err(|_| NoCheckpoint::Other)?.len();
-    if size > INDEX_MAX_BYTES {
-        return Err(unusable(format!("its {MODEL_INDEX} has {size} bytes")));
+    if !index.exists() {
+        return Err(NoCheckpoint::Other);
     }
-    let text =
-        fs::read(&index).map_err(|error| unusable(format!("its {MODEL_INDEX} can't be read: {error}")))?;
-    let index: Value = serde_json::from_slice(&text)
-        .map_err(|error| unusable(format!("its {MODEL_INDEX} is damaged: {error}")))?;
+    let index =
+        read_json(&index).map_err(|error| unusable(format!("its {MODEL_INDEX} can't be read: {error}")))?;
     let class = index.get("_class_name").and_then(Value::as_str).unwrap_or_default();
     let family = match class {
         "StableDiffusionXLPipeline"
@@ -42,9 +40,13 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
             first_family(path)
         }
         class => {
+            let hint = if class.starts_with("Flux") {
+                "FLUX.1 is read from a folder with a file for each network (docs/images.md)"
+            } else {
+                "it has Stable Diffusion 1, 2 and XL"
+            };
             return Err(unusable(format!(
-                "it is a pipeline of the class {class:?}, which the engine doesn't have; it has Stable Diffusion 1, 2 \
-                 and XL"
+                "it is a pipeline of the class {class:?}, which the engine doesn't have; {hint}"
             )));
         }
     };
@@ -67,16 +69,32 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
             precision = header.precision().map(str::to_owned);
         }
     }
-    Ok(Checkpoint { family, layout: Layout::Folder(path.to_owned()), files: files(path), weights, precision })
+    Ok(Checkpoint {
+        family,
+        layout: Layout::Folder(path.to_owned()),
+        files: files(path),
+        weights,
+        memory_bytes: weights.saturating_mul(WEIGHT_BYTES),
+        precision,
+    })
 }
 
 /// Stable Diffusion 1 or 2, by the width of the text encoder.
 fn first_family(path: &Path) -> ImageFamily {
-    let config = fs::read(path.join("text_encoder/config.json")).ok();
-    let config: Option<Value> = config.and_then(|text| serde_json::from_slice(&text).ok());
+    let config = read_json(&path.join("text_encoder/config.json")).ok();
     let activation = config.as_ref().and_then(|config| config.get("hidden_act")?.as_str());
     // OpenCLIP's encoder has another activation than OpenAI's.
     if activation == Some("gelu") { ImageFamily::Sd2 } else { ImageFamily::Sd1 }
+}
+
+/// Reads a JSON file of a limited size.
+fn read_json(path: &Path) -> io::Result<Value> {
+    let mut text = Vec::new();
+    File::open(path)?.take(JSON_MAX_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > JSON_MAX_BYTES {
+        return Err(io::Error::other(format!("it has more than {} MiB", JSON_MAX_BYTES >> 20)));
+    }
+    Ok(serde_json::from_slice(&text)?)
 }
 
 /// Returns the file of a network's weights in a folder of diffusers.

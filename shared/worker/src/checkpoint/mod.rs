@@ -2,11 +2,14 @@
 //!
 //! The node lists them by [`Checkpoint::read`], which reads headers only; the engine loads the tensors by the same data.
 
+mod flux;
 mod folder;
+mod part_header;
 mod safetensors;
 
 use std::path::{Path, PathBuf};
 
+pub use part_header::PartHeader;
 pub use safetensors::{SafetensorsError, SafetensorsHeader, StoredTensor};
 
 /// The file that makes a folder a pipeline of the library diffusers.
@@ -21,6 +24,10 @@ pub enum ImageFamily {
     Sd2,
     /// Stable Diffusion XL: two text encoders, and the size as a condition.
     Sdxl,
+    /// FLUX.1 schnell: few steps, without guidance.
+    FluxSchnell,
+    /// FLUX.1 dev: the guidance is an input of its transformer.
+    FluxDev,
 }
 
 impl ImageFamily {
@@ -31,6 +38,8 @@ impl ImageFamily {
             Self::Sd1 => "stable-diffusion-1",
             Self::Sd2 => "stable-diffusion-2",
             Self::Sdxl => "stable-diffusion-xl",
+            Self::FluxSchnell => "flux-1-schnell",
+            Self::FluxDev => "flux-1-dev",
         }
     }
 
@@ -40,8 +49,14 @@ impl ImageFamily {
         match self {
             Self::Sd1 => 512,
             Self::Sd2 => 768,
-            Self::Sdxl => 1024,
+            Self::Sdxl | Self::FluxSchnell | Self::FluxDev => 1024,
         }
+    }
+
+    /// Returns whether it is FLUX.1.
+    #[must_use]
+    pub fn is_flux(self) -> bool {
+        matches!(self, Self::FluxSchnell | Self::FluxDev)
     }
 }
 
@@ -52,6 +67,23 @@ pub enum Layout {
     SingleFile(PathBuf),
     /// A folder of the library diffusers, with a folder for each network.
     Folder(PathBuf),
+    /// A folder of FLUX.1, with a file for each network.
+    Flux(FluxParts),
+}
+
+/// The files of a FLUX.1 model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FluxParts {
+    /// The transformer, by the names of Black Forest Labs.
+    pub transformer: PathBuf,
+    /// The encoder of T5: GGUF by the names of llama.cpp, or safetensors by those of transformers.
+    pub t5: PathBuf,
+    /// CLIP-L's text encoder.
+    pub clip: PathBuf,
+    /// The autoencoder.
+    pub autoencoder: PathBuf,
+    /// T5's `tokenizer.json`; `None` for a T5 as GGUF, which has its tokenizer inside.
+    pub tokenizer: Option<PathBuf>,
 }
 
 /// A checkpoint that an engine can load, by its headers.
@@ -65,6 +97,8 @@ pub struct Checkpoint {
     pub files: Vec<PathBuf>,
     /// Number of weights of all networks.
     pub weights: u64,
+    /// Bytes of the weights in memory on the processor.
+    pub memory_bytes: u64,
     /// The type of most weights, such as `F16`.
     pub precision: Option<String>,
 }
@@ -79,14 +113,25 @@ pub enum NoCheckpoint {
 }
 
 impl Checkpoint {
-    /// Reads the headers of the checkpoint at `path`: a file, or a folder with `model_index.json`.
+    /// Reads the headers of the checkpoint at `path`: a file, a folder with `model_index.json`, or one with the networks of
+    /// FLUX.1.
     ///
     /// # Errors
     /// If it is something else, or damaged, or of a family that the engine doesn't have.
     pub fn read(path: &Path) -> Result<Self, NoCheckpoint> {
-        if path.is_dir() { folder::read(path) } else { single_file(path) }
+        match path.is_dir() {
+            true if path.join(MODEL_INDEX).is_file() => folder::read(path),
+            true => flux::read(path),
+            false => single_file(path),
+        }
     }
 }
+
+/// Bytes of a weight in memory on the processor, for families whose networks compute with `f32`.
+const WEIGHT_BYTES: u64 = 4;
+/// The problem of a transformer of FLUX.1 without its other networks.
+pub const LONE_FLUX: &str = "it is the transformer of FLUX.1 alone; put it into a folder of the model folder, with the text encoders \
+    T5 and CLIP-L and the autoencoder (docs/images.md)";
 
 /// Prefixes of the networks in a file of all networks.
 pub mod prefixes {
@@ -110,10 +155,29 @@ pub fn weights_of(folder: &Path, network: &str) -> Option<PathBuf> {
     folder::weights_of(folder, network)
 }
 
-/// The files of a folder of diffusers that the engine may read.
+/// Returns whether a folder has the networks of FLUX.1, or a part of them. It reads the beginnings of the folder's files only.
+#[must_use]
+pub fn is_flux_folder(folder: &Path) -> bool {
+    flux::is_folder(folder)
+}
+
+/// The GGUF files in a folder of FLUX.1 that don't belong to its model: models of their own.
+#[must_use]
+pub fn other_models(folder: &Path) -> Vec<PathBuf> {
+    flux::other_models(folder)
+}
+
+/// Returns the prefix of a transformer's tensors in a file with this header; `None` for a file without a transformer of
+/// FLUX.1.
+#[must_use]
+pub fn flux_transformer_prefix(header: &PartHeader) -> Option<&'static str> {
+    flux::transformer_prefix(header)
+}
+
+/// The files of an image model's folder that the engine may read.
 #[must_use]
 pub fn folder_files(folder: &Path) -> Vec<PathBuf> {
-    folder::files(folder)
+    if folder.join(MODEL_INDEX).is_file() { folder::files(folder) } else { flux::files(folder) }
 }
 
 fn single_file(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
@@ -122,13 +186,17 @@ fn single_file(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
         Err(error) => return Err(NoCheckpoint::Unusable(error.to_string())),
     };
     let has = |prefix: &str| header.has_prefix(prefix);
+    if has("double_blocks.0.img_mod.") || has("model.diffusion_model.double_blocks.0.img_mod.") {
+        return Err(NoCheckpoint::Unusable(LONE_FLUX.to_owned()));
+    }
     if !has(prefixes::UNET) {
         return Err(NoCheckpoint::Other);
     }
     let unusable = |reason: &str| Err(NoCheckpoint::Unusable(reason.to_owned()));
     if !has("model.diffusion_model.input_blocks.") {
         return unusable(
-            "it is an image model of a family that the engine doesn't have; it has Stable Diffusion 1, 2 and XL",
+            "it is an image model of a family that the engine doesn't have; it has Stable Diffusion 1, 2, XL \
+             and FLUX.1",
         );
     }
     let family = match () {
@@ -154,6 +222,7 @@ fn single_file(path: &Path) -> Result<Checkpoint, NoCheckpoint> {
         layout: Layout::SingleFile(path.to_owned()),
         files: vec![path.to_owned()],
         weights: header.weights(),
+        memory_bytes: header.weights().saturating_mul(WEIGHT_BYTES),
         precision: header.precision().map(str::to_owned),
     })
 }

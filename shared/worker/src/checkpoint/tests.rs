@@ -53,7 +53,9 @@ fn family_of_a_single_file_follows_from_its_tensors() {
     for (names, reason) in [
         (&SD1[..2], "no text encoder"),
         (&[SD1[0], SD1[2]][..], "no autoencoder"),
-        (&["model.diffusion_model.double_blocks.0.img_attn.qkv.weight"][..], "doesn't have"),
+        (&["model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight"][..], "doesn't have"),
+        (&["double_blocks.0.img_mod.lin.weight"][..], "put it into a folder"),
+        (&["model.diffusion_model.double_blocks.0.img_mod.lin.weight"][..], "put it into a folder"),
     ] {
         write(&file, names);
         let Err(NoCheckpoint::Unusable(problem)) = Checkpoint::read(&file) else { panic!("{names:?}") };
@@ -107,6 +109,13 @@ fn folder_of_diffusers_is_a_checkpoint() {
     assert_eq!((checkpoint.family, checkpoint.weights, checkpoint.files.len()), (ImageFamily::Sd1, 12, 4));
     fs::write(root.join("text_encoder/config.json"), r#"{"hidden_act": "gelu"}"#).unwrap();
     assert_eq!(Checkpoint::read(root).unwrap().family, ImageFamily::Sd2);
+    let padding = " ".repeat(1 << 20);
+    fs::write(root.join("text_encoder/config.json"), format!(r#"{{"hidden_act": "gelu"}}{padding}"#))
+        .unwrap();
+    assert_eq!(Checkpoint::read(root).unwrap().family, ImageFamily::Sd1);
+    fs::write(root.join(MODEL_INDEX), format!("{{}}{padding}")).unwrap();
+    let Err(NoCheckpoint::Unusable(problem)) = Checkpoint::read(root) else { panic!() };
+    assert!(problem.contains("more than 1 MiB"), "{problem}");
     index("FluxPipeline");
     let Err(NoCheckpoint::Unusable(problem)) = Checkpoint::read(root) else { panic!() };
     assert!(problem.contains("FluxPipeline"), "{problem}");
