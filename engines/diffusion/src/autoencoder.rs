@@ -12,12 +12,19 @@ use crate::{
 
 /// Channels of a picture.
 const COLOURS: usize = 3;
+/// Copies of the attention's scores that are in memory at once: before, in and after the softmax.
+const SCORES_COPIES: u64 = 3;
+/// Bytes of a score.
+const SCORE_BYTES: u64 = 4;
 
 /// An autoencoder.
 #[derive(Debug)]
 pub(crate) struct Autoencoder {
     network: AutoEncoderKL,
     scale: f64,
+    shift: f64,
+    /// Channels of a latent.
+    pub(crate) channels: usize,
     /// Pixels of a latent's side.
     pub(crate) factor: usize,
 }
@@ -38,12 +45,26 @@ impl Autoencoder {
             layers_per_block: settings.layers,
             latent_channels: settings.latent_channels,
             norm_num_groups: settings.groups,
-            use_quant_conv: true,
-            use_post_quant_conv: true,
+            use_quant_conv: settings.has_quant_layers,
+            use_post_quant_conv: settings.has_quant_layers,
         };
-        let weights = NetworkWeights::mean_builder(file, names, DType::F32, device);
+        let mean_layer = if settings.has_quant_layers { "quant_conv." } else { "encoder.conv_out." };
+        let weights = NetworkWeights::mean_builder(file, names, mean_layer, DType::F32, device);
         let network = AutoEncoderKL::new(weights, COLOURS, COLOURS, config)?;
-        Ok(Self { network, scale: settings.scale, factor: settings.factor() })
+        Ok(Self {
+            network,
+            scale: settings.scale,
+            shift: settings.shift,
+            channels: settings.latent_channels,
+            factor: settings.factor(),
+        })
+    }
+
+    /// Bytes of memory that the attention of an autoencoder needs for latents of this height and width: it is computed at
+    /// once.
+    pub(crate) fn attention_bytes(height: usize, width: usize) -> u64 {
+        let latents = (height * width) as u64;
+        latents.saturating_mul(latents).saturating_mul(SCORE_BYTES * SCORES_COPIES)
     }
 
     /// The latents of a picture, whose numbers are -1 to 1.
@@ -51,7 +72,7 @@ impl Autoencoder {
     /// # Errors
     /// If the computation fails.
     pub(crate) fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.network.encode(pixels)?.sample()? * self.scale
+        (self.network.encode(pixels)?.sample()? - self.shift)? * self.scale
     }
 
     /// The picture of latents, with numbers of -1 to 1.
@@ -59,6 +80,6 @@ impl Autoencoder {
     /// # Errors
     /// If the computation fails.
     pub(crate) fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        self.network.decode(&(latents / self.scale)?)?.clamp(-1.0, 1.0)
+        self.network.decode(&((latents / self.scale)? + self.shift)?)?.clamp(-1.0, 1.0)
     }
 }

@@ -2,12 +2,14 @@
 //! input, and speaks with it by `hearth_worker::frames`.
 //!
 //! ```text
-//! worker.rs: the socket ─▶ painter.rs: one thread ─▶ pipeline.rs: text encoder, denoising steps, autoencoder
+//! worker.rs: the socket ─▶ painter.rs: one thread ─▶ model.rs ─▶ pipeline.rs: Stable Diffusion
+//!                                                            └─▶ flux/: FLUX.1
 //! ```
 //!
 //! - [`request`] reads a task, [`image_io`] its images; [`tokenizer`] and [`text_encoder`] make the prompt a condition.
 //! - [`sampler`] has the noise schedule and the steps, [`unet`] the network of a step, [`autoencoder`] the way from and to
 //!   pixels.
+//! - [`flux`] has FLUX.1's transformer, steps and text encoder T5, and reads GGUF.
 //! - [`weights`] reads tensors by the names of the library diffusers, whatever the names in the file ([`names`]);
 //!   [`settings`] has the networks' dimensions, of the folder's configurations or of the tensors' shapes.
 //!
@@ -15,8 +17,10 @@
 
 mod autoencoder;
 mod error;
+mod flux;
 mod image_io;
 mod memory;
+mod model;
 mod names;
 mod painter;
 mod pipeline;

@@ -29,8 +29,8 @@ pub(crate) enum Names {
     Diffusers,
     /// The denoising network of the original program, with so many blocks on each level.
     Unet { layers: usize },
-    /// The autoencoder of the original program, with so many levels.
-    Autoencoder { levels: usize },
+    /// The autoencoder of the original program, with so many levels, under a prefix.
+    Autoencoder { prefix: &'static str, levels: usize },
     /// A text encoder of the library transformers, under a prefix.
     Text { prefix: &'static str },
     /// A text encoder of OpenCLIP, under a prefix.
@@ -43,8 +43,8 @@ impl Names {
         let (name, part) = match self {
             Self::Diffusers => (name.to_owned(), Part::Whole),
             Self::Unet { layers } => (prefixes::UNET.to_owned() + &unet(name, *layers), Part::Whole),
-            Self::Autoencoder { levels } => {
-                (prefixes::VAE.to_owned() + &autoencoder(name, *levels), Part::Whole)
+            Self::Autoencoder { prefix, levels } => {
+                (format!("{prefix}{}", autoencoder(name, *levels)), Part::Whole)
             }
             Self::Text { prefix } => (format!("{prefix}{name}"), Part::Whole),
             Self::OpenText { prefix } => {
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn names_of_the_autoencoder_are_those_of_the_original() {
-        let names = Names::Autoencoder { levels: 4 };
+        let names = Names::Autoencoder { prefix: prefixes::VAE, levels: 4 };
         for (diffusers, original) in [
             ("encoder.conv_in.bias", "encoder.conv_in.bias"),
             (

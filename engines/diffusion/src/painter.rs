@@ -13,12 +13,12 @@ use std::{
 use hearth_domain::{FinishReason, ImageFormat, ImageTask, RunId, Task, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use hearth_worker::frames::{Report, Timings};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use crate::{
     error::PaintError,
     image_io,
-    pipeline::{Pipeline, StepMade},
+    model::{ImageModel, StepReport},
     request::PictureRequest,
 };
 
@@ -39,14 +39,9 @@ pub(crate) struct PictureRun {
 }
 
 /// Makes the pictures of the runs that come from `inbox`, until its sender is dropped.
-pub(crate) fn paint_all(
-    pipeline: &Pipeline,
-    inbox: &mpsc::Receiver<PictureRun>,
-    report: &UnboundedSender<Report>,
-) {
+pub(crate) fn paint_all(model: &ImageModel, inbox: &mpsc::Receiver<PictureRun>, report: &Sender<Report>) {
     while let Ok(PictureRun { run, task, cancelled }) = inbox.recv() {
-        let mut painter =
-            Painter { pipeline, run, cancelled: &cancelled, report, preview_at: None, tokens: 0 };
+        let mut painter = Painter { model, run, cancelled: &cancelled, report, preview_at: None, tokens: 0 };
         let began = Instant::now();
         let painted = catch_unwind(AssertUnwindSafe(|| painter.paint(&task)));
         let usage = Usage { prompt_tokens: painter.tokens, ..Usage::default() };
@@ -61,15 +56,15 @@ pub(crate) fn paint_all(
                 Report::Failed { run, error: ApiError::new(ErrorCode::ProviderError, message) }
             }
         };
-        let _ = report.send(last);
+        let _ = report.blocking_send(last);
     }
 }
 
 struct Painter<'a> {
-    pipeline: &'a Pipeline,
+    model: &'a ImageModel,
     run: RunId,
     cancelled: &'a AtomicBool,
-    report: &'a UnboundedSender<Report>,
+    report: &'a Sender<Report>,
     /// Time of the last preview.
     preview_at: Option<Instant>,
     /// Tokens of the prompts.
@@ -83,13 +78,13 @@ impl Painter<'_> {
         };
         let request = self.read(task)?;
         self.send(RunEventBody::Started { prompt_tokens: self.tokens });
-        let (pipeline, cancelled) = (self.pipeline, self.cancelled);
-        let each = pipeline.steps_of(&request);
+        let (model, cancelled) = (self.model, self.cancelled);
+        let each = model.steps_of(&request);
         let steps = count(each * request.count as usize);
         for index in 0..request.count {
             let before = each * index as usize;
-            let picture = pipeline.paint(&request, index, cancelled, |made| {
-                self.preview_at = self.report_step(made, before, steps);
+            let picture = model.paint(&request, index, cancelled, |report| {
+                self.preview_at = self.report_step(report, before, steps);
             })?;
             self.send_file(index, &image_io::encode(&picture, request.format)?);
         }
@@ -100,23 +95,23 @@ impl Painter<'_> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(PaintError::Cancelled);
         }
-        let request = PictureRequest::new(task, self.pipeline.family)?;
+        let request = PictureRequest::new(task, self.model.family())?;
         let negative = Some(&request.negative_prompt).filter(|text| !text.is_empty());
         let texts = [Some(&request.prompt), negative];
-        self.tokens = count(texts.into_iter().flatten().map(|text| self.pipeline.count_tokens(text)).sum());
+        self.tokens = count(texts.into_iter().flatten().map(|text| self.model.count_tokens(text)).sum());
         Ok(request)
     }
 
     /// Reports a step, with a preview if the last one is old enough. Returns the time of the last preview.
-    fn report_step(&self, made: &StepMade<'_>, before: usize, steps: u32) -> Option<Instant> {
+    fn report_step(&self, report: &StepReport<'_>, before: usize, steps: u32) -> Option<Instant> {
         let is_due =
-            self.preview_at.is_none_or(|at| at.elapsed() >= PREVIEW_INTERVAL) && made.step < made.steps;
+            self.preview_at.is_none_or(|at| at.elapsed() >= PREVIEW_INTERVAL) && report.step < report.steps;
         // A picture without a preview is as good.
         let preview =
-            is_due.then(|| image_io::encode(&made.preview().ok()?, ImageFormat::Png).ok()).flatten();
+            is_due.then(|| image_io::encode(&report.preview().ok()?, ImageFormat::Png).ok()).flatten();
         let preview = preview.filter(|preview| preview.len() <= PREVIEW_MAX_BYTES).unwrap_or_default();
         let at = if preview.is_empty() { self.preview_at } else { Some(Instant::now()) };
-        self.send(RunEventBody::Progress { step: count(before + made.step), steps, preview });
+        self.send(RunEventBody::Progress { step: count(before + report.step), steps, preview });
         at
     }
 
@@ -129,8 +124,8 @@ impl Painter<'_> {
     }
 
     fn send(&self, event: RunEventBody) {
-        // An error means that the supervisor has hung up, which ends the process.
-        let _ = self.report.send(Report::Event { run: self.run, event });
+        // It waits for a supervisor that reads slowly. An error means that it has hung up, which ends the process.
+        let _ = self.report.blocking_send(Report::Event { run: self.run, event });
     }
 }
 

@@ -1,4 +1,4 @@
-//! A loaded image model: from a prompt to a picture.
+//! A loaded model of Stable Diffusion: from a prompt to a picture.
 
 mod load;
 mod prompt;
@@ -12,7 +12,8 @@ use image::RgbImage;
 use crate::{
     autoencoder::Autoencoder,
     error::PaintError,
-    image_io, memory, preview,
+    image_io, memory,
+    model::{StepReport, restore_outside},
     request::PictureRequest,
     sampler::{Sampler, noise},
     settings::ScheduleSettings,
@@ -21,7 +22,7 @@ use crate::{
     unet::{Condition, Unet},
 };
 
-/// A loaded image model.
+/// A loaded model of Stable Diffusion.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) family: ImageFamily,
@@ -31,26 +32,6 @@ pub(crate) struct Pipeline {
     autoencoder: Autoencoder,
     schedule: ScheduleSettings,
     device: Device,
-}
-
-/// A step that has been made.
-pub(crate) struct StepMade<'a> {
-    /// Steps of this picture that are made.
-    pub(crate) step: usize,
-    /// All steps of it.
-    pub(crate) steps: usize,
-    finished: &'a Tensor,
-    family: ImageFamily,
-}
-
-impl StepMade<'_> {
-    /// The picture as far as it can be told now, small.
-    ///
-    /// # Errors
-    /// If the computation fails.
-    pub(crate) fn preview(&self) -> candle_core::Result<RgbImage> {
-        preview::picture(&self.finished.to_device(&Device::Cpu)?, self.family)
-    }
 }
 
 /// The parts of a picture that don't change from step to step.
@@ -79,7 +60,7 @@ impl Pipeline {
         request: &PictureRequest,
         index: u32,
         cancelled: &AtomicBool,
-        mut on_step: impl FnMut(&StepMade<'_>),
+        mut on_step: impl FnMut(&StepReport<'_>),
     ) -> Result<RgbImage, PaintError> {
         let check = || if cancelled.load(Ordering::Relaxed) { Err(PaintError::Cancelled) } else { Ok(()) };
         check()?;
@@ -98,8 +79,7 @@ impl Pipeline {
             let predicted = self.predict(&canvas, &latents, request.guidance, step)?;
             let (next, finished) = canvas.sampler.step(&latents, &predicted, step)?;
             latents = canvas.keep_outside(next, step + 1)?;
-            let made = StepMade { step: step + 1 - first, steps, finished: &finished, family: self.family };
-            on_step(&made);
+            on_step(&StepReport { step: step + 1 - first, steps, finished: &finished, family: self.family });
         }
         check()?;
         let picture = image_io::from_tensor(&self.autoencoder.decode(&latents)?)?;
@@ -226,20 +206,6 @@ fn blank(pixels: &mut RgbImage, area: &[f32]) {
             pixel.0 = [128; 3];
         }
     }
-}
-
-/// Replaces the pixels outside of the mask by those of the original image: the autoencoder would change them slightly.
-fn restore_outside(mut picture: RgbImage, request: &PictureRequest) -> Result<RgbImage, PaintError> {
-    let (Some(mask), Some(image)) = (&request.mask, &request.image) else { return Ok(picture) };
-    let (width, height) = picture.dimensions();
-    let area = image_io::changed_area(mask, width, height)?;
-    let original: RgbImage = image_io::resized(image, width, height);
-    for ((pixel, before), changes) in picture.pixels_mut().zip(original.pixels()).zip(area) {
-        if changes == 0.0 {
-            *pixel = *before;
-        }
-    }
-    Ok(picture)
 }
 
 #[cfg(test)]

@@ -9,14 +9,17 @@ use crate::{error::PaintError, image_io};
 /// Bounds of a picture's sides in pixels.
 const SIDE_MIN: u32 = 64;
 const SIDE_MAX: u32 = 2048;
-/// Sides are multiples of this: the pixels of a latent.
+/// Sides are multiples of this: the pixels of a latent, or for FLUX.1 of a patch of them.
 const SIDE_STEP: u32 = 8;
+const FLUX_SIDE_STEP: u32 = 16;
 /// Limit of the number of steps.
 const STEPS_MAX_COUNT: u32 = 150;
 /// Steps without a request's number.
 const DEFAULT_STEPS: u32 = 25;
+const SCHNELL_STEPS: u32 = 4;
 /// Guidance without a request's number.
 const DEFAULT_GUIDANCE: f64 = 7.0;
+const FLUX_GUIDANCE: f64 = 3.5;
 const GUIDANCE_MAX: f32 = 30.0;
 /// Share of an input image that is changed, without a request's number.
 const DEFAULT_STRENGTH: f64 = 0.75;
@@ -62,7 +65,12 @@ impl PictureRequest {
         if task.background.as_deref() == Some("transparent") {
             return Err(PaintError::refused("background", "a local model makes opaque pictures only"));
         }
-        let steps = task.steps.unwrap_or(DEFAULT_STEPS);
+        if family.is_flux() && task.negative_prompt.as_ref().is_some_and(|text| !text.trim().is_empty()) {
+            let message = "FLUX.1 has no negative prompt; describe what the picture is to show";
+            return Err(PaintError::refused("negative_prompt", message));
+        }
+        let is_schnell = family == ImageFamily::FluxSchnell;
+        let steps = task.steps.unwrap_or(if is_schnell { SCHNELL_STEPS } else { DEFAULT_STEPS });
         if !(1..=STEPS_MAX_COUNT).contains(&steps) {
             return Err(PaintError::refused("steps", format!("must be 1 to {STEPS_MAX_COUNT}")));
         }
@@ -86,7 +94,9 @@ impl PictureRequest {
             height,
             count: task.count,
             steps,
-            guidance: task.guidance.map_or(DEFAULT_GUIDANCE, f64::from),
+            guidance: task
+                .guidance
+                .map_or(if family.is_flux() { FLUX_GUIDANCE } else { DEFAULT_GUIDANCE }, f64::from),
             seed: task.seed.unwrap_or_else(rand::random).into(),
             format: task.format.unwrap_or(ImageFormat::Png),
             image,
@@ -102,11 +112,12 @@ fn size(
     image: Option<&DynamicImage>,
     family: ImageFamily,
 ) -> Result<(u32, u32), PaintError> {
+    let step = if family.is_flux() { FLUX_SIDE_STEP } else { SIDE_STEP };
     if let Some(Size { width, height }) = size {
-        let fits = |side: u32| (SIDE_MIN..=SIDE_MAX).contains(&side) && side.is_multiple_of(SIDE_STEP);
+        let fits = |side: u32| (SIDE_MIN..=SIDE_MAX).contains(&side) && side.is_multiple_of(step);
         if !fits(width) || !fits(height) {
             let message = format!(
-                "must have sides of {SIDE_MIN} to {SIDE_MAX} pixels, in multiples of {SIDE_STEP}, for a local model"
+                "must have sides of {SIDE_MIN} to {SIDE_MAX} pixels, in multiples of {step}, for this model"
             );
             return Err(PaintError::refused("size", message));
         }
@@ -120,7 +131,7 @@ fn size(
     let factor = (f64::from(side).powi(2) / pixels.max(1.0)).sqrt().min(1.0);
     let scaled = |side: u32| {
         let side = (f64::from(side) * factor) as u32;
-        (side / SIDE_STEP * SIDE_STEP).clamp(SIDE_MIN, SIDE_MAX)
+        (side / step * step).clamp(SIDE_MIN, SIDE_MAX)
     };
     Ok((scaled(width), scaled(height)))
 }
@@ -154,6 +165,22 @@ mod tests {
         assert_eq!((request.steps, request.guidance, request.format), (25, 7.0, ImageFormat::Png));
         let xl = PictureRequest::new(&ImageTask::new("a fox"), ImageFamily::Sdxl).unwrap();
         assert_eq!((xl.width, xl.height), (1024, 1024));
+        let schnell = PictureRequest::new(&ImageTask::new("a fox"), ImageFamily::FluxSchnell).unwrap();
+        assert_eq!((schnell.width, schnell.steps), (1024, 4));
+        let dev = PictureRequest::new(&ImageTask::new("a fox"), ImageFamily::FluxDev).unwrap();
+        assert_eq!((dev.steps, dev.guidance), (25, 3.5));
+    }
+
+    #[test]
+    fn flux_refuses_a_negative_prompt_and_sides_that_are_no_patches() {
+        let refused = |change: fn(&mut ImageTask)| {
+            let mut task = ImageTask::new("a fox");
+            change(&mut task);
+            let error = PictureRequest::new(&task, ImageFamily::FluxDev).unwrap_err().into_api_error();
+            error.param.unwrap_or_default()
+        };
+        assert_eq!(refused(|task| task.negative_prompt = Some("a cat".to_owned())), "negative_prompt");
+        assert_eq!(refused(|task| task.size = Some(Size { width: 72, height: 64 })), "size");
     }
 
     #[test]

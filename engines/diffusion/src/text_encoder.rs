@@ -20,6 +20,8 @@ pub(crate) struct TextEncoder {
     /// Tokens of a text at once.
     pub(crate) length: usize,
     pub(crate) vocabulary: usize,
+    /// Numbers of a token.
+    pub(crate) width: usize,
 }
 
 /// The result of encoding one window of tokens.
@@ -70,6 +72,7 @@ impl TextEncoder {
             projection,
             length: settings.positions,
             vocabulary: settings.vocabulary,
+            width,
         })
     }
 

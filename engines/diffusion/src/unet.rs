@@ -268,7 +268,10 @@ impl Unet {
 }
 
 /// Each number as cosines and sines of falling frequencies.
-fn sinusoids(numbers: &[f64], width: usize, device: &Device) -> Result<Tensor> {
+///
+/// # Errors
+/// If the computation fails.
+pub(crate) fn sinusoids(numbers: &[f64], width: usize, device: &Device) -> Result<Tensor> {
     let half = width / 2;
     let frequencies: Vec<f64> =
         (0..half).map(|index| (-(10_000_f64.ln()) * index as f64 / half as f64).exp()).collect();

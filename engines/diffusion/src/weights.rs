@@ -41,6 +41,17 @@ impl WeightFile {
         self.header.tensors.get(name).map(|tensor| tensor.shape.as_slice())
     }
 
+    /// Reads a tensor in its own type.
+    ///
+    /// # Errors
+    /// If it is missing, or its type or bytes can't be read.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Tensor> {
+        match self.header.tensors.get(name) {
+            Some(tensor) => self.read(name, tensor),
+            None => bail!("the tensor {name:?} is missing"),
+        }
+    }
+
     fn read(&self, name: &str, tensor: &StoredTensor) -> Result<Tensor> {
         let dtype = match tensor.dtype.as_str() {
             "F64" => DType::F64,
@@ -63,8 +74,9 @@ impl WeightFile {
 pub(crate) struct NetworkWeights {
     file: Arc<WeightFile>,
     names: Names,
-    /// The autoencoder's distribution of latents is its mean, so that a picture depends on its request only.
-    has_mean_only: bool,
+    /// The layer that computes an autoencoder's distribution of latents, which is its mean, so that a picture depends on its
+    /// request only.
+    mean_layer: Option<&'static str>,
 }
 
 impl NetworkWeights {
@@ -75,18 +87,19 @@ impl NetworkWeights {
         dtype: DType,
         device: &Device,
     ) -> VarBuilder<'static> {
-        let weights = Self { file: Arc::clone(file), names, has_mean_only: false };
+        let weights = Self { file: Arc::clone(file), names, mean_layer: None };
         VarBuilder::from_backend(Box::new(weights), dtype, device.clone())
     }
 
-    /// The same for an autoencoder, whose latents are to be the mean of their distribution.
+    /// The same for an autoencoder, whose latents are to be the mean of their distribution, which `mean_layer` computes.
     pub(crate) fn mean_builder(
         file: &Arc<WeightFile>,
         names: Names,
+        mean_layer: &'static str,
         dtype: DType,
         device: &Device,
     ) -> VarBuilder<'static> {
-        let weights = Self { file: Arc::clone(file), names, has_mean_only: true };
+        let weights = Self { file: Arc::clone(file), names, mean_layer: Some(mean_layer) };
         VarBuilder::from_backend(Box::new(weights), dtype, device.clone())
     }
 
@@ -133,7 +146,7 @@ impl SimpleBackend for NetworkWeights {
 
     fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
         let mut tensor = self.read(name)?.to_dtype(dtype)?;
-        if self.has_mean_only && name.starts_with("quant_conv.") {
+        if self.mean_layer.is_some_and(|layer| name.starts_with(layer)) {
             tensor = Self::without_deviation(name, &tensor)?;
         }
         tensor.to_device(device)

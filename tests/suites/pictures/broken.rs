@@ -9,7 +9,8 @@ use crate::{MODEL, make, request};
 
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
-async fn listed(client: &Client, model: &str) -> Option<Value> {
+/// The entry of a model in the list.
+pub(crate) async fn listed(client: &Client, model: &str) -> Option<Value> {
     let models = client.get("/v1/models").await.json();
     models["data"].as_array().unwrap().iter().find(|one| one["id"] == model).cloned()
 }

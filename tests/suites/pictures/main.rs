@@ -5,6 +5,7 @@
 mod broken;
 mod change;
 mod commands;
+mod flux;
 mod make;
 mod relay;
 mod run;

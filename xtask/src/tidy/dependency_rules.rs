@@ -22,13 +22,14 @@ use Rule::{AllBut, Only};
 ///
 /// The stores of AWS in `aws-emulator` are for the tests and the benchmarks alone. No function sees another: what they
 /// share is the gateway's.
-const RULES: [(&str, Rule); 24] = [
+const RULES: [(&str, Rule); 25] = [
     ("domain", Only(&[])),
     ("files", Only(&[])),
     ("schema", Only(&[])),
     ("aws-emulator", Only(&[])),
     ("fault-proxy", Only(&[])),
     ("sam-template", Only(&[])),
+    ("tiny-flux", Only(&[])),
     ("xtask", Only(&[])),
     ("lambda-emulator", Only(&["sam-template"])),
     ("wire", Only(&["domain"])),
@@ -36,7 +37,7 @@ const RULES: [(&str, Rule); 24] = [
     ("auth", Only(&["domain"])),
     ("telemetry", Only(&["settings"])),
     ("worker", Only(&["domain", "wire"])),
-    ("diffusion", Only(&["domain", "wire", "telemetry", "worker"])),
+    ("diffusion", Only(&["domain", "wire", "telemetry", "worker", "tiny-flux"])),
     ("store", Only(&["domain", "files", "settings", "wire"])),
     ("providers", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth"])),
     ("gateway", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth", "store", "providers"])),
@@ -54,6 +55,7 @@ const RULES: [(&str, Rule); 24] = [
             "fault-proxy",
             "lambda-emulator",
             "sam-template",
+            "tiny-flux",
             "xtask",
             "diffusion",
         ]),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use candle_core::{DType, Device};
-use hearth_worker::checkpoint::{Checkpoint, ImageFamily, Layout, NoCheckpoint, prefixes, weights_of};
+use hearth_worker::checkpoint::{ImageFamily, prefixes, weights_of};
 
 use super::Pipeline;
 use crate::{
@@ -20,22 +20,11 @@ use crate::{
 };
 
 impl Pipeline {
-    /// Loads the checkpoint at `path`. `read` counts the bytes that are read.
+    /// Loads a single file with all networks. `read` counts the bytes that are read.
     ///
     /// # Errors
     /// The reason why it can't be loaded.
-    pub(crate) fn load(path: &Path, device: &Device, read: &Arc<AtomicU64>) -> Result<Self, String> {
-        let checkpoint = Checkpoint::read(path).map_err(|problem| match problem {
-            NoCheckpoint::Other => "it is no image model".to_owned(),
-            NoCheckpoint::Unusable(reason) => reason,
-        })?;
-        match &checkpoint.layout {
-            Layout::SingleFile(file) => Self::load_file(file, checkpoint.family, device, read),
-            Layout::Folder(folder) => Self::load_folder(folder, checkpoint.family, device, read),
-        }
-    }
-
-    fn load_file(
+    pub(crate) fn load_file(
         path: &Path,
         family: ImageFamily,
         device: &Device,
@@ -64,7 +53,7 @@ impl Pipeline {
         let names = Names::Unet { layers: unet_settings.layers };
         let unet = Unet::load(&NetworkWeights::builder(&file, names, dtype, device), unet_settings);
         let settings = AutoencoderSettings::of_file(&file, family)?;
-        let names = Names::Autoencoder { levels: settings.channels.len() };
+        let names = Names::Autoencoder { prefix: prefixes::VAE, levels: settings.channels.len() };
         let autoencoder = Autoencoder::load(&file, names, &settings, device).map_err(damaged)?;
         let schedule = ScheduleSettings::default();
         let unet = unet.map_err(damaged)?;
@@ -80,7 +69,11 @@ impl Pipeline {
         .checked()
     }
 
-    fn load_folder(
+    /// Loads a folder of the library diffusers. `read` counts the bytes that are read.
+    ///
+    /// # Errors
+    /// The reason why it can't be loaded.
+    pub(crate) fn load_folder(
         folder: &Path,
         family: ImageFamily,
         device: &Device,
@@ -94,7 +87,7 @@ impl Pipeline {
         };
         let names: &[&str] = match family {
             ImageFamily::Sdxl => &["text_encoder", "text_encoder_2"],
-            ImageFamily::Sd1 | ImageFamily::Sd2 => &["text_encoder"],
+            _ => &["text_encoder"],
         };
         let mut encoders = Vec::new();
         for name in names {

@@ -14,6 +14,7 @@ use hearth_worker::checkpoint::prefixes;
 
 use super::*;
 use crate::{
+    model::ImageModel,
     names::{Names, Part},
     settings::{Level, TextSettings, UnetSettings},
 };
@@ -22,7 +23,10 @@ const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny-diffu
 const STEPS: u32 = 3;
 
 fn load(path: &Path) -> Result<Pipeline, String> {
-    Pipeline::load(path, &Device::Cpu, &Arc::default())
+    match ImageModel::load(path, &Device::Cpu, &Arc::default())? {
+        ImageModel::StableDiffusion(pipeline) => Ok(*pipeline),
+        ImageModel::Flux(_) => panic!("{} is no Stable Diffusion", path.display()),
+    }
 }
 
 fn request(pipeline: &Pipeline, change: impl FnOnce(&mut PictureRequest)) -> PictureRequest {
@@ -60,9 +64,9 @@ fn steps_are_reported_with_previews() {
     let request = request(&pipeline, |_| ());
     let mut steps = Vec::new();
     let cancelled = AtomicBool::new(false);
-    let painted = pipeline.paint(&request, 0, &cancelled, |made| {
-        steps.push((made.step, made.steps));
-        assert_eq!(made.preview().unwrap().dimensions(), (9, 8));
+    let painted = pipeline.paint(&request, 0, &cancelled, |report| {
+        steps.push((report.step, report.steps));
+        assert_eq!(report.preview().unwrap().dimensions(), (9, 8));
     });
     painted.unwrap();
     assert_eq!(steps, [(1, 3), (2, 3), (3, 3)]);
@@ -74,9 +78,9 @@ fn cancelled_picture_stops_between_two_steps() {
     let pipeline = load(Path::new(TINY)).unwrap();
     let request = request(&pipeline, |request| request.steps = 50);
     let (mut steps, cancelled) = (0, AtomicBool::new(false));
-    let painted = pipeline.paint(&request, 0, &cancelled, |made| {
-        steps = made.step;
-        cancelled.store(made.step == 2, Ordering::Relaxed);
+    let painted = pipeline.paint(&request, 0, &cancelled, |report| {
+        steps = report.step;
+        cancelled.store(report.step == 2, Ordering::Relaxed);
     });
     assert!(matches!(painted, Err(PaintError::Cancelled)));
     assert_eq!(steps, 2);
@@ -240,7 +244,7 @@ impl SingleFile {
             use_quant_conv: true,
             use_post_quant_conv: true,
         };
-        self.add(&Names::Autoencoder { levels: 4 }, |weights| {
+        self.add(&Names::Autoencoder { prefix: prefixes::VAE, levels: 4 }, |weights| {
             drop(AutoEncoderKL::new(weights, 3, 3, config).unwrap());
         });
     }

@@ -180,6 +180,8 @@ impl AutoencoderSettings {
             latent_channels: config.latent_channels,
             groups: config.norm_num_groups,
             scale: config.scaling_factor,
+            shift: 0.0,
+            has_quant_layers: true,
         };
         settings.check()
     }

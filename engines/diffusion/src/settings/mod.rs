@@ -8,6 +8,8 @@ const DIMENSION_MAX: usize = 1 << 20;
 /// Limit of the number of layers of a kind.
 const LAYERS_MAX_COUNT: usize = 256;
 
+/// Channels of FLUX.1's latents.
+const FLUX_LATENT_CHANNELS: usize = 16;
 /// Groups of channels that are normalised together: candle's residual blocks have this number only.
 const GROUPS: usize = 32;
 
@@ -49,6 +51,10 @@ pub(crate) struct AutoencoderSettings {
     pub(crate) groups: usize,
     /// Factor of the latents that the denoising network was trained with.
     pub(crate) scale: f64,
+    /// Subtracted from the latents before they are scaled.
+    pub(crate) shift: f64,
+    /// It has a layer of its own between encoder, latents and decoder, as Stable Diffusion's has and FLUX.1's hasn't.
+    pub(crate) has_quant_layers: bool,
 }
 
 /// A text encoder.
@@ -135,9 +141,10 @@ impl AutoencoderSettings {
         if self.channels.iter().any(|channels| channels % self.groups != 0) {
             return Err("its autoencoder has channels that don't fit its groups".to_owned());
         }
-        if self.latent_channels != 4 || self.scale <= 0.0 {
+        let needed = if self.has_quant_layers { 4 } else { FLUX_LATENT_CHANNELS };
+        if self.latent_channels != needed || self.scale <= 0.0 {
             return Err(format!(
-                "its autoencoder has latents of {} channels, and not 4",
+                "its autoencoder has latents of {} channels, and not {needed}",
                 self.latent_channels
             ));
         }

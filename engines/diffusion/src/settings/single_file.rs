@@ -5,6 +5,10 @@ use hearth_worker::checkpoint::{ImageFamily, prefixes};
 use super::{AutoencoderSettings, GROUPS, LAYERS_MAX_COUNT, Level, TextSettings, UnetSettings};
 use crate::weights::WeightFile;
 
+/// Factor and shift of FLUX.1's latents (`flux/util.py` of Black Forest Labs).
+const FLUX_SCALE: f64 = 0.3611;
+const FLUX_SHIFT: f64 = 0.1159;
+
 impl UnetSettings {
     /// By the shapes of the tensors of a single file.
     ///
@@ -71,7 +75,23 @@ impl AutoencoderSettings {
     /// # Errors
     /// The reason why they can't be used.
     pub(crate) fn of_file(file: &WeightFile, family: ImageFamily) -> Result<Self, String> {
-        let name = |suffix: &str| prefixes::VAE.to_owned() + suffix;
+        let scale = if family == ImageFamily::Sdxl { 0.13025 } else { 0.18215 };
+        let settings =
+            Self { scale, shift: 0.0, has_quant_layers: true, ..Self::of_tensors(file, prefixes::VAE)? };
+        settings.check()
+    }
+
+    /// By the shapes of the tensors of FLUX.1's autoencoder, which has a file of its own.
+    ///
+    /// # Errors
+    /// The reason why they can't be used.
+    pub(crate) fn of_flux(file: &WeightFile) -> Result<Self, String> {
+        Self::of_tensors(file, "")?.check()
+    }
+
+    /// The dimensions, with the scale of FLUX.1's latents.
+    fn of_tensors(file: &WeightFile, prefix: &str) -> Result<Self, String> {
+        let name = |suffix: &str| format!("{prefix}{suffix}");
         let has = |suffix: &str| file.header.tensors.contains_key(&name(suffix));
         let levels = (0..LAYERS_MAX_COUNT)
             .take_while(|level| has(&format!("encoder.down.{level}.block.0.conv1.weight")));
@@ -81,14 +101,15 @@ impl AutoencoderSettings {
         let layers = (0..LAYERS_MAX_COUNT)
             .take_while(|layer| has(&format!("encoder.down.0.block.{layer}.conv1.weight")))
             .count();
-        let settings = Self {
+        Ok(Self {
             channels,
             layers,
             latent_channels: dimension(file, &name("decoder.conv_in.weight"), 1)?,
             groups: 32,
-            scale: if family == ImageFamily::Sdxl { 0.13025 } else { 0.18215 },
-        };
-        settings.check()
+            scale: FLUX_SCALE,
+            shift: FLUX_SHIFT,
+            has_quant_layers: false,
+        })
     }
 }
 
