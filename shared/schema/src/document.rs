@@ -48,12 +48,17 @@ impl Document {
         self.definitions.iter().map(anywhere).max().unwrap_or(0) > INTERSECTED_PATTERNS_MAX_COUNT
     }
 
+    /// Number of patterns in the schema.
+    pub(super) fn pattern_count(&self) -> usize {
+        self.definitions.iter().map(count_patterns).sum()
+    }
+
     /// Checks the limits of the schema.
     ///
     /// # Errors
     /// The exceeded limit.
     pub(super) fn check_limits(&self) -> Result<(), String> {
-        let patterns: usize = self.definitions.iter().map(count_patterns).sum();
+        let patterns = self.pattern_count();
         if patterns > PATTERNS_MAX_COUNT {
             return Err(format!("may have at most {PATTERNS_MAX_COUNT} patterns, and has {patterns}"));
         }

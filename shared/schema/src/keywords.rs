@@ -51,14 +51,17 @@ pub(super) fn subschemas<'a>(keyword: &str, value: &'a Value) -> Box<dyn Iterato
 pub(super) fn visit_mut(schema: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     let Value::Object(members) = schema else { return };
     change(members);
+    each_subschema_mut(members, &mut |schema| visit_mut(schema, change));
+}
+
+/// Calls `change` with the subschemas of a schema, but not with those below them.
+pub(super) fn each_subschema_mut(members: &mut Map<String, Value>, change: &mut impl FnMut(&mut Value)) {
     for (keyword, value) in members.iter_mut() {
         match (subschema_form(keyword), value) {
-            (Some(SubschemaForm::One), schema) => visit_mut(schema, change),
-            (Some(SubschemaForm::List), Value::Array(schemas)) => {
-                schemas.iter_mut().for_each(|schema| visit_mut(schema, change));
-            }
+            (Some(SubschemaForm::One), schema) => change(schema),
+            (Some(SubschemaForm::List), Value::Array(schemas)) => schemas.iter_mut().for_each(&mut *change),
             (Some(SubschemaForm::ByName), Value::Object(schemas)) => {
-                schemas.values_mut().for_each(|schema| visit_mut(schema, change));
+                schemas.values_mut().for_each(&mut *change);
             }
             _ => {}
         }
