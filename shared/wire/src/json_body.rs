@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{ApiError, ErrorCode, json_size, plain_reason, run_options::option_error};
+use crate::{ApiError, ErrorCode, field_of_reason, json_size, plain_reason, run_options::option_error};
 
 /// Characters of the beginning and the end of a long value that an error quotes.
 const QUOTED_BEGIN_MAX_COUNT: usize = 300;
@@ -15,13 +15,13 @@ const QUOTED_END_MAX_COUNT: usize = 100;
 /// # Errors
 /// `invalid_request`, naming the field at fault.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    json_size::check(body)?;
+    let text = text_of(body)?;
     // serde accepts a list for a struct, with the items as its fields.
-    let is_list = body.trim_ascii_start().first() == Some(&b'[');
-    match serde_json::from_slice(body) {
+    let is_list = text.trim_ascii_start().starts_with('[');
+    match serde_json::from_str(text) {
         Ok(_) if is_list => Err(not_an_object()),
         Ok(value) => Ok(value),
-        Err(error) => Err(explain::<T>(body, &error)),
+        Err(error) => Err(explain::<T>(text, &error)),
     }
 }
 
@@ -30,17 +30,31 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// # Errors
 /// `invalid_request`, naming the field at fault.
 pub fn parse_any_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let text = text_of(body)?;
+    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error))
+}
+
+/// Returns the text of a body, if it isn't empty and not too large to parse.
+fn text_of(body: &[u8]) -> Result<&str, ApiError> {
     json_size::check(body)?;
-    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+    let Ok(text) = std::str::from_utf8(body) else {
+        let message = "the body isn't valid JSON: it isn't encoded in UTF-8";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    };
+    if text.trim_ascii().is_empty() {
+        let message = "the body is empty; it must be JSON";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    }
+    Ok(text)
 }
 
 /// Returns the error of a malformed body. The body is parsed again with the path of each field, which costs as much as
 /// parsing it: valid bodies, which most are, don't pay for that.
-fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
-    let mut json = serde_json::Deserializer::from_slice(body);
+fn explain<T: DeserializeOwned>(body: &str, error: &serde_json::Error) -> ApiError {
+    let mut json = serde_json::Deserializer::from_str(body);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Err(error) => {
-            let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+            let is_json = serde_json::from_str::<IgnoredAny>(body).is_ok();
             malformed(&error.path().to_string(), error.inner(), is_json)
         }
         // Text follows the value.
@@ -50,49 +64,62 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiEr
 
 /// Returns serde's error with the field's path. `is_json`: the body is valid JSON, of another shape than expected.
 fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
-    let text = in_json_terms(&error.to_string());
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-    // serde quotes a value whole, and a field's name is part of its path.
-    let (text, path) = (&*abridge(text), &*abridge(path));
+    let text = error.to_string();
+    let (text, place) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
+    // A field's name is part of its path.
+    let path = &*abridge(path);
     if let Some((option, problem)) = option_error(text) {
         let param = if path == "." { option.to_owned() } else { format!("{path}.{option}") };
-        let message = format!("{param}: {problem}");
+        let message = format!("{param}: {}", abridge(&plain_reason(problem)));
         return ApiError::invalid(param, message);
     }
-    if path == "." && is_json && error.is_data() && !error.to_string().contains(" field `") {
+    if text == "recursion limit exceeded" {
+        return too_deep(path);
+    }
+    if !is_json && !error.is_data() {
+        let text = plain_syntax(text);
+        let message = format!("the body isn't valid JSON: {text} at line {place}");
+        return ApiError::new(ErrorCode::InvalidRequest, message);
+    }
+    let field = field_of_reason(text);
+    if path == "." && is_json && field.is_none() {
         return not_an_object();
     }
-    if text == "recursion limit exceeded" {
-        let message = "the body is nested too deep: objects and lists in one another, 127 levels at most";
-        return ApiError::new(ErrorCode::InvalidRequest, message);
-    }
+    // serde quotes a value whole.
+    let reason = plain_reason(text);
     // serde_json reports a number in place of an enum's name as a syntax error.
-    let no_name = is_json && text == "expected value";
-    let text = if no_name { "expected a name, which is a string" } else { text };
-    if !error.is_data() && !no_name {
-        let message = format!("the body isn't valid JSON: {error}");
-        return ApiError::new(ErrorCode::InvalidRequest, message);
-    }
+    let reason =
+        if text == "expected value" { "expected a name, which is a string" } else { &*abridge(&reason) };
     // For a missing or unknown field, serde has the path of its parent; the field's name is only in the message.
-    let named = ["missing field `", "unknown field `"]
-        .iter()
-        .find_map(|start| text.strip_prefix(start)?.split('`').next());
-    let param = match (path, named) {
-        (".", Some(name)) => Some(name.to_owned()),
-        (parent, Some(name)) if parent.rsplit('.').next() != Some(name) => Some(format!("{parent}.{name}")),
+    let param = match (path, field) {
+        (".", Some(name)) => Some(abridge(name).into_owned()),
+        (parent, Some(name)) if parent.rsplit('.').next() != Some(name) => {
+            Some(format!("{parent}.{}", abridge(name)))
+        }
         (".", None) => None,
         (path, _) => Some(path.to_owned()),
     };
     let at = param.as_ref().map(|param| format!("{param}: ")).unwrap_or_default();
-    let error = ApiError::new(ErrorCode::InvalidRequest, format!("{at}{text}"));
+    let error = ApiError::new(ErrorCode::InvalidRequest, format!("{at}{reason}"));
     match param {
         Some(param) => error.at(param),
         None => error,
     }
 }
 
-/// Leaves out the middle of a long text.
-fn abridge(text: &str) -> Cow<'_, str> {
+/// Returns the error of a body that is nested too deep, which names the field of the body at fault.
+fn too_deep(path: &str) -> ApiError {
+    let message = "the body is nested too deep: objects and lists in one another, 127 levels at most";
+    let error = ApiError::new(ErrorCode::InvalidRequest, message);
+    match path.split(['.', '[']).next().unwrap_or_default() {
+        "" => error,
+        field => error.at(field),
+    }
+}
+
+/// Leaves out the middle of a long text, such as a value of the client that an error quotes.
+#[must_use]
+pub fn abridge(text: &str) -> Cow<'_, str> {
     let char_count = text.chars().count();
     if char_count <= QUOTED_BEGIN_MAX_COUNT + QUOTED_END_MAX_COUNT {
         return text.into();
@@ -106,27 +133,12 @@ fn not_an_object() -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, "the body must be a JSON object")
 }
 
-/// Replaces serde's messages that have names of Rust types.
-fn in_json_terms(text: &str) -> String {
-    if text.starts_with("data did not match any variant") {
-        return "it has none of the allowed forms".to_owned();
-    }
-    let text = &*in_plain_words(text);
-    let Some((before, after)) = text.split_once("expected ") else { return text.to_owned() };
-    let kinds = ["struct ", "internally tagged enum ", "adjacently tagged enum ", "enum "];
-    match kinds.iter().find_map(|kind| after.strip_prefix(kind)) {
-        Some(name) => {
-            let rest = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
-            format!("{before}expected an object{rest}")
-        }
+/// Returns serde's message about a text that isn't JSON in plain words.
+fn plain_syntax(text: &str) -> String {
+    match text.strip_prefix("EOF while parsing ") {
+        Some("a value") => "it ends before a value".to_owned(),
+        Some(value) => format!("it ends within {value}"),
+        None if text == "expected ident" => "expected true, false or null".to_owned(),
         None => text.to_owned(),
-    }
-}
-
-/// The same for numbers and lists, before the place in the text.
-fn in_plain_words(text: &str) -> String {
-    match text.rsplit_once(" at line ") {
-        Some((reason, place)) => format!("{} at line {place}", plain_reason(reason)),
-        None => plain_reason(text),
     }
 }

@@ -57,4 +57,4 @@ pub use dialect_param::dialect_param;
 pub use error::{ApiError, ErrorCode};
 pub use event::{RunEvent, RunEventBody};
 pub use field_names::field_name;
-pub use plain_reason::plain_reason;
+pub use plain_reason::{field_of_reason, plain_reason};

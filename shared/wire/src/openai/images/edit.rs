@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{ImageAnswerOptions, ImageRequest, ImageResponseFormat};
-use crate::{ApiError, ErrorCode, form_field::FormField, required::missing, run_options::option_error};
+use crate::{
+    ApiError, ErrorCode, form_field::FormField, json_body::parse_json, plain_reason, required::missing,
+};
 
 /// A request to edit images.
 #[derive(Debug, Clone)]
@@ -80,13 +82,7 @@ impl ImageEdit {
         }
         check_type::<ImageResponseFormat>(&fields, "response_format")?;
         check_type::<ImageFormat>(&fields, "output_format")?;
-        let request = serde_json::from_value(Value::Object(fields)).map_err(|error| {
-            let message = error.to_string();
-            match option_error(&message) {
-                Some((name, problem)) => ApiError::invalid(name, format!("{name}: {problem}")),
-                None => ApiError::new(ErrorCode::InvalidRequest, message),
-            }
-        })?;
+        let request = parse_json(Value::Object(fields).to_string().as_bytes())?;
         Ok(Self { request, images, mask })
     }
 
@@ -144,7 +140,8 @@ fn field_value(name: &str, bytes: Vec<u8>) -> Result<Value, ApiError> {
 fn check_type<T: DeserializeOwned>(fields: &Map<String, Value>, name: &str) -> Result<(), ApiError> {
     let Some(value) = fields.get(name) else { return Ok(()) };
     let read = serde_json::from_value::<T>(value.clone());
-    read.map(drop).map_err(|error| ApiError::invalid(name, format!("{name}: {error}")))
+    read.map(drop)
+        .map_err(|error| ApiError::invalid(name, format!("{name}: {}", plain_reason(&error.to_string()))))
 }
 
 /// Quotes a client's name, shortened.
