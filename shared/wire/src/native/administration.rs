@@ -94,6 +94,7 @@ pub struct AdministerUser {
 
 /// User whose tokens are listed.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AdminTokenQuery {
     /// Id of the user; absent: the tokens of all users, page by page.

@@ -74,6 +74,7 @@ pub struct ArtifactQuery {
 
 /// Selection of artifacts, and a page of them.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ArtifactListQuery {
     /// Id of the request that has generated them.

@@ -73,6 +73,7 @@ pub struct OwnOrganisations {
 
 /// Page of a list.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// Maximum number of entries, 1 to 200; absent: 50.

@@ -151,6 +151,7 @@ impl AcceptedRequest {
 
 /// Options of a cancellation.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CancelQuery {
     /// True to return the output so far.
@@ -160,6 +161,7 @@ pub struct CancelQuery {
 
 /// Start of the events.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EventsQuery {
     /// Sequence number of the last event that the client has. The header `Last-Event-ID` has the same meaning.
