@@ -51,8 +51,11 @@ pub(crate) struct BodyShare {
 /// serves one request at a time, there is no budget.
 ///
 /// # Errors
-/// `overloaded` if other bodies hold the memory for too long.
+/// `payload_too_large` if the declared length is over the limit, and `overloaded` if other bodies hold the memory for too long.
 pub(crate) async fn admit(extensions: &Extensions, headers: &HeaderMap) -> Result<(), ApiError> {
+    if content_length(headers).is_some_and(|bytes| bytes > BODY_MAX_BYTES as u64) {
+        return Err(too_large());
+    }
     let Some(share) = extensions.get::<BodyShare>() else { return Ok(()) };
     let bytes = declared_bytes(headers);
     if bytes <= UNCOUNTED_MAX_BYTES {
@@ -73,8 +76,17 @@ pub(crate) async fn admit(extensions: &Extensions, headers: &HeaderMap) -> Resul
 
 /// Returns the most bytes that the body may have: its declared length, or the limit of a body without one.
 pub(crate) fn declared_bytes(headers: &HeaderMap) -> u64 {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    length.unwrap_or(BODY_MAX_BYTES as u64).min(BODY_MAX_BYTES as u64)
+    content_length(headers).unwrap_or(BODY_MAX_BYTES as u64).min(BODY_MAX_BYTES as u64)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Returns the error of a body over the limit.
+pub(crate) fn too_large() -> ApiError {
+    let message = format!("the body is over the limit of {} MB", BODY_MAX_BYTES >> 20);
+    ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", BODY_MAX_BYTES)
 }
 
 fn kib(bytes: u64) -> u32 {

@@ -16,12 +16,18 @@ use axum::{
     extract::Request,
     response::Response,
 };
-use http::header::{CONNECTION, HeaderValue};
+use http::{
+    StatusCode,
+    header::{CONNECTION, HeaderValue},
+};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 /// Largest remainder that is read. A connection isn't worth more.
 const DRAINED_MAX_BYTES: u64 = 256 << 10;
+/// The same of a body that was refused since it is too large. Most clients read no response while they send, and a connection that is
+/// closed meanwhile hides the reason from them.
+const OVERSIZE_DRAINED_MAX_BYTES: u64 = 32 << 20;
 /// Longest time that a response waits for the remainder.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -38,7 +44,11 @@ pub(crate) fn track(request: &mut Request) -> Option<Unread> {
 
 /// Reads the remainder of a request's `body` before its response is sent, or marks the connection for closing.
 pub(crate) async fn drain(body: Body, mut response: Response) -> Response {
-    if !tokio::time::timeout(DRAIN_TIMEOUT, read_to_end(body)).await.unwrap_or(false) {
+    let max_bytes = match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => OVERSIZE_DRAINED_MAX_BYTES,
+        _ => DRAINED_MAX_BYTES,
+    };
+    if !tokio::time::timeout(DRAIN_TIMEOUT, read_to_end(body, max_bytes)).await.unwrap_or(false) {
         close(&mut response);
     }
     response
@@ -48,10 +58,10 @@ fn close(response: &mut Response) {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// Reads the body, and returns whether its end was reached.
-async fn read_to_end(mut body: Body) -> bool {
+/// Reads the body, and returns whether its end was reached within `max_bytes`.
+async fn read_to_end(mut body: Body, max_bytes: u64) -> bool {
     let mut read = 0;
-    while read + body.size_hint().lower() <= DRAINED_MAX_BYTES {
+    while read + body.size_hint().lower() <= max_bytes {
         match body.frame().await {
             Some(Ok(frame)) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
             Some(Err(_)) => return false,
@@ -69,7 +79,7 @@ impl Unread {
     /// Takes the body, if the handler has dropped it before its end. A body that came too slowly isn't drained: its
     /// response closes the connection.
     pub(crate) fn take(self, response: &mut Response) -> Option<Body> {
-        if response.status() == http::StatusCode::REQUEST_TIMEOUT {
+        if response.status() == StatusCode::REQUEST_TIMEOUT {
             close(response);
             return None;
         }
@@ -182,6 +192,22 @@ mod tests {
             send(&mut stream, "yes").await;
             receive(&mut stream, "\r\n\r\nyes").await;
         }
+    }
+
+    #[tokio::test]
+    async fn body_that_is_too_large_is_read_before_its_response() {
+        let router = Router::new()
+            .route("/", post(async |crate::JsonBody(_): crate::JsonBody<serde_json::Value>| "read"))
+            .layer(RequestLayer::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let length = 11 << 20;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        send(&mut stream, &head("/", &format!("content-length: {length}"))).await;
+        stream.write_all(&vec![b' '; length]).await.unwrap();
+        let refused = receive(&mut stream, "}}").await;
+        assert!(refused.starts_with("HTTP/1.1 413 ") && !refused.contains("connection: close"), "{refused}");
     }
 
     #[tokio::test]

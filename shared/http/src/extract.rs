@@ -7,8 +7,8 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
 use hearth_wire::{
-    ApiError, ErrorCode,
-    json_body::{parse_any_json, parse_json},
+    ApiError, ErrorCode, field_of_reason,
+    json_body::{abridge, parse_any_json, parse_json},
     plain_reason,
 };
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
@@ -77,8 +77,8 @@ pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let media_type =
-        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
+    let Some(media_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let media_type = media_type.to_str().unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json") {
         return Ok(());
@@ -89,8 +89,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
 
 fn unreadable(error: &(dyn Error + Send + Sync + 'static)) -> ApiError {
     if error.is::<LengthLimitError>() {
-        let message = format!("the body is over the limit of {} MB", BODY_MAX_BYTES >> 20);
-        return ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", BODY_MAX_BYTES);
+        return body_budget::too_large();
     }
     if BodyTooSlow::caused(error) {
         return too_slow();
@@ -126,18 +125,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
         let query = Query::<T>::from_request_parts(parts, state).await;
-        query.map(|Query(value)| Self(value)).map_err(|error| {
-            let text = error.body_text();
-            // Such as `Failed to deserialize query string: limit: invalid digit found in string`.
-            let reason = text.split_once(": ").map_or(text.as_str(), |(_, reason)| reason);
-            let reason = &*plain_reason(reason);
-            let error =
-                ApiError::new(ErrorCode::InvalidRequest, format!("the query can't be read: {reason}"));
-            HttpError(match reason.split_once(": ") {
-                Some((param, _)) => error.at(param),
-                None => error,
-            })
-        })
+        query.map(|Query(value)| Self(value)).map_err(|error| HttpError(unreadable_query(&error.body_text())))
+    }
+}
+
+/// Returns the error of a query, of which axum says why it can't be read, such as `Failed to deserialize query string: limit: invalid
+/// digit found in string`.
+fn unreadable_query(text: &str) -> ApiError {
+    let reason = text.split_once(": ").map_or(text, |(_, reason)| reason);
+    let (path, reason) = match reason.split_once(": ") {
+        Some((path, reason)) if !path.contains([' ', '`']) => (Some(path), reason),
+        _ => (None, reason),
+    };
+    let field = field_of_reason(reason);
+    let plain = match reason.strip_prefix("duplicate field ") {
+        Some(parameter) => format!("{parameter} is there twice"),
+        None => plain_reason(reason).replace("field `", "parameter `"),
+    };
+    let param = field.or(path).map(|param| abridge(param).into_owned());
+    let at = param.as_ref().filter(|_| field.is_none()).map(|param| format!("{param}: "));
+    let message = format!("the query can't be read: {}{}", at.unwrap_or_default(), abridge(&plain));
+    let error = ApiError::new(ErrorCode::InvalidRequest, message);
+    match param {
+        Some(param) => error.at(param),
+        None => error,
     }
 }
 
@@ -208,13 +219,65 @@ mod tests {
         }
         let request = Request::post("/").body(r#"{"model": "a", "count": 7}"#.into()).unwrap();
         let HttpError(error) = JsonBody::<Outer>::from_request(request, &()).await.unwrap_err();
-        assert_eq!(error.message, "count: invalid type: integer `7`, expected an object");
+        assert_eq!(error.message, "count: expected an object, not the number 7");
         assert_eq!(param_of("").await, None);
         let long = format!(r#"{{"model": "a", "count": "{}"}}"#, "x".repeat(1_000_000));
         let request = Request::post("/").body(long.into()).unwrap();
         let HttpError(error) = JsonBody::<Outer>::from_request(request, &()).await.unwrap_err();
-        assert!(error.message.ends_with("x\", expected an object"), "{}", error.message);
+        assert!(
+            error.message.starts_with("count: expected an object, not the text \"x"),
+            "{}",
+            error.message
+        );
         assert!(error.message.len() < 500, "{}", error.message.len());
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Page {
+        limit: Option<u32>,
+        kind: Option<Kind>,
+        is_open: Option<bool>,
+    }
+
+    #[tokio::test]
+    async fn error_names_the_parameter_of_the_query() {
+        for (query, param, message) in [
+            ("limit=a", "limit", "limit: must be a whole number"),
+            ("limit=", "limit", "limit: must be a whole number, and is empty"),
+            ("limit=-1", "limit", "limit: must be a whole number"),
+            ("limit=99999999999", "limit", "limit: is too large"),
+            ("is_open=1", "is_open", "is_open: must be true or false"),
+            ("kind=square", "kind", "kind: unknown value `square`, expected `round`"),
+            ("limit=1&limit=2", "limit", "`limit` is there twice"),
+            ("limt=1", "limt", "unknown parameter `limt`, expected one of `limit`, `kind`, `is_open`"),
+        ] {
+            let request = Request::get(format!("/?{query}")).body(Body::empty()).unwrap();
+            let (mut parts, _) = request.into_parts();
+            let HttpError(error) =
+                QueryParams::<Page>::from_request_parts(&mut parts, &()).await.unwrap_err();
+            assert_eq!(error.param.as_deref(), Some(param), "{query}");
+            assert_eq!(error.message, format!("the query can't be read: {message}"), "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn body_that_is_not_json_is_refused_in_plain_words() {
+        let cases: [(&'static [u8], &str); 7] = [
+            (b"", "the body is empty; it must be JSON"),
+            (b" \n", "the body is empty; it must be JSON"),
+            (b"{", "the body isn't valid JSON: it ends within an object at line 1 column 1"),
+            (b"{\"model\": ", "the body isn't valid JSON: it ends before a value at line 1 column 10"),
+            (b"{\"model\": \"\xff\"}", "the body isn't valid JSON: it isn't encoded in UTF-8"),
+            (b"{\"model\": 1e999}", "model: number out of range"),
+            (b"{\"model\": \"a\", \"model\": \"b\"}", "model: duplicate field `model`"),
+        ];
+        for (body, message) in cases {
+            let request = Request::post("/").body(body.into()).unwrap();
+            let HttpError(error) = JsonBody::<Outer>::from_request(request, &()).await.unwrap_err();
+            assert_eq!((error.code, &*error.message), (ErrorCode::InvalidRequest, message));
+        }
     }
 
     #[tokio::test]

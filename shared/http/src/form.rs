@@ -48,10 +48,7 @@ pub(crate) fn not_a_form() -> HttpError {
 
 pub(crate) fn unreadable(error: &MultipartError) -> HttpError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let message = format!("the body is over the limit of {} MB", BODY_MAX_BYTES >> 20);
-        return HttpError(
-            ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", BODY_MAX_BYTES),
-        );
+        return HttpError(body_budget::too_large());
     }
     if BodyTooSlow::caused(error) {
         return HttpError(too_slow());
