@@ -86,6 +86,11 @@ impl QuotaSums {
         self.has_room_for(size_bytes, 1, quota)
     }
 
+    /// The sums of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), count: self.count.saturating_add(other.count) }
+    }
+
     fn has_room_for(&self, size_bytes: u64, count: u64, quota: Quota) -> bool {
         match room(size_bytes, count, quota) {
             Some((bytes, count)) => self.bytes <= bytes && self.count <= count,
@@ -162,6 +167,15 @@ impl OwnersSums {
         }
     }
 
+    /// The sums of one shard of several; the first one has the keys of sums without shards.
+    pub(crate) fn in_shard(self, shard: u8) -> Self {
+        if shard == 0 {
+            return self;
+        }
+        let in_shard = |key: Key| Key::new(key.pk, format!("{META}{}", shard_suffix(shard)));
+        Self { user: in_shard(self.user), organisation: in_shard(self.organisation), ..self }
+    }
+
     /// The writes that add to both sums, each within its quota; `None` if it never fits.
     pub(crate) fn add(&self, size_bytes: u64, count: u64, quotas: Quotas) -> Option<[Write; 2]> {
         let Quotas { user, organisation } = quotas;
@@ -209,6 +223,11 @@ impl OwnersSums {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The end of the sort keys of a shard but the first: no shorter for one number than for another, so that they sort by it.
+pub(crate) fn shard_suffix(shard: u8) -> String {
+    format!("#{shard:02}")
 }
 
 #[cfg(test)]

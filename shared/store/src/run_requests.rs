@@ -14,7 +14,7 @@ use crate::{
     owned::OwnedEntry,
     quota::Quotas,
 };
-use counter::{RequestCounter, day_of};
+use counter::{RequestCounter, day_of, shard_of};
 
 const VERSION: u32 = 1;
 /// The sort key of a run's request.
@@ -55,6 +55,9 @@ struct Stored {
     #[serde(default, rename = "request_key", skip_serializing_if = "Option::is_none")]
     object: Option<String>,
     expires: i64,
+    /// The shard of the sums in which it counts.
+    #[serde(default)]
+    shard: u8,
     /// Bytes by which it counts in its owner's quota; none for a request of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     counted: Option<u64>,
@@ -69,8 +72,9 @@ impl RunRequests<'_> {
         let json = serde_json::to_string(request).map_err(StoreError::unreadable)?;
         let ends_at = Timestamp::now().plus(self.ttl);
         let (expires, size) = (ends_at.unix(), json.len() as u64);
-        let counter = RequestCounter { table: self.table, owner, day: day_of(ends_at) };
-        counter.check(size, self.quotas).await?;
+        let shard = shard_of(id);
+        let counter = RequestCounter { table: self.table, owner, shard, day: day_of(ends_at) };
+        let room = counter.check(size, self.quotas).await?;
         // The run's record comes later, or never if its process dies.
         let entry = OwnedEntry::Run(id).write_for(owner.user, self.ttl)?;
         self.table.write_in_order(vec![entry]).await?;
@@ -82,9 +86,9 @@ impl RunRequests<'_> {
             (None, Some(object))
         };
         let (owner, organisation) = (owner.user, owner.organisation);
-        let stored = Stored { owner, organisation, request, object, expires, counted: Some(size) };
+        let stored = Stored { owner, organisation, request, object, expires, shard, counted: Some(size) };
         let item = Item::new(key(id), VERSION, &stored)?;
-        let written = counter.put(item.expiring(expires), size, self.quotas).await;
+        let written = counter.put(item.expiring(expires), size, room, self.quotas).await;
         if let (Err(StoreError::OverQuota(_)), Some(object)) = (&written, &stored.object) {
             self.bucket.delete(object).await?;
         }
@@ -133,10 +137,10 @@ fn key(id: RunId) -> Key {
 /// Deletes the item of a request, and subtracts it from its owner's sums.
 pub(crate) async fn erase(table: &Table, item: &Item) -> Result<(), StoreError> {
     let stored: Result<Stored, StoreError> = item.read();
-    if let Ok(Stored { owner, organisation, expires, counted: Some(size), .. }) = stored {
+    if let Ok(Stored { owner, organisation, expires, shard, counted: Some(size), .. }) = stored {
         let owner = Owner { user: owner, organisation };
         let day = day_of(Timestamp::from_unix(expires));
-        RequestCounter { table, owner, day }.delete(item.key.clone(), size).await?;
+        RequestCounter { table, owner, shard, day }.delete(item.key.clone(), size).await?;
     }
     table.delete(item.key.clone()).await
 }

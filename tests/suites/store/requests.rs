@@ -6,7 +6,14 @@ use hearth_domain::{
     Artifact, ArtifactId, Generation, Message, OrganisationId, Owner, Role, Route, Run, RunId, RunState,
     Sampling, SelectionMode, TextTask, Timestamp, UserId,
 };
-use hearth_store::{Store, artifacts::ArtifactRecord, conversations::Conversation, owned::OwnedEntry};
+use hearth_store::{
+    Store, StoreError,
+    artifacts::ArtifactRecord,
+    conversations::Conversation,
+    database::{Condition, Created, Key, Query, Sort, Update, Write},
+    owned::OwnedEntry,
+    quota::{Quota, Quotas, StoreQuotas},
+};
 use hearth_wire::{RunEvent, RunEventBody};
 
 use crate::{on_all, world::World};
@@ -16,6 +23,8 @@ on_all! {
     records_are_read_in_the_order_of_their_ids_and_missing_ones_left_out,
     request_of_any_size_is_read_as_written_by_its_owner_only,
     deleted_run_leaves_nothing_and_files_of_others_stay,
+    requests_of_one_organisation_at_the_same_time_are_all_counted,
+    ended_days_are_subtracted_when_a_quota_is_reached,
     record_without_its_text_says_so,
     record_is_gone_after_the_time_of_the_store,
 }
@@ -109,6 +118,80 @@ async fn request_of_any_size_is_read_as_written_by_its_owner_only(world: World) 
         assert_eq!(store.run_requests().of_user(id, stranger.user, None).await.unwrap(), None);
     }
     assert_eq!(store.run_requests().get(RunId::new(), owner).await.unwrap(), None);
+}
+
+fn request() -> Generation {
+    Generation::new(None, TextTask::new(Vec::new(), Sampling::default()))
+}
+
+/// A store whose users may have this number of requests.
+fn limited(store: Store, max_count: u64) -> Store {
+    let user = Quota { max_bytes: u64::MAX, max_count };
+    store
+        .with_quotas(StoreQuotas { requests: Quotas { user, ..Quotas::default() }, ..StoreQuotas::default() })
+}
+
+/// The sum of the field `count` of the items of a partition.
+async fn sum(store: &Store, pk: &str, prefix: &str) -> (i64, usize) {
+    let query = Query::partition(pk, Sort::Prefix(prefix.to_owned()));
+    let items = store.database().query(&query).await.unwrap().items;
+    let count = |body: &str| {
+        serde_json::from_str::<serde_json::Value>(body).unwrap()["count"].as_i64().unwrap_or_default()
+    };
+    (items.iter().map(|item| count(&item.body)).sum(), items.len())
+}
+
+async fn requests_of_one_organisation_at_the_same_time_are_all_counted(world: World) {
+    let (store, owner) = (limited(world.store(), 40), owner());
+    let ids: Vec<RunId> = (0..40).map(|_| RunId::new()).collect();
+    let request = &request();
+    let puts = ids.iter().map(|id| {
+        let store = store.clone();
+        async move { store.run_requests().put(*id, owner, request).await }
+    });
+    for stored in world.concurrently(puts).await {
+        stored.unwrap();
+    }
+    let organisation = format!("REQUESTSUM#{}", owner.organisation);
+    let user = format!("{organisation}#{}", owner.user);
+    for pk in [&organisation, &user] {
+        for prefix in ["META", "D#"] {
+            let (count, shards) = sum(&store, pk, prefix).await;
+            assert_eq!(count, 40, "{pk} {prefix}");
+            assert!(shards > 3, "{pk} {prefix}: {shards} items");
+        }
+    }
+    let refused = store.run_requests().put(RunId::new(), owner, request).await;
+    assert!(matches!(refused, Err(StoreError::OverQuota(_))), "{refused:?}");
+    // A deletion makes room, and the sums of a user who has nothing are gone.
+    for (at, id) in ids.iter().enumerate() {
+        store.delete_run(&Run { id: *id, ..run_at(owner, 0) }).await.unwrap();
+        assert_eq!(sum(&store, &user, "META").await.0, 39 - i64::try_from(at).unwrap());
+    }
+    assert_eq!((sum(&store, &user, "META").await, sum(&store, &user, "D#").await), ((0, 0), (0, 0)));
+    store.run_requests().put(RunId::new(), owner, request).await.unwrap();
+}
+
+async fn ended_days_are_subtracted_when_a_quota_is_reached(world: World) {
+    let (store, owner) = (limited(world.store(), 5), owner());
+    let organisation = format!("REQUESTSUM#{}", owner.organisation);
+    let user = format!("{organisation}#{}", owner.user);
+    // Of an earlier version, without shards, and of two shards.
+    for shard in ["", "#03", "#11"] {
+        for pk in [&organisation, &user] {
+            for sk in [format!("META{shard}"), format!("D#2020-01-01{shard}")] {
+                let create = Some(Created { version: 1, ttl: None });
+                let update = Update { create, add: vec![("bytes", 20), ("count", 2)], ..Update::default() };
+                let write = Write::Update(Key::new(pk, sk), update, Condition::Always);
+                store.database().write(write).await.unwrap();
+            }
+        }
+    }
+    store.run_requests().put(RunId::new(), owner, &request()).await.unwrap();
+    for pk in [&organisation, &user] {
+        assert_eq!(sum(&store, pk, "META").await.0, 1);
+        assert_eq!(sum(&store, pk, "D#").await, (1, 1));
+    }
 }
 
 fn artifact(owner: Owner, run: RunId) -> ArtifactRecord {
