@@ -113,7 +113,7 @@ impl World {
     /// Counts the objects of the bucket.
     pub(crate) async fn count_objects(&self) -> usize {
         match &self.kind {
-            Kind::Home | Kind::Aws => std::fs::read_dir(self.folder.path().join("objects")).unwrap().count(),
+            Kind::Home | Kind::Aws => count_files(&self.folder.path().join("objects")),
             Kind::Moto(moto) => moto.count_objects().await,
         }
     }
@@ -122,6 +122,12 @@ impl World {
 /// Opens the stores of the cloud, in the emulator of this process. Its folder has the layout of earlier versions.
 pub(crate) fn in_aws(folder: &Path) -> Store {
     over(&AwsEmulator::open(folder, BUCKET).unwrap(), "one")
+}
+
+/// Counts the files below a folder.
+fn count_files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { count_files(&path) } else { 1 }).sum()
 }
 
 pub(crate) fn over(embedded: &AwsEmulator, kms_key: &str) -> Store {

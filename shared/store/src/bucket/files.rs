@@ -28,6 +28,12 @@ use crate::StoreError;
 pub(crate) const FOLDER: &str = "objects";
 /// Objects are deleted after this, as the rules of the template's bucket (`infra/template.yaml`) do it.
 const OBJECT_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Inputs and results of jobs are deleted after this: a job may wait for 30 days, last 30, and be stored for 30 after its end.
+const JOB_OBJECT_TTL: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The folder of the objects of jobs, in the folder of the objects.
+const JOBS_FOLDER: &str = "jobs";
+/// The beginning of the keys of the objects of jobs.
+const JOBS_KEY: &str = "jobs/";
 /// The time between two searches for old objects.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// The folder of the objects that aren't swept, in the folder of the objects.
@@ -53,7 +59,7 @@ impl Files {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::from_io("open", &error);
         create_folder(path).map_err(failed)?;
-        for folder in [path.to_owned(), path.join(LASTING_FOLDER)] {
+        for folder in [path.to_owned(), path.join(JOBS_FOLDER), path.join(LASTING_FOLDER)] {
             let Some(entries) = if_exists(fs::read_dir(folder)).map_err(failed)? else { continue };
             for entry in entries {
                 let path = entry.map_err(failed)?.path();
@@ -101,9 +107,7 @@ impl Bucket for Files {
     async fn put(&self, key: &str, _media_type: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let name = name(key);
         let write = move |folder: &Folder| {
-            if name.starts_with(LASTING_FOLDER) {
-                folder.create_lasting()?;
-            }
+            folder.create_parent(&name)?;
             folder.write(&name, &bytes)
         };
         self.run("put_object", write).await
@@ -118,7 +122,8 @@ impl Bucket for Files {
         let failed = |error: io::Error| StoreError::from_io("put_object", &error);
         let name = name(key);
         let part = Part::new(&self.0.path.join(&name));
-        self.run("put_object", Folder::create_lasting).await?;
+        let parent = name.clone();
+        self.run("put_object", move |folder| folder.create_parent(&parent)).await?;
         let mut file = part.create().await.map_err(failed)?;
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| StoreError::from_source("read_pieces", &error))?;
@@ -133,7 +138,7 @@ impl Bucket for Files {
     async fn get_range(&self, key: &str, first: u64, last: u64) -> Result<Option<Blob>, StoreError> {
         let name = name(key);
         let open = move |folder: &Folder| {
-            let Some(mut file) = if_exists(File::open(folder.path.join(name)))? else { return Ok(None) };
+            let Some(mut file) = if_exists(File::open(folder.find(&name)?))? else { return Ok(None) };
             file.seek(SeekFrom::Start(first))?;
             Ok(Some(file))
         };
@@ -146,13 +151,13 @@ impl Bucket for Files {
 
     async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
         let name = name(key);
-        let metadata = move |folder: &Folder| if_exists(fs::metadata(folder.path.join(name)));
+        let metadata = move |folder: &Folder| if_exists(fs::metadata(folder.find(&name)?));
         Ok(self.run("get_object", metadata).await?.map(|metadata| metadata.len()))
     }
 
     async fn get(&self, key: &str) -> Result<Option<Blob>, StoreError> {
         let name = name(key);
-        let open = move |folder: &Folder| if_exists(File::open(folder.path.join(name)));
+        let open = move |folder: &Folder| if_exists(File::open(folder.find(&name)?));
         let file = self.run("get_object", open).await?;
         let pieces = |file| ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE_MAX_BYTES);
         Ok(file.map(|file| Blob::new(pieces(file))))
@@ -160,7 +165,7 @@ impl Bucket for Files {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let name = name(key);
-        self.run("delete_object", move |folder| if_exists(fs::remove_file(folder.path.join(name))))
+        self.run("delete_object", move |folder| if_exists(fs::remove_file(folder.find(&name)?)))
             .await
             .map(drop)
     }
@@ -171,8 +176,24 @@ impl Bucket for Files {
 }
 
 impl Folder {
-    fn create_lasting(&self) -> io::Result<()> {
-        create_folder(&self.path.join(LASTING_FOLDER))
+    /// Creates the folder in which the file `name` is.
+    fn create_parent(&self, name: &str) -> io::Result<()> {
+        match name.split_once('/') {
+            Some((parent, _)) => create_folder(&self.path.join(parent)),
+            None => Ok(()),
+        }
+    }
+
+    /// The path of the file `name`. An object of a job that an earlier version wrote is among the others.
+    fn find(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        let earlier = name.split_once('/').filter(|(parent, _)| *parent == JOBS_FOLDER);
+        if let Some((_, earlier)) = earlier
+            && !path.try_exists()?
+        {
+            return Ok(self.path.join(earlier));
+        }
+        Ok(path)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -182,14 +203,18 @@ impl Folder {
     /// Deletes the objects that are old at `now`, and returns their number.
     fn sweep(&self, now: SystemTime) -> io::Result<usize> {
         let mut swept = 0;
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            // A file that was deleted meanwhile is no failure.
-            let Some(metadata) = if_exists(entry.metadata())? else { continue };
-            let age = now.duration_since(metadata.modified()?).unwrap_or_default();
-            if metadata.is_file() && age >= OBJECT_TTL {
-                if_exists(fs::remove_file(entry.path()))?;
-                swept += 1;
+        for (folder, ttl) in [(self.path.clone(), OBJECT_TTL), (self.path.join(JOBS_FOLDER), JOB_OBJECT_TTL)]
+        {
+            let Some(entries) = if_exists(fs::read_dir(folder))? else { continue };
+            for entry in entries {
+                let entry = entry?;
+                // A file that was deleted meanwhile is no failure.
+                let Some(metadata) = if_exists(entry.metadata())? else { continue };
+                let age = now.duration_since(metadata.modified()?).unwrap_or_default();
+                if metadata.is_file() && age >= ttl {
+                    if_exists(fs::remove_file(entry.path()))?;
+                    swept += 1;
+                }
             }
         }
         Ok(swept)
@@ -199,9 +224,11 @@ impl Folder {
 /// The name of the file of an object, in the folder.
 pub(crate) fn name(key: &str) -> String {
     let name = hex(Sha256::digest(key.as_bytes()));
-    match LASTING_KEYS.iter().any(|start| key.starts_with(start)) {
-        true => format!("{LASTING_FOLDER}/{name}"),
-        false => name,
+    let is_lasting = LASTING_KEYS.iter().any(|start| key.starts_with(start));
+    match (is_lasting, key.starts_with(JOBS_KEY)) {
+        (true, _) => format!("{LASTING_FOLDER}/{name}"),
+        (false, true) => format!("{JOBS_FOLDER}/{name}"),
+        (false, false) => name,
     }
 }
 
@@ -333,5 +360,22 @@ mod tests {
         assert_eq!(files.0.sweep(SystemTime::now() + 29 * day).unwrap(), 0);
         assert_eq!(files.0.sweep(SystemTime::now() + 31 * day).unwrap(), 1);
         assert_eq!(count(&folder), 0);
+    }
+
+    #[tokio::test]
+    async fn objects_of_jobs_are_swept_after_ninety_days_and_those_of_an_earlier_version_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(folder.path()).unwrap();
+        files.put("jobs/1/input", "application/json", b"new".to_vec()).await.unwrap();
+        assert_eq!(text(&files, "jobs/1/input").await.as_deref(), Some("new"));
+        let day = Duration::from_secs(24 * 3600);
+        assert_eq!(files.0.sweep(SystemTime::now() + 89 * day).unwrap(), 0);
+        assert_eq!(files.0.sweep(SystemTime::now() + 91 * day).unwrap(), 1);
+        assert_eq!(text(&files, "jobs/1/input").await, None);
+        let earlier = hex(Sha256::digest(b"jobs/2/input"));
+        files.0.write(&earlier, b"old").unwrap();
+        assert_eq!(text(&files, "jobs/2/input").await.as_deref(), Some("old"));
+        files.delete("jobs/2/input").await.unwrap();
+        assert_eq!(text(&files, "jobs/2/input").await, None);
     }
 }

@@ -1,6 +1,6 @@
 //! The bucket's seam: whole objects under keys.
 //!
-//! Objects below `files/` and `sessions/` stay until they are deleted; all others expire after 30 days.
+//! Objects below `files/` and `sessions/` stay until they are deleted; those below `jobs/` expire after 90 days, all others after 30.
 
 #[cfg(feature = "home")]
 pub(crate) mod files;
