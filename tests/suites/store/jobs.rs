@@ -7,8 +7,11 @@ use hearth_domain::{
 };
 use hearth_store::{
     Store, StoreError,
-    jobs::{JobAttempt, JobPause, JobRecord, JobWork, NewWork, SubmittedWork},
+    database::Key,
+    jobs::{DEAD_LETTER_TTL, DueJobs, JobAttempt, JobPause, JobRecord, JobWork, NewWork, SubmittedWork},
+    owned::{OwnedEntry, OwnedKind},
 };
+use hearth_wire::native::jobs::JobPauseScope;
 use serde_json::{Value, json};
 
 use crate::{on_all, world::World};
@@ -20,7 +23,10 @@ on_all! {
     due_jobs_are_read_in_order_of_their_times,
     dead_letters_are_listed_until_they_are_buried,
     paused_kinds_are_listed,
+    held_jobs_are_apart_from_due_ones,
+    input_of_a_dead_letter_is_stored_as_long_as_the_job,
     hidden_job_is_in_no_list_and_download_beside_it,
+    erased_job_leaves_no_item_and_no_object,
 }
 
 fn owner() -> Owner {
@@ -115,14 +121,30 @@ async fn submission_with_a_key_takes_place_once(world: World) {
     let (first, second) = tokio::join!(submit(&one, owner), submit(&one, owner));
     let (new, earlier): (Vec<_>, Vec<_>) =
         [first, second].into_iter().partition(|one| matches!(one, SubmittedWork::New(_)));
-    let ([SubmittedWork::New(new)], [SubmittedWork::Earlier(id, true)]) = (&new[..], &earlier[..]) else {
+    let ([SubmittedWork::New(new)], [SubmittedWork::Earlier(first, true)]) = (&new[..], &earlier[..]) else {
         panic!("{new:?} {earlier:?}")
     };
-    assert_eq!(*id, new.id);
-    assert!(matches!(submit(&two, owner).await, SubmittedWork::Earlier(id, false) if id == new.id));
+    assert_eq!(first, new);
+    let submitted = async |input| store.jobs().submitted(owner, "k", input).await.unwrap();
+    assert_eq!(submitted(&one).await, Some((*new.clone(), true)));
+    assert_eq!(submitted(&two).await, Some((*new.clone(), false)));
+    assert!(matches!(submit(&two, owner).await, SubmittedWork::Earlier(job, false) if job.id == new.id));
     let other = Owner { organisation: OrganisationId::new(), ..owner };
     assert!(matches!(submit(&two, other).await, SubmittedWork::New(_)));
     assert_eq!(store.jobs().page(owner, None, 10).await.unwrap().0.len(), 1);
+    // With its job the key is free again.
+    store.jobs().delete(new).await.unwrap();
+    assert_eq!(submitted(&one).await, None);
+    let SubmittedWork::New(later) = submit(&two, owner).await else { panic!("the key isn't free") };
+    assert!(matches!(submit(&two, owner).await, SubmittedWork::Earlier(job, true) if job.id == later.id));
+}
+
+async fn ids_of(mut jobs: DueJobs<'_>) -> Vec<JobId> {
+    let mut ids = Vec::new();
+    while let Some(job) = jobs.next_job().await.unwrap() {
+        ids.push(job.id);
+    }
+    ids
 }
 
 async fn due_jobs_are_read_in_order_of_their_times(world: World) {
@@ -133,8 +155,8 @@ async fn due_jobs_are_read_in_order_of_their_times(world: World) {
         ids.push(stored(store, job(owner(), work(look_at))).await.id);
     }
     let due = async |seconds: u64| {
-        let due = store.jobs().due(now.plus(Duration::from_secs(seconds)), 100).await.unwrap();
-        due.into_iter().map(|job| job.id).filter(|id| ids.contains(id)).collect::<Vec<_>>()
+        let due = ids_of(store.jobs().due(now.plus(Duration::from_secs(seconds)))).await;
+        due.into_iter().filter(|id| ids.contains(id)).collect::<Vec<_>>()
     };
     assert_eq!(due(5).await, []);
     assert_eq!(due(40).await, [ids[1], ids[2], ids[0]]);
@@ -170,8 +192,13 @@ async fn dead_letters_are_listed_until_they_are_buried(world: World) {
 
 async fn paused_kinds_are_listed(world: World) {
     let (store, owner) = (&world.store(), owner());
-    let pause =
-        |organisation, kind| JobPause { organisation, kind, user: owner.user, paused_at: Timestamp::now() };
+    let pause = |organisation, kind| JobPause {
+        organisation,
+        kind,
+        user: owner.user,
+        paused_at: Timestamp::now(),
+        resumed_at: None,
+    };
     let pauses = [pause(None, JobKind::Batch), pause(Some(owner.organisation), JobKind::Generate)];
     for pause in &pauses {
         store.jobs().pause_kind(pause).await.unwrap();
@@ -187,6 +214,75 @@ async fn paused_kinds_are_listed(world: World) {
     assert_eq!(own().await, pauses[1..]);
     store.jobs().resume_kind(Some(owner.organisation), JobKind::Generate).await.unwrap();
     assert_eq!(own().await, []);
+    // An ended one stays until it is deleted, and isn't deleted if its kind is paused again.
+    let ended = async || {
+        let all = store.jobs().pauses_with_ended().await.unwrap();
+        all.into_iter().filter(|pause| pause.user == owner.user).collect::<Vec<_>>()
+    };
+    let [batches, generations] = &ended().await[..] else { panic!("{:?}", ended().await) };
+    store.jobs().delete_pause(batches).await.unwrap();
+    store.jobs().pause_kind(&pauses[1]).await.unwrap();
+    store.jobs().delete_pause(generations).await.unwrap();
+    assert_eq!((ended().await, own().await), (pauses[1..].to_vec(), pauses[1..].to_vec()));
+    store.jobs().resume_kind(Some(owner.organisation), JobKind::Generate).await.unwrap();
+    store.jobs().delete_pause(&ended().await[0]).await.unwrap();
+    assert_eq!(ended().await, []);
+}
+
+async fn held_jobs_are_apart_from_due_ones(world: World) {
+    let (store, now) = (&world.store(), Timestamp::now());
+    let owner = owner();
+    let soon = now.plus(Duration::from_secs(10));
+    let hold = |scope| JobWork { held_by: Some(scope), ..work(Some(soon)) };
+    let own = stored(store, job(owner, hold(JobPauseScope::Organisation))).await.id;
+    let of_all = stored(store, job(owner, hold(JobPauseScope::Gateway))).await;
+    let due = stored(store, job(owner, work(Some(soon)))).await.id;
+    let later = now.plus(Duration::from_secs(20));
+    let is_own = |id: &JobId| [own, of_all.id, due].contains(id);
+    let due_ids = async || {
+        let ids = ids_of(store.jobs().due(later)).await;
+        ids.into_iter().filter(is_own).collect::<Vec<_>>()
+    };
+    assert_eq!(due_ids().await, [due]);
+    let pause = JobPause {
+        organisation: Some(owner.organisation),
+        kind: JobKind::Generate,
+        user: owner.user,
+        paused_at: now,
+        resumed_at: None,
+    };
+    assert_eq!(ids_of(store.jobs().held(&pause, None)).await, [own]);
+    assert_eq!(ids_of(store.jobs().held(&pause, Some(later))).await, [own]);
+    assert_eq!(ids_of(store.jobs().held(&pause, Some(now))).await, []);
+    let of_gateway = JobPause { organisation: None, ..pause };
+    assert!(ids_of(store.jobs().held(&of_gateway, None)).await.contains(&of_all.id));
+    let mut queued = next(&of_all, JobState::Queued);
+    queued.work.as_mut().unwrap().set_look_at(Some(soon));
+    assert!(store.jobs().replace(&queued).await.unwrap());
+    let mut ids = due_ids().await;
+    ids.sort();
+    assert_eq!(ids, [of_all.id, due]);
+}
+
+async fn input_of_a_dead_letter_is_stored_as_long_as_the_job(world: World) {
+    let (store, owner) = (&world.store(), owner());
+    let queued = stored(store, job(owner, work(None))).await;
+    let mut failed = next(&queued, JobState::Failed);
+    failed.work.as_mut().unwrap().retention_seconds = DEAD_LETTER_TTL.as_secs();
+    store.jobs().extend_input(&failed).await.unwrap();
+    assert!(store.jobs().replace(&failed).await.unwrap());
+    let item = async |sk: &str| {
+        let key = Key::new(format!("JOB#{}", queued.id), sk);
+        store.database().get(&key).await.unwrap().unwrap().ttl.unwrap()
+    };
+    assert_eq!(item("INPUT").await, item("META").await);
+    let days = (item("INPUT").await - Timestamp::now().unix()) / (24 * 3600);
+    assert!((14..=15).contains(&days), "{days} days");
+    assert_eq!(store.jobs().input(queued.id).await.unwrap(), json!({"a": 1}));
+    // One that was deleted doesn't come back.
+    store.jobs().delete(&failed).await.unwrap();
+    store.jobs().extend_input(&failed).await.unwrap();
+    assert!(matches!(store.jobs().input(queued.id).await, Err(StoreError::Gone(_))));
 }
 
 async fn hidden_job_is_in_no_list_and_download_beside_it(world: World) {
@@ -207,4 +303,37 @@ async fn hidden_job_is_in_no_list_and_download_beside_it(world: World) {
     assert!(store.jobs().advance(&later).await.unwrap());
     assert!(!store.jobs().advance(&later).await.unwrap());
     assert_eq!(store.jobs().get(download.id).await.unwrap(), Some(later));
+}
+
+async fn erased_job_leaves_no_item_and_no_object(world: World) {
+    let (store, owner) = (&world.store(), owner());
+    let before = world.count_objects().await;
+    let long = json!("x".repeat(200_000));
+    let SubmittedWork::New(submitted) = submit(store, job(owner, work(None)), &long, Some("one")).await
+    else {
+        panic!("new")
+    };
+    let erase = async |id| {
+        // A deletion that was interrupted is repeated.
+        store.erasures().erase_entry(OwnedEntry::Job(id)).await.unwrap();
+        store.erasures().erase_entry(OwnedEntry::Job(id)).await.unwrap();
+    };
+    // The process that carries it out has died between the writes of the result and of the record.
+    store.jobs().put_result(&submitted, &long).await.unwrap();
+    assert_eq!(world.count_objects().await, before + 2);
+    erase(submitted.id).await;
+    assert_eq!(world.count_objects().await, before);
+    for left in [store.jobs().input(submitted.id).await, store.jobs().result(submitted.id).await] {
+        assert!(matches!(left, Err(StoreError::Gone(_))), "{left:?}");
+    }
+    // So has another one behind the erasure.
+    store.jobs().put_result(&submitted, &long).await.unwrap();
+    let page = store.owned().page_of(owner.user, OwnedKind::Jobs, None, 10).await.unwrap();
+    assert_eq!(page, (vec![OwnedEntry::Job(submitted.id)], false));
+    assert_eq!(store.owned().page_of(owner.user, OwnedKind::Runs, None, 10).await.unwrap(), (vec![], false));
+    erase(submitted.id).await;
+    assert_eq!(world.count_objects().await, before);
+    // The text is free again.
+    let again = submit(store, job(owner, work(None)), &json!(1), Some("one")).await;
+    assert!(matches!(again, SubmittedWork::New(_)), "{again:?}");
 }

@@ -4,7 +4,8 @@
 //! A record is replaced if its stored revision is the one that was read, so of two writers one is refused: it reads the record
 //! again, and decides anew. A terminal state is final. A lease has a fencing token, which each new lease raises: a process
 //! whose lease was taken over finds another token in the record, and writes nothing more (`record`). Inputs and results are
-//! items of their own (`payloads`), so that a renewed lease writes little. Jobs that are due are found by an index (`due`).
+//! items of their own (`payloads`), so that a renewed lease writes little. Jobs that are due are found by an index (`due`), and
+//! apart from them those that a pause holds (`pauses`).
 
 mod due;
 mod pauses;
@@ -22,6 +23,7 @@ use crate::{
     owned::OwnedEntry,
 };
 
+pub use due::DueJobs;
 pub use pauses::JobPause;
 pub use payloads::{NewWork, SubmittedWork};
 pub use record::{DownloadJob, JobAttempt, JobRecord, JobResult, JobWork};
@@ -29,6 +31,8 @@ pub use record::{DownloadJob, JobAttempt, JobRecord, JobResult, JobWork};
 const VERSION: u32 = 1;
 /// Time for which a download is stored after its latest state.
 pub const JOB_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Time for which a job that has failed is stored, with its input, so that it can be retried.
+pub const DEAD_LETTER_TTL: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Time after the end of a job's life at which the database may delete it, if nothing else has.
 const TTL_GRACE: Duration = Duration::from_secs(24 * 3600);
 
@@ -137,14 +141,22 @@ impl Jobs<'_> {
         Ok((jobs, next))
     }
 
-    /// Deletes a job with its input, its result and their objects, but for its entry in the owner's index.
+    /// Deletes a job with its input, its result, their objects and its submission, but for its entry in the owner's index. It
+    /// can be repeated: a process that carries the job out may still store a result.
     pub(crate) async fn erase(&self, id: JobId) -> Result<(), StoreError> {
-        if let Some(job) = self.table.get::<JobRecord>(&key(id, META)).await?
-            && let Some(work) = &job.work
-        {
-            self.delete_payloads(id, work).await?;
+        let work = self.delete_but_entry(id).await?;
+        match work.and_then(|work| work.submission) {
+            Some(submission) => self.delete_submission(&submission).await,
+            None => Ok(()),
         }
-        self.table.delete(key(id, META)).await
+    }
+
+    async fn delete_but_entry(&self, id: JobId) -> Result<Option<Box<JobWork>>, StoreError> {
+        let job = self.table.get::<JobRecord>(&key(id, META)).await?;
+        let work = job.and_then(|job| job.work);
+        self.delete_payloads(id, work.as_deref()).await?;
+        self.table.delete(key(id, META)).await?;
+        Ok(work)
     }
 
     /// Deletes a job whose time is over, with all that belongs to it.
@@ -152,7 +164,7 @@ impl Jobs<'_> {
     /// # Errors
     /// If the table or the bucket can't be written: then a part may be left.
     pub async fn delete(&self, job: &JobRecord) -> Result<(), StoreError> {
-        self.erase(job.id).await?;
+        self.delete_but_entry(job.id).await?;
         self.table.delete(OwnedEntry::Job(job.id).key(job.user)).await
     }
 }

@@ -1,14 +1,16 @@
 //! Submission of jobs; their inputs and results, each an item beside the record, or an object if it is large.
 
+use std::collections::BTreeSet;
+
 use hearth_domain::{JobId, Owner, Timestamp, hex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{JobRecord, JobResult, JobWork, Jobs, TTL_GRACE, ends_at, item, key};
+use super::{DEAD_LETTER_TTL, JobRecord, JobResult, JobWork, Jobs, TTL_GRACE, ends_at, item, key};
 use crate::{
     StoreError, bucket,
-    database::{Condition, Item, Key, META, Write},
+    database::{Condition, Created, Item, Key, META, Update, Write},
     owned::OwnedEntry,
 };
 
@@ -39,7 +41,7 @@ pub enum SubmittedWork {
     /// The job is stored.
     New(Box<JobRecord>),
     /// An earlier submission has the same text: its job, and true if its input is the same.
-    Earlier(JobId, bool),
+    Earlier(Box<JobRecord>, bool),
 }
 
 /// An input or a result: JSON in the item, or in an object.
@@ -58,7 +60,6 @@ struct Submission {
     job: JobId,
     /// SHA-256 of the input.
     input: String,
-    expires: i64,
 }
 
 impl Jobs<'_> {
@@ -70,13 +71,22 @@ impl Jobs<'_> {
         let NewWork { mut job, input, dedupe } = new;
         let json = serde_json::to_string(input).map_err(StoreError::unreadable)?;
         let hash = hex(Sha256::digest(&json));
-        let submission = dedupe.map(|text| submission_key(job.owner(), text));
+        let text_hash = dedupe.map(|text| submission_hash(job.owner(), text));
+        let submission = text_hash.as_deref().map(submission_key);
+        let mut is_free = Condition::Absent;
         if let Some(key) = &submission
-            && let Some(earlier) = self.submission(key).await?
+            && let Some(earlier) = self.table.get::<Submission>(key).await?
         {
-            return Ok(SubmittedWork::Earlier(earlier.job, earlier.input == hash));
+            if let Some(job) = self.get(earlier.job).await? {
+                return Ok(SubmittedWork::Earlier(Box::new(job), earlier.input == hash));
+            }
+            // A text counts as long as its job is stored.
+            is_free = Condition::AttributeEquals("job", earlier.job.to_string());
         }
+        job.work.iter_mut().for_each(|work| work.submission.clone_from(&text_hash));
         let expires = ends_at(&job).plus(TTL_GRACE);
+        // It may become a dead letter.
+        let expires_last = expires.max(last_end(&job).plus(DEAD_LETTER_TTL + TTL_GRACE));
         let payload = if json.len() <= INPUT_INLINE_MAX_BYTES {
             Payload { json: Some(json), payload_key: None }
         } else {
@@ -86,30 +96,56 @@ impl Jobs<'_> {
             Payload { json: None, payload_key: Some(object) }
         };
         let input = Item::new(key(job.id, INPUT), VERSION, &payload)?.expiring(expires.unix());
-        let entry = OwnedEntry::Job(job.id).write_for(job.user, Timestamp::now().until(expires))?;
+        let entry = OwnedEntry::Job(job.id).write_for(job.user, Timestamp::now().until(expires_last))?;
         self.table.write_in_order(vec![entry, Write::Put(input, Condition::Always)]).await?;
         let record = Write::Put(item(&job)?, Condition::Absent);
         let Some(key) = submission else {
             self.table.write_in_order(vec![record]).await?;
             return Ok(SubmittedWork::New(Box::new(job)));
         };
-        let value = Submission { job: job.id, input: hash.clone(), expires: expires.unix() };
-        let first = Item::new(key.clone(), VERSION, &value)?.expiring(expires.unix());
-        match self.table.transact(vec![Write::Put(first, Condition::Absent), record]).await {
+        let value = Submission { job: job.id, input: hash.clone() };
+        let first = Item::new(key.clone(), VERSION, &value)?.expiring(expires_last.unix());
+        match self.table.transact(vec![Write::Put(first, is_free), record]).await {
             Ok(()) => Ok(SubmittedWork::New(Box::new(job))),
             Err(StoreError::Conflict) => {
                 // Another submission came first. What was stored of this one expires, or goes with its owner.
-                let earlier = self.submission(&key).await?.ok_or(StoreError::Conflict)?;
-                Ok(SubmittedWork::Earlier(earlier.job, earlier.input == hash))
+                let earlier = self.table.get::<Submission>(&key).await?.ok_or(StoreError::Conflict)?;
+                let job = self.get(earlier.job).await?.ok_or(StoreError::Conflict)?;
+                Ok(SubmittedWork::Earlier(Box::new(job), earlier.input == hash))
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn submission(&self, key: &Key) -> Result<Option<Submission>, StoreError> {
-        let submission = self.table.get::<Submission>(key).await?;
-        // The database deletes expired items late.
-        Ok(submission.filter(|submission| submission.expires > Timestamp::now().unix()))
+    /// The job of an owner's submission with the text `dedupe`, if it is stored, and true if its input is the same.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn submitted(
+        &self,
+        owner: Owner,
+        dedupe: &str,
+        input: &Value,
+    ) -> Result<Option<(JobRecord, bool)>, StoreError> {
+        let key = submission_key(&submission_hash(owner, dedupe));
+        let Some(submission) = self.table.get::<Submission>(&key).await? else { return Ok(None) };
+        let json = serde_json::to_string(input).map_err(StoreError::unreadable)?;
+        let is_same = submission.input == hex(Sha256::digest(&json));
+        Ok(self.get(submission.job).await?.map(|job| (job, is_same)))
+    }
+
+    /// Stores the input of a job that is about to fail for as long as the job.
+    ///
+    /// # Errors
+    /// If the table can't be written.
+    pub async fn extend_input(&self, failed: &JobRecord) -> Result<(), StoreError> {
+        let ttl = Some(ends_at(failed).plus(TTL_GRACE).unix());
+        let update = Update { create: Some(Created { version: VERSION, ttl }), ..Update::default() };
+        match self.table.update(key(failed.id, INPUT), update).await {
+            // It was deleted.
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The input of a job.
@@ -166,19 +202,41 @@ impl Jobs<'_> {
         Ok(JobResult { size_bytes, result_key })
     }
 
-    /// Deletes a job's input and result with their objects.
-    pub(super) async fn delete_payloads(&self, id: JobId, work: &JobWork) -> Result<(), StoreError> {
-        let result = work.result.as_ref().and_then(|result| result.result_key.as_ref());
-        for object in work.objects.iter().chain(result) {
+    /// Deletes a job's input and result with their objects: those that the record names, and those of a submission that came
+    /// second, or of a result after whose write its process has died.
+    pub(super) async fn delete_payloads(&self, id: JobId, work: Option<&JobWork>) -> Result<(), StoreError> {
+        let mut objects: BTreeSet<String> = BTreeSet::new();
+        if let Some(work) = work {
+            objects.extend(work.objects.iter().cloned());
+            objects.extend(work.result.as_ref().and_then(|result| result.result_key.clone()));
+        }
+        for sk in [INPUT, RESULT] {
+            let payload = self.table.get::<Payload>(&key(id, sk)).await?;
+            objects.extend(payload.and_then(|payload| payload.payload_key));
+        }
+        for object in &objects {
             self.bucket.delete(object).await?;
         }
         self.table.delete(key(id, INPUT)).await?;
         self.table.delete(key(id, RESULT)).await
     }
+
+    /// Deletes a submission, by the hash of its text.
+    pub(super) async fn delete_submission(&self, hash: &str) -> Result<(), StoreError> {
+        self.table.delete(submission_key(hash)).await
+    }
 }
 
-/// The key of a submission: its text may be long, and is its client's.
-fn submission_key(owner: Owner, text: &str) -> Key {
-    let hash = hex(Sha256::digest(format!("{}|{}|{text}", owner.user, owner.organisation)));
+/// The time at which an open job ends, complete or not.
+fn last_end(job: &JobRecord) -> Timestamp {
+    job.work.as_ref().map_or(job.created_at, |work| work.expires_at)
+}
+
+/// The hash of the text of a submission, which may be long, and is its client's.
+fn submission_hash(owner: Owner, text: &str) -> String {
+    hex(Sha256::digest(format!("{}|{}|{text}", owner.user, owner.organisation)))
+}
+
+fn submission_key(hash: &str) -> Key {
     Key::new(format!("JOBKEY#{hash}"), META)
 }

@@ -6,7 +6,7 @@ use hearth_domain::{
     JobError, JobId, JobKind, JobState, NodeId, OrganisationId, Owner, Priority, RunId, Timestamp, UserId,
     WebhookId,
 };
-use hearth_wire::native::hub::ModelCard;
+use hearth_wire::native::{hub::ModelCard, jobs::JobPauseScope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,6 +92,9 @@ pub struct JobWork {
     /// Time at which it has to be looked at, by which the index of due jobs is sorted; none once nothing is left to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
+    /// The pause that holds it, where an index has to find it when its kind is resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<JobPauseScope>,
     /// Seconds for which it is stored after its end.
     pub retention_seconds: u64,
     /// The attempts, the first one first.
@@ -100,6 +103,12 @@ pub struct JobWork {
     /// The number of leases that ended without a word of their processes.
     #[serde(default)]
     pub interruptions: u32,
+    /// The group of jobs, such as the deliveries to one endpoint, of which a few are carried out at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// The number of times in a row that a rate limit has refused its request.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refusals: u32,
     /// The fencing token of the latest lease.
     #[serde(default)]
     pub fence: u64,
@@ -133,6 +142,14 @@ pub struct JobWork {
     /// Keys of the objects that are deleted with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<String>,
+    /// The hash of the text that names its submission, by which an erasure finds that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is serde's form")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// An attempt to carry out a job.
@@ -173,9 +190,12 @@ impl JobWork {
             start_at,
             expires_at,
             look_at: None,
+            held_by: None,
             retention_seconds: retention.as_secs(),
             attempts: Vec::new(),
             interruptions: 0,
+            group: None,
+            refusals: 0,
             fence: 0,
             leased_until: None,
             done: 0,
@@ -187,7 +207,13 @@ impl JobWork {
             parent: None,
             webhook: None,
             objects: Vec::new(),
+            submission: None,
         }
+    }
+
+    /// Sets the time at which the job has to be looked at. No pause holds it any longer.
+    pub fn set_look_at(&mut self, at: Option<Timestamp>) {
+        (self.look_at, self.held_by) = (at, None);
     }
 }
 
