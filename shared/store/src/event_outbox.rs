@@ -42,6 +42,10 @@ pub struct OutboxEntry {
     /// The subject's state is to be checked before it is sent later: the change may not have taken place.
     #[serde(default)]
     pub is_announced: bool,
+    /// The time of an announced change, which the subject's record has too once it has taken place. It tells this change from the
+    /// same one by another process. None where the record has no such time.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
 }
 
 /// The outbox.
@@ -74,7 +78,7 @@ impl EventOutbox<'_> {
         self.0.delete(key(id)).await
     }
 
-    /// The entries that are older than `age`, oldest first within a partition.
+    /// The entries that are older than `age`, oldest first. One that this version can't read is left out, and stays.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -84,9 +88,13 @@ impl EventOutbox<'_> {
         for shard in 0..SHARD_COUNT {
             let items = self.0.query(Query::partition(partition(shard), Sort::All)).await?;
             for item in items {
-                let entry: OutboxEntry = item.read()?;
-                if entry.id.created_at().plus(age) <= now {
-                    entries.push(entry);
+                match item.read::<OutboxEntry>() {
+                    Ok(entry) if entry.id.created_at().plus(age) <= now => entries.push(entry),
+                    Ok(_) => {}
+                    // One entry hides no other.
+                    Err(error) => {
+                        tracing::error!(%error, event = item.key.sk, "an entry of the outbox can't be read");
+                    }
                 }
             }
         }

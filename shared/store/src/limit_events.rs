@@ -48,6 +48,14 @@ impl LimitEvents<'_> {
         }
     }
 
+    /// True if an event is stored.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn contains(&self, event: &LimitEvent) -> Result<bool, StoreError> {
+        Ok(self.0.get_item(&key(event)).await?.is_some())
+    }
+
     /// The events of an organisation in periods whose names begin with `period`, a month for instance.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Deliveries of events to webhooks: their log, and the queue of those that haven't ended.
 //!
 //! A queue is cut into lanes: the deliveries of a lane are sent one after the other, in the order of their events. A worker
-//! claims the first delivery of a lane, and only the one that has the claim writes its end.
+//! claims the first delivery of a lane, and only the one that has the claim writes its end (`claims`).
+
+mod claims;
+mod places;
 
 use std::time::Duration;
 
@@ -14,9 +17,11 @@ use crate::{
     database::{Condition, Cursor, Item, Key, Query, Sort, Update, Write},
 };
 
+pub use claims::{DeliveryClaim, DeliveryWorker};
+
 const VERSION: u32 = 1;
 /// Time for which a delivery is stored.
-const DELIVERY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const DELIVERY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Limit of the tries that a delivery's log has: the latest.
 pub const TRIES_MAX_COUNT: usize = 10;
 
@@ -57,7 +62,7 @@ pub struct DeliveryRecord {
     /// The reason of a failed or suppressed delivery.
     #[serde(default)]
     pub reason: Option<String>,
-    /// The worker that sends it; empty if none does.
+    /// The [`DeliveryWorker`] that sends it; empty if none does.
     pub claim: String,
     /// The time up to which the claim is valid.
     #[serde(default)]
@@ -128,60 +133,31 @@ impl Deliveries<'_> {
         Ok(page.items.iter().filter_map(|item| event_of_queue(&item.key.sk)).collect())
     }
 
-    /// The first event of each lane, for at most `limit` lanes.
+    /// The first events of the lanes behind the lane `after`, of `limit` lanes at most, and the last lane that was read if there
+    /// may be more.
     ///
     /// # Errors
     /// If the table can't be read.
-    pub async fn heads(&self, webhook: WebhookId, limit: usize) -> Result<Vec<EventId>, StoreError> {
-        let mut heads = Vec::new();
-        let mut from = " ".to_owned();
-        while heads.len() < limit {
-            let rest = Sort::Between(from, "~".to_owned());
-            let query = Query { limit: Some(1), ..Query::partition(queue_partition(webhook), rest) };
-            let page = self.0.page(&query).await?;
-            let Some(item) = page.items.first() else { break };
-            let Some((lane, event)) = item.key.sk.split_once('#') else { break };
-            heads.extend(event.parse::<EventId>().ok());
-            // `$` follows `#`.
-            from = format!("{lane}$");
-        }
-        Ok(heads)
-    }
-
-    /// Claims a delivery for a worker. Returns it, or `None` if it has ended or another worker has it.
-    ///
-    /// # Errors
-    /// If the table can't be read or written.
-    pub async fn claim(
+    pub async fn heads(
         &self,
         webhook: WebhookId,
-        event: EventId,
-        worker: &str,
-        ttl: Duration,
-    ) -> Result<Option<DeliveryRecord>, StoreError> {
-        let Some(mut delivery) = self.get(webhook, event).await? else { return Ok(None) };
-        let now = Timestamp::now();
-        let is_free = delivery.claim.is_empty()
-            || delivery.claim == worker
-            || delivery.claim_until.is_none_or(|until| until <= now);
-        if delivery.state != DeliveryState::Pending || !is_free {
-            return Ok(None);
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<(Vec<EventId>, Option<String>), StoreError> {
+        // `$` follows `#`, so this is behind all events of the lane.
+        let from = after.map_or_else(|| " ".to_owned(), |lane| format!("{lane}$"));
+        let rest = Sort::Between(from, "~".to_owned());
+        let query = Query { limit: Some(limit), ..Query::partition(queue_partition(webhook), rest) };
+        let page = self.0.page(&query).await?;
+        let (mut heads, mut last) = (Vec::new(), None);
+        for item in &page.items {
+            let Some((lane, event)) = item.key.sk.split_once('#') else { continue };
+            if last != Some(lane) {
+                heads.extend(event.parse::<EventId>().ok());
+                last = Some(lane);
+            }
         }
-        let until = now.plus(ttl);
-        let set = vec![("claim", worker.into()), ("claim_until", until.to_string().into())];
-        let unchanged = Condition::All(vec![
-            Condition::AttributeEquals("claim", delivery.claim.clone()),
-            Condition::AttributeEquals("state", DeliveryState::Pending.as_str().to_owned()),
-        ]);
-        let write = Write::Update(key(webhook, event), Update { set, ..Update::default() }, unchanged);
-        match self.0.write_in_order(vec![write]).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict) => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        worker.clone_into(&mut delivery.claim);
-        delivery.claim_until = Some(until);
-        Ok(Some(delivery))
+        Ok((heads, last.map(str::to_owned).filter(|_| page.next.is_some())))
     }
 
     /// Removes an event from the queue whose delivery has ended or is gone. Returns false if it is pending.
@@ -204,10 +180,9 @@ impl Deliveries<'_> {
     /// Stores a delivery that the worker has claimed. One that has ended leaves the queue, with its members.
     ///
     /// # Errors
-    /// `Conflict` if another worker has it now.
+    /// `Conflict` if another worker has it now, or has ended it.
     pub async fn save(&self, delivery: &DeliveryRecord) -> Result<(), StoreError> {
-        let has_claim = Condition::AttributeEquals("claim", delivery.claim.clone());
-        let mut writes = vec![Write::Put(item(delivery)?, has_claim)];
+        let mut writes = vec![Write::Put(item(delivery)?, claims::is_held_by(&delivery.claim))];
         if delivery.state != DeliveryState::Pending {
             writes.push(Write::Delete(
                 queue_key(delivery.webhook, &delivery.lane, delivery.event),
@@ -231,7 +206,8 @@ impl Deliveries<'_> {
         self.0.transact(writes).await
     }
 
-    /// Queues a delivery again that has ended: a replay. Returns false if it hasn't ended, or is gone.
+    /// Queues a delivery again that has ended: a replay. Returns false if it hasn't ended, is gone, or has ended again since it was
+    /// read.
     ///
     /// # Errors
     /// If the table can't be written.
@@ -252,7 +228,10 @@ impl Deliveries<'_> {
             ended_at: None,
             ..delivery.clone()
         };
-        let unchanged = Condition::AttributeEquals("state", delivery.state.as_str().to_owned());
+        let mut unchanged = vec![Condition::AttributeEquals("state", delivery.state.as_str().to_owned())];
+        // Another replay may have ended the same meanwhile.
+        unchanged.extend(delivery.ended_at.map(|at| Condition::AttributeEquals("ended_at", at.to_string())));
+        let unchanged = Condition::All(unchanged);
         let writes = vec![Write::Put(item(&again)?, unchanged), queue(&again)?];
         match self.0.transact(writes).await {
             Ok(()) => Ok(true),
@@ -292,6 +271,12 @@ impl Deliveries<'_> {
     pub async fn pending(&self, webhook: WebhookId, max: u32) -> Result<usize, StoreError> {
         let query = Query { limit: Some(max), ..Query::partition(queue_partition(webhook), Sort::All) };
         Ok(self.0.page(&query).await?.items.len())
+    }
+
+    /// Deletes the queue and the log of a webhook.
+    pub(crate) async fn drop_all(&self, webhook: WebhookId) -> Result<(), StoreError> {
+        self.drop_queue(webhook).await?;
+        self.drop_log(webhook).await
     }
 
     /// Deletes the queue of a webhook.

@@ -20,13 +20,18 @@ use crate::{
     Store, StoreError, Table,
     database::{Condition, Item, Key, Query, Sort, Update, Write},
     key_wrapper::{KeyContext, Purpose, Sealed},
+    owned::OwnedEntry,
 };
 
-pub use deliveries::{Deliveries, DeliveryRecord, DeliveryTry, TRIES_MAX_COUNT};
+pub use deliveries::{
+    Deliveries, DeliveryClaim, DeliveryRecord, DeliveryTry, DeliveryWorker, TRIES_MAX_COUNT,
+};
 
 const VERSION: u32 = 1;
-/// Time for which the webhook of a job is stored.
+/// Time for which the webhook of a job is valid after the time at which the job expires; one of a message after its creation.
 pub const JOB_WEBHOOK_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Number of attempts at a change whose record changes meanwhile.
+const CHANGE_MAX_ATTEMPTS: u32 = 5;
 
 /// A webhook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +78,9 @@ pub struct WebhookRecord {
     /// It belongs to a job or to one message of the gateway, and is in no list.
     #[serde(default)]
     pub is_internal: bool,
+    /// The time up to which one that belongs to a job is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was changed.
@@ -106,6 +114,12 @@ impl WebhookRecord {
     #[must_use]
     pub fn context(&self) -> KeyContext {
         context(self.organisation, self.id)
+    }
+
+    /// The time up to which it is valid; none for a subscription.
+    fn valid_until(&self) -> Option<Timestamp> {
+        let default = || self.created_at.plus(JOB_WEBHOOK_TTL);
+        self.is_internal.then(|| self.expires_at.unwrap_or_else(default))
     }
 }
 
@@ -152,7 +166,33 @@ impl Webhooks<'_> {
         self.0.put(item(record)?, read).await
     }
 
-    /// Ends the deliveries of an active webhook. Returns false if it isn't active any more: of many writers one has true.
+    /// Has the webhook of a job last up to `until`, if it expires before. One that is gone stays so.
+    ///
+    /// # Errors
+    /// `Conflict` if it changes again and again meanwhile; else if the table can't be read or written.
+    pub async fn extend(
+        &self,
+        organisation: OrganisationId,
+        id: WebhookId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        for _ in 0..CHANGE_MAX_ATTEMPTS {
+            let key = Key::new(partition(organisation, true), id.to_string());
+            let Some(mut record) = self.0.get::<WebhookRecord>(&key).await? else { return Ok(()) };
+            if record.valid_until() >= Some(until) {
+                return Ok(());
+            }
+            record.expires_at = Some(until);
+            match self.change(&mut record).await {
+                Err(StoreError::Conflict) => {}
+                other => return other,
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Ends the deliveries of an active webhook, at the time `at`. Returns false if it isn't active any more: of many writers one
+    /// has true.
     ///
     /// # Errors
     /// If the table can't be written.
@@ -161,13 +201,13 @@ impl Webhooks<'_> {
         record: &WebhookRecord,
         state: WebhookState,
         reason: &str,
+        at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let now = Timestamp::now();
         let set = vec![
             ("state", state.as_str().into()),
             ("state_reason", reason.into()),
-            ("state_at", now.to_string().into()),
-            ("updated_at", now.to_string().into()),
+            ("state_at", at.to_string().into()),
+            ("updated_at", at.to_string().into()),
             ("revision", RevisionId::new().to_string().into()),
         ];
         let is_active = Condition::AttributeEquals("state", WebhookState::Active.as_str().to_owned());
@@ -206,11 +246,30 @@ impl Webhooks<'_> {
         Ok(None)
     }
 
-    /// Deletes a webhook, and its queue. The log of its deliveries expires.
+    /// The webhooks of a user's jobs within an organisation, oldest first, expired ones too.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn of_jobs(
+        &self,
+        user: UserId,
+        organisation: OrganisationId,
+    ) -> Result<Vec<WebhookRecord>, StoreError> {
+        let items = self.0.query(Query::partition(partition(organisation, true), Sort::All)).await?;
+        let records: Result<Vec<WebhookRecord>, _> = items.iter().map(Item::read).collect();
+        records.map(|records| records.into_iter().filter(|record| record.user == user).collect())
+    }
+
+    /// Deletes a webhook, and its queue. The log of its deliveries expires. That of a user's own events has an entry in the index of
+    /// what they own, by which an erasure finds it, with what another process adds that remembers the webhook.
     ///
     /// # Errors
     /// If the table can't be written.
     pub async fn delete(&self, record: &WebhookRecord) -> Result<(), StoreError> {
+        if record.visibility == WebhookVisibility::User {
+            let entry = OwnedEntry::DeletedWebhook(record.id).write(record.user)?;
+            self.0.write_in_order(vec![entry]).await?;
+        }
         self.0.delete(key(record)).await?;
         Deliveries(self.0).drop_queue(record.id).await
     }
@@ -257,12 +316,16 @@ impl Webhooks<'_> {
 
 /// True if a webhook hasn't expired: the database deletes expired items late.
 fn is_current(record: &WebhookRecord) -> bool {
-    !record.is_internal || record.created_at.plus(JOB_WEBHOOK_TTL) > Timestamp::now()
+    record.valid_until().is_none_or(|until| until > Timestamp::now())
 }
 
 fn item(record: &WebhookRecord) -> Result<Item, StoreError> {
     let item = Item::new(key(record), VERSION, record)?;
-    Ok(if record.is_internal { item.expiring(record.created_at.plus(JOB_WEBHOOK_TTL).unix()) } else { item })
+    Ok(match record.valid_until() {
+        // As long as the log of its deliveries, so that an erasure finds it.
+        Some(until) => item.expiring(until.plus(deliveries::DELIVERY_TTL).unix()),
+        None => item,
+    })
 }
 
 fn key(record: &WebhookRecord) -> Key {
