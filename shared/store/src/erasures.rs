@@ -132,7 +132,7 @@ impl Erasures<'_> {
         self.0.runs().state(id).await
     }
 
-    /// Deletes a run, an artifact or a session, but for its entry in the index.
+    /// Deletes a run, an artifact, a job and so on, but for its entry in the index. It can be repeated.
     ///
     /// # Errors
     /// If the table or the bucket can't be written.
@@ -145,6 +145,7 @@ impl Erasures<'_> {
             OwnedEntry::Job(id) => self.0.jobs().erase(id).await,
             OwnedEntry::Batch(id) => self.0.batches().erase(id).await,
             OwnedEntry::Definition(id) => self.0.definitions().erase(id).await,
+            OwnedEntry::DeletedWebhook(id) => self.0.deliveries().drop_all(id).await,
         }
     }
 
@@ -165,8 +166,8 @@ impl Erasures<'_> {
                 OwnedEntry::File(_) => erasure.deleted.files += 1,
                 OwnedEntry::Session(_) => erasure.deleted.sessions += 1,
                 OwnedEntry::Definition(_) => erasure.deleted.definitions += 1,
-                // Jobs and batches are no content of the user's: their files are.
-                OwnedEntry::Job(_) | OwnedEntry::Batch(_) => {}
+                // The files of batches are counted, and webhooks when they are deleted.
+                OwnedEntry::Job(_) | OwnedEntry::Batch(_) | OwnedEntry::DeletedWebhook(_) => {}
             }
         }
         let writes = entries.iter().map(|entry| Write::Delete(entry.key(user), Condition::Exists)).collect();

@@ -87,6 +87,13 @@ impl FileRecord {
         }
     }
 
+    /// True for an upload by a form: only the process that receives the form completes it. Other uploads have a name from their
+    /// beginning on.
+    #[must_use]
+    pub fn is_form(&self) -> bool {
+        self.state == FileState::Uploading && self.name.is_empty()
+    }
+
     fn is_over(&self, now: Timestamp) -> bool {
         self.ends_at().is_some_and(|end| end <= now)
     }
@@ -233,6 +240,14 @@ impl Files<'_> {
         Ok(self.0.table.get(&sums::of_user(owner)).await?.unwrap_or_default())
     }
 
+    /// The sums of a user's uploads in an organisation that aren't completed.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn uploads_sums(&self, owner: Owner) -> Result<FileSums, StoreError> {
+        Ok(self.0.table.get(&sums::of_uploads(owner)).await?.unwrap_or_default())
+    }
+
     /// The sums of an organisation's files.
     ///
     /// # Errors
@@ -258,6 +273,25 @@ impl Files<'_> {
             }
         };
         Ok(page.items.iter().filter_map(read).collect())
+    }
+
+    /// Uploads of all users that aren't completed and end up to `until`, behind the page's place `after`, at most `limit`; and the
+    /// place of the next page, if more follow.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn uploads_that_end(
+        &self,
+        until: Timestamp,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<(Vec<FileRecord>, Option<Cursor>), StoreError> {
+        let until = Sort::Between(Timestamp::from_unix(0).to_string(), until.to_string());
+        let query = Query { limit: Some(limit), after, ..Query::of(Index::Gsi2, ENDS, until) };
+        let page = self.0.table.page(&query).await?;
+        let records = page.items.iter().filter_map(|item| item.read::<FileRecord>().ok());
+        let uploads = records.filter(|record| record.state == FileState::Uploading);
+        Ok((uploads.collect(), page.next))
     }
 
     /// Opens a file's bytes; `None` if they are deleted.

@@ -104,6 +104,14 @@ impl LoginAttempts<'_> {
         }
         Ok(())
     }
+
+    /// Deletes the limit of a user's confirmations by their password: a part of their erasure.
+    ///
+    /// # Errors
+    /// If the table can't be written.
+    pub async fn forget_confirmations(&self, user: UserId) -> Result<(), StoreError> {
+        self.0.delete(key(AttemptSubject::Confirmation(user))).await
+    }
 }
 
 fn key(subject: AttemptSubject<'_>) -> Key {

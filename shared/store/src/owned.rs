@@ -1,11 +1,13 @@
-//! The index of what a user owns: an entry for each run, artifact and session, in the user's own partition.
+//! The index of what a user owns: an entry for each run, artifact, session and so on, in the user's own partition.
 //!
 //! An entry is a small item of its own, written before the thing that it names, so that nothing lacks one. An index of the
 //! table would have a copy of each record instead, and cost as many write units as the record.
 
 use std::time::Duration;
 
-use hearth_domain::{ArtifactId, BatchId, DefinitionId, FileId, JobId, RunId, SessionId, Timestamp, UserId};
+use hearth_domain::{
+    ArtifactId, BatchId, DefinitionId, FileId, JobId, RunId, SessionId, Timestamp, UserId, WebhookId,
+};
 use serde::Serialize;
 
 use crate::{
@@ -21,7 +23,8 @@ const BATCH: &str = "BATCH#";
 const FILE: &str = "FILE#";
 const JOB: &str = "JOB#";
 const SESSION: &str = "SESS#";
-/// A day longer than runs and artifacts live. A session's entry is deleted with it.
+const DELETED_WEBHOOK: &str = "HOOK#";
+/// A day longer than runs, artifacts and deliveries of events live. A session's entry is deleted with it.
 const ENTRY_TTL: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Time for which an entry outlives its thing.
 const ENTRY_GRACE: Duration = Duration::from_secs(24 * 3600);
@@ -43,6 +46,44 @@ pub enum OwnedEntry {
     Batch(BatchId),
     /// A private schema or template, with its versions.
     Definition(DefinitionId),
+    /// A webhook that was deleted. The log of its deliveries is stored until it expires.
+    DeletedWebhook(WebhookId),
+}
+
+/// A kind of things that a user owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnedKind {
+    /// Runs.
+    Runs,
+    /// Artifacts.
+    Artifacts,
+    /// Uploaded files.
+    Files,
+    /// Sessions.
+    Sessions,
+    /// Jobs.
+    Jobs,
+    /// Batches of requests.
+    Batches,
+    /// Private schemas and templates.
+    Definitions,
+    /// Deleted webhooks.
+    DeletedWebhooks,
+}
+
+impl OwnedKind {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Runs => RUN,
+            Self::Artifacts => ARTIFACT,
+            Self::Files => FILE,
+            Self::Sessions => SESSION,
+            Self::Jobs => JOB,
+            Self::Batches => BATCH,
+            Self::Definitions => DEFINITION,
+            Self::DeletedWebhooks => DELETED_WEBHOOK,
+        }
+    }
 }
 
 /// The entries.
@@ -58,7 +99,7 @@ impl Store {
 }
 
 impl Owned<'_> {
-    /// A page of the user's artifacts, runs and sessions behind `after`, oldest first of each kind, and whether more follow.
+    /// A page of everything of the user's behind `after`, oldest first of each kind, and whether more follow.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -68,7 +109,31 @@ impl Owned<'_> {
         after: Option<OwnedEntry>,
         limit: u32,
     ) -> Result<(Vec<OwnedEntry>, bool), StoreError> {
-        let mut query = Query { limit: Some(limit), ..Query::partition(pk(user), Sort::All) };
+        self.page_within(user, Sort::All, after, limit).await
+    }
+
+    /// A page of the user's things of a kind behind `after`, which is of this kind too, oldest first, and whether more follow.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn page_of(
+        &self,
+        user: UserId,
+        kind: OwnedKind,
+        after: Option<OwnedEntry>,
+        limit: u32,
+    ) -> Result<(Vec<OwnedEntry>, bool), StoreError> {
+        self.page_within(user, Sort::Prefix(kind.prefix().to_owned()), after, limit).await
+    }
+
+    async fn page_within(
+        &self,
+        user: UserId,
+        sort: Sort,
+        after: Option<OwnedEntry>,
+        limit: u32,
+    ) -> Result<(Vec<OwnedEntry>, bool), StoreError> {
+        let mut query = Query { limit: Some(limit), ..Query::partition(pk(user), sort) };
         query.after = after.map(|entry| Cursor { key: entry.key(user), index: None });
         let page = self.0.page(&query).await?;
         let entries = page.items.iter().filter_map(|item| OwnedEntry::parse(&item.key.sk)).collect();
@@ -113,6 +178,7 @@ impl OwnedEntry {
             .or_else(file)
             .or_else(|| sk.strip_prefix(BATCH)?.parse().ok().map(Self::Batch))
             .or_else(|| sk.strip_prefix(DEFINITION)?.parse().ok().map(Self::Definition))
+            .or_else(|| sk.strip_prefix(DELETED_WEBHOOK)?.parse().ok().map(Self::DeletedWebhook))
     }
 
     pub(crate) fn key(self, user: UserId) -> Key {
@@ -124,6 +190,7 @@ impl OwnedEntry {
             Self::Job(id) => format!("{JOB}{id}"),
             Self::Batch(id) => format!("{BATCH}{id}"),
             Self::Definition(id) => format!("{DEFINITION}{id}"),
+            Self::DeletedWebhook(id) => format!("{DELETED_WEBHOOK}{id}"),
         };
         Key::new(pk(user), sk)
     }

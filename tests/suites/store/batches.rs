@@ -36,7 +36,7 @@ async fn change_of_an_outdated_batch_is_refused(world: World) {
     let mut first = store.batches().get(batch.id).await.unwrap().unwrap();
     let mut second = first.clone();
     assert_eq!(first.record, batch);
-    first.record.position.pending = vec![PendingRequest { line: 3, offset: 9, length: 4 }];
+    first.record.position.pending = vec![PendingRequest { line: 3, offset: 9, length: 4, deaths: 1 }];
     first.record.state = BatchState::InProgress;
     assert!(store.batches().replace(&mut first).await.unwrap());
     second.record.state = BatchState::Failed;

@@ -149,6 +149,11 @@ async fn private_definition_is_in_the_index_of_its_owner_and_is_erased(world: Wo
     create(&store, &shared).await.unwrap();
     let owned = async || store.owned().page(owner.user, None, 10).await.unwrap().0;
     assert_eq!(owned().await, [OwnedEntry::Definition(private.id)]);
+    let other = Owner { user: UserId::new(), ..owner };
+    create(&store, &record(other, "c", Visibility::Organisation)).await.unwrap();
+    let of_owner = store.definitions().of_owner(owner).await.unwrap();
+    let is_own = |record: &DefinitionRecord| [private.id, shared.id].contains(&record.id);
+    assert!(of_owner.len() == 2 && of_owner.iter().all(is_own), "{of_owner:?}");
     // It becomes the organisation's when it is shared, and the owner's again.
     let after = DefinitionRecord { visibility: Visibility::Private, ..shared.clone() };
     let shared = store.definitions().update(&shared, after, None).await.unwrap();

@@ -119,6 +119,14 @@ pub struct PendingRequest {
     pub offset: u64,
     /// Bytes of its line.
     pub length: u64,
+    /// The number of times that it was begun and has panicked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deaths: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is serde's form")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Results of one kind, in parts.

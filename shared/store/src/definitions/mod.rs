@@ -143,6 +143,23 @@ impl Definitions<'_> {
         self.0.get_item(&key(id, META)).await?.as_ref().map(read).transpose()
     }
 
+    /// The definitions that a user has created in an organisation, the oldest first: private and shared ones. The index may be
+    /// late.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn of_owner(&self, owner: Owner) -> Result<Vec<DefinitionRecord>, StoreError> {
+        let query = Query::of(Index::Gsi1, organisation_pk(owner.organisation), Sort::All);
+        let mut records = Vec::new();
+        for item in self.0.query(query).await? {
+            let record = read(&item)?;
+            if record.owner == owner.user && !record.deleted {
+                records.push(record);
+            }
+        }
+        Ok(records)
+    }
+
     /// Stores the changed fields of a record, which then has another revision. With `version` a new version and its content too.
     ///
     /// # Errors

@@ -126,9 +126,9 @@ impl Expression {
 
     fn name(&mut self, name: &str) -> String {
         let names = self.names.get_or_insert_default();
-        let known =
-            names.iter().find(|(_, known)| *known == name).map(|(placeholder, _)| placeholder.clone());
-        known.unwrap_or_else(|| {
+        let present =
+            names.iter().find(|(_, other)| *other == name).map(|(placeholder, _)| placeholder.clone());
+        present.unwrap_or_else(|| {
             let placeholder = format!("#n{}", names.len());
             names.insert(placeholder.clone(), name.to_owned());
             placeholder
