@@ -107,11 +107,11 @@ pub(super) fn definition_name(reference: &str) -> Option<&str> {
 
 /// The references in a schema, with those of its definitions.
 pub(super) fn references(schema: &Value) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut names = Vec::new();
     visit(schema, &mut |members| {
-        found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+        names.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
     });
-    found
+    names
 }
 
 fn visit(schema: &Value, see: &mut impl FnMut(&Map<String, Value>)) {

@@ -127,9 +127,9 @@ impl RestoringDecoder {
         choice.withheld.push_str(text);
         choice.logprobs.extend(logprobs);
         let stops = &self.restore.stops;
-        let found = stops.iter().filter_map(|stop| Some((choice.withheld.find(stop)?, stop)));
+        let occurrences = stops.iter().filter_map(|stop| Some((choice.withheld.find(stop)?, stop)));
         // Of two stop texts at one place the client's first counts.
-        if let Some((at, stop)) = found.min_by_key(|(at, _)| *at) {
+        if let Some((at, stop)) = occurrences.min_by_key(|(at, _)| *at) {
             choice.is_over = true;
             let before = choice.split_off(number, at);
             choice.withheld.clear();

@@ -61,9 +61,9 @@ impl AddressGuard {
     }
 
     async fn resolve_name(self, name: String) -> io::Result<vec::IntoIter<SocketAddr>> {
-        let found = self.look_up(&name).await?;
+        let addresses = self.look_up(&name).await?;
         let allowed: Vec<SocketAddr> =
-            found.into_iter().filter(|address| self.allows(address.ip())).collect();
+            addresses.into_iter().filter(|address| self.allows(address.ip())).collect();
         if allowed.is_empty() {
             return Err(io::Error::other("the name has no public address"));
         }
