@@ -52,7 +52,13 @@ async fn hostile_templates_are_refused_or_stopped_and_the_gateway_goes_on() {
     }
     let began = Instant::now();
     let long = "x ".repeat(60_000);
+    let captured = format!(
+        "{{% set b %}}{{% for i in range(9999) %}}{}{{% endfor %}}{{% endset %}}",
+        "x".repeat(60 << 10)
+    );
     for (number, text) in [
+        &*captured,
+        "{% for i in range(9999) %}{% set b = a[::-1] %}{% endfor %}",
         "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
         "{% for i in range(9999) %}{{ a }}{% endfor %}",
         "{% for i in range(9999) %}{% set b = a|upper|replace('X', 'YY') %}{% endfor %}",

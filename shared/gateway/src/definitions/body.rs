@@ -63,7 +63,7 @@ pub(super) fn stored_entry(caller: &Caller, record: &DefinitionRecord) -> Defini
         latest_version: record.latest,
         version_count: record.version_count,
         labels: record.labels.clone(),
-        // The members of an organisation are nobody else's business.
+        // Ids of members aren't shown to other organisations.
         owner: is_own.then(|| record.owner.to_string()),
         created_at: Some(record.created_at),
         updated_at: Some(record.updated_at),

@@ -75,9 +75,9 @@ impl Definitions {
             return Ok(());
         };
         let store = self.store.definitions();
-        let is_own = store.get(schema).await.map_err(error::store)?;
-        if is_own.is_some_and(|schema| schema.organisation == record.organisation) {
-            store.note_use(schema, record.id).await.map_err(error::store)?;
+        let schema: Option<DefinitionRecord> = store.get(schema).await.map_err(error::store)?;
+        if let Some(schema) = schema.filter(|schema| schema.organisation == record.organisation) {
+            store.note_use(schema.id, record.id).await.map_err(error::store)?;
         }
         Ok(())
     }

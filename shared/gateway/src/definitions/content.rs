@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use hearth_domain::{
@@ -28,6 +28,8 @@ const MODEL_MAX_CHARS: usize = 300;
 const VALUES_MAX_BYTES: usize = 256 << 10;
 /// Limit of the examples of a schema that are checked.
 const EXAMPLE_MAX_COUNT: usize = 16;
+/// Time for the checks of all examples of a content.
+const EXAMPLES_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A checked content of a version.
 #[derive(Debug)]
@@ -116,8 +118,9 @@ fn check_schema(schema: Value) -> Result<Value, ApiError> {
     check_answer_schema(&schema).map_err(|error| invalid(error.problem))?;
     let checker = AnswerSchema::parse(&schema).and_then(|schema| schema.checker()).map_err(invalid)?;
     let examples = schema.get("examples").and_then(Value::as_array).into_iter().flatten();
+    let ends_at = Instant::now() + EXAMPLES_TIMEOUT;
     for (index, example) in examples.take(EXAMPLE_MAX_COUNT).enumerate() {
-        if let Some(violation) = checker.check(&example.to_string()).errors.into_iter().next() {
+        if let Some(violation) = checker.check_until(example.clone(), ends_at).errors.into_iter().next() {
             let param = format!("schema.examples[{index}]");
             let message =
                 format!("{param} doesn't fit the schema: {}{}", at(&violation.path), violation.reason);
@@ -171,10 +174,13 @@ impl Template {
         content.variables = Some(schema);
         let template = Self { content, messages, variables };
         let examples = template.variables_schema().get("examples").and_then(Value::as_array).cloned();
+        let ends_at = Instant::now() + EXAMPLES_TIMEOUT;
         for (index, example) in examples.into_iter().flatten().take(EXAMPLE_MAX_COUNT).enumerate() {
             let param = format!("template.variables.examples[{index}]");
             let problem = match example {
-                Value::Object(values) => template.render(values).err().map(|error| error.message),
+                Value::Object(values) => {
+                    template.render_until(values, ends_at).err().map(|error| error.message)
+                }
                 _ => Some("it must be an object".to_owned()),
             };
             if let Some(problem) = problem {
@@ -197,14 +203,21 @@ impl Template {
         sampling(&self.content.parameters)
     }
 
-    /// Renders the messages. It may take seconds of processor time, so it doesn't run on an async thread.
+    /// Checks the values and renders the messages. It may take seconds of processor time, so it doesn't run on an async thread.
     ///
     /// # Errors
     /// `invalid_request`, naming the variable.
-    pub(super) fn render(&self, mut values: Map<String, Value>) -> Result<Vec<Message>, ApiError> {
+    pub(super) fn render(&self, values: Map<String, Value>) -> Result<Vec<Message>, ApiError> {
+        self.render_until(values, Instant::now() + RENDER_TIMEOUT)
+    }
+
+    fn render_until(
+        &self,
+        mut values: Map<String, Value>,
+        ends_at: Instant,
+    ) -> Result<Vec<Message>, ApiError> {
         self.add_defaults(&mut values);
-        self.check_values(&values)?;
-        let ends_at = Instant::now() + RENDER_TIMEOUT;
+        self.check_values(&values, ends_at)?;
         let rendered = self.messages.iter().map(|(role, message)| match message.render(&values, ends_at) {
             Ok(text) => Ok(Message::new(*role, text)),
             Err(RenderFailure::Undefined(name)) => {
@@ -213,9 +226,7 @@ impl Template {
                 Err(ApiError::invalid(param, message))
             }
             Err(RenderFailure::Problem(problem)) => {
-                let message =
-                    format!("the template {problem}; send shorter or simpler variables, or change it");
-                Err(ApiError::invalid("variables", message))
+                Err(ApiError::invalid("variables", format!("the template {problem}")))
             }
         });
         rendered.collect()
@@ -231,7 +242,7 @@ impl Template {
         }
     }
 
-    fn check_values(&self, values: &Map<String, Value>) -> Result<(), ApiError> {
+    fn check_values(&self, values: &Map<String, Value>, ends_at: Instant) -> Result<(), ApiError> {
         let schema = self.variables_schema();
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
@@ -259,7 +270,7 @@ impl Template {
             let message = format!("variables must have at most {} KiB, as JSON", VALUES_MAX_BYTES >> 10);
             return Err(ApiError::invalid("variables", message));
         }
-        match self.variables.check(&text).errors.into_iter().next() {
+        match self.variables.check_until(Value::Object(values.clone()), ends_at).errors.into_iter().next() {
             None => Ok(()),
             Some(violation) => {
                 let param = format!("variables{}", violation.path.replace('/', "."));

@@ -22,10 +22,12 @@ use super::{
     diff::differences,
     resolve::{Definition, parse},
 };
-use crate::{access::Caller, error};
+use crate::{
+    access::Caller,
+    error,
+    pager::{PAGE_MAX_COUNT, Pager, bad_cursor, check_limit},
+};
 
-const DEFAULT_PAGE_COUNT: u32 = 50;
-const PAGE_MAX_COUNT: u32 = 200;
 /// Definitions that one page reads at most. A filter that few pass gets short pages.
 const READ_MAX_COUNT: usize = 1_000;
 /// Limit of the characters of a search.
@@ -63,9 +65,10 @@ impl Definitions {
         query: &DefinitionQuery,
     ) -> Result<DefinitionList, ApiError> {
         let filter = Filter::new(query)?;
-        let limit = page_limit(query.limit)?;
-        let context = format!("{}|{}|definitions|{}", caller.user, caller.organisation, kind.as_str());
-        let position = self.open_cursor(&context, query.cursor.as_deref()).await?;
+        let list = format!("definitions|{}", kind.as_str());
+        let pager = Pager::new(&self.keys, caller.owner(), &list, query.limit)?;
+        let limit = pager.limit as usize;
+        let position: Option<String> = pager.open(query.cursor.as_deref()).await?;
         let (first, mut after) = match &position {
             None => (None, None),
             Some(position) => {
@@ -85,8 +88,10 @@ impl Definitions {
                 for (position, entry) in page {
                     if entries.len() >= limit || read >= READ_MAX_COUNT {
                         let cursor = format!("{}|{}", part.name(), after.unwrap_or_default());
-                        let next_cursor = Some(self.keys.get().await?.seal_cursor(&context, &cursor));
-                        return Ok(DefinitionList { data: entries, next_cursor });
+                        return Ok(DefinitionList {
+                            data: entries,
+                            next_cursor: pager.seal(Some(cursor)).await?,
+                        });
                     }
                     read += 1;
                     after = Some(position);
@@ -145,7 +150,8 @@ impl Definitions {
         reference: &str,
         query: &PageQuery,
     ) -> Result<VersionList, ApiError> {
-        let limit = page_limit(query.limit)?;
+        // A built-in one has a page alone.
+        check_limit(query.limit, PAGE_MAX_COUNT, PAGE_MAX_COUNT)?;
         let record = match self.definition(caller, kind, reference).await? {
             Definition::BuiltIn(built_in) => {
                 let version = VersionBody {
@@ -160,17 +166,12 @@ impl Definitions {
             }
             Definition::Stored(record) => record,
         };
-        let context = format!("{}|{}|versions|{}", caller.user, caller.organisation, record.id);
-        let before = self.open_cursor(&context, query.cursor.as_deref()).await?;
-        let before: Option<SemanticVersion> =
-            before.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()?;
-        let limit = u32::try_from(limit).unwrap_or(PAGE_MAX_COUNT);
-        let page = self.store.definitions().versions(record.id, before, limit).await;
+        let pager = Pager::new(&self.keys, caller.owner(), &format!("versions|{}", record.id), query.limit)?;
+        let before: Option<SemanticVersion> = pager.open(query.cursor.as_deref()).await?;
+        let page = self.store.definitions().versions(record.id, before, pager.limit).await;
         let (versions, has_more) = page.map_err(error::store)?;
-        let next_cursor = match versions.last().filter(|_| has_more) {
-            Some(last) => Some(self.keys.get().await?.seal_cursor(&context, &last.version.to_string())),
-            None => None,
-        };
+        let last = versions.last().filter(|_| has_more);
+        let next_cursor = pager.seal(last.map(|last| last.version)).await?;
         let data = versions.into_iter().map(|version| version_body(caller, &record, version)).collect();
         Ok(VersionList { data, next_cursor })
     }
@@ -232,7 +233,7 @@ impl Definitions {
         self.select(definition, &selector).await.map_err(|error| error.at(param))
     }
 
-    /// The lines of an export of a user's private definition: one for each version.
+    /// The lines of an export of a user's definition: one for each version.
     ///
     /// # Errors
     /// If the store can't be read.
@@ -249,7 +250,8 @@ impl Definitions {
                     content.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
                 lines.push(json!({
                     "id": record.id, "kind": record.id.kind(), "name": record.name, "description": record.description,
-                    "tags": record.tags, "labels": record.labels, "version": version.version,
+                    "tags": record.tags, "visibility": record.visibility, "organisation": record.organisation,
+                    "team": record.team, "labels": record.labels, "version": version.version,
                     "message": version.message, "created_at": version.created_at, "content": content,
                 }));
             }
@@ -257,11 +259,6 @@ impl Definitions {
                 return Ok(lines);
             }
         }
-    }
-
-    async fn open_cursor(&self, context: &str, cursor: Option<&str>) -> Result<Option<String>, ApiError> {
-        let Some(cursor) = cursor else { return Ok(None) };
-        self.keys.get().await?.open_cursor(context, cursor).map(Some).ok_or_else(bad_cursor)
     }
 }
 
@@ -319,18 +316,6 @@ impl Filter {
             && self.tags.iter().all(|tag| entry.tags.iter().any(|of_entry| of_entry.to_lowercase() == *tag))
             && self.visibility.is_none_or(|visibility| entry.visibility == visibility)
     }
-}
-
-fn page_limit(limit: Option<u32>) -> Result<usize, ApiError> {
-    let limit = limit.unwrap_or(DEFAULT_PAGE_COUNT);
-    if (1..=PAGE_MAX_COUNT).contains(&limit) {
-        return Ok(limit as usize);
-    }
-    Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")))
-}
-
-fn bad_cursor() -> ApiError {
-    ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor")
 }
 
 fn no_earlier(version: SemanticVersion) -> ApiError {

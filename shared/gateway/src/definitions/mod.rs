@@ -32,7 +32,7 @@ use hearth_domain::{
     AppliedDefinition, DefinitionId, DefinitionKind, Generation, Message, Sampling, SemanticVersion,
 };
 use hearth_store::Store;
-use hearth_wire::ApiError;
+use hearth_wire::{ApiError, ErrorCode};
 use serde_json::{Map, Value};
 
 use crate::{access::Caller, error, keys::GatewayKeys, timed_cache::TimedCache};
@@ -110,6 +110,31 @@ impl Definitions {
         let description = resolved.definition.description().map(str::to_owned);
         match &*resolved.content {
             Content::Schema(schema) => Ok(ResolvedSchema { definition, description, schema: schema.clone() }),
+            Content::Template(_) => Err(error::internal(&"a schema has the content of a template")),
+        }
+    }
+
+    /// The schema that a run has begun with, also if the caller may not use it any more; none if it is deleted.
+    ///
+    /// # Errors
+    /// `internal` if the store can't be read.
+    pub(crate) async fn applied_schema(
+        &self,
+        applied: &AppliedDefinition,
+    ) -> Result<Option<Value>, ApiError> {
+        let content = match applied.id.parse::<DefinitionId>() {
+            Ok(id) => match self.content(id, applied.version).await {
+                Ok(content) => content,
+                Err(error) if error.code == ErrorCode::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            },
+            Err(_) => match built_in::named(DefinitionKind::Schema, &applied.id) {
+                Some(built_in) if built_in.version == applied.version => Arc::clone(&built_in.content),
+                _ => return Ok(None),
+            },
+        };
+        match &*content {
+            Content::Schema(schema) => Ok(Some(schema.clone())),
             Content::Template(_) => Err(error::internal(&"a schema has the content of a template")),
         }
     }

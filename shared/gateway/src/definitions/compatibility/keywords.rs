@@ -1,6 +1,9 @@
 //! Keywords of JSON Schema, as the comparison reads them.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::LazyLock,
+};
 
 use serde_json::{Map, Value};
 
@@ -54,12 +57,13 @@ pub(super) const DEPTH_MAX: usize = 200;
 pub(super) fn stripped(value: &Value, is_named: bool) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(name, _)| is_named || !ANNOTATIONS.contains(&name.as_str()));
+            let relevant =
+                fields.iter().filter(|(name, _)| is_named || !ANNOTATIONS.contains(&name.as_str()));
             let has_names = |name: &str| {
                 !is_named && matches!(name, "properties" | "patternProperties" | "$defs" | "definitions")
             };
             Value::Object(
-                kept.map(|(name, value)| (name.clone(), stripped(value, has_names(name)))).collect(),
+                relevant.map(|(name, value)| (name.clone(), stripped(value, has_names(name)))).collect(),
             )
         }
         Value::Array(items) => items.iter().map(|item| stripped(item, false)).collect(),
@@ -67,9 +71,10 @@ pub(super) fn stripped(value: &Value, is_named: bool) -> Value {
     }
 }
 
-/// True if a schema is among others, and has no reference, which may lead to another definition there.
-pub(super) fn stays(schema: &Value, others: &[Value]) -> bool {
-    others.contains(schema) && !has_reference(schema)
+/// True if all schemas are among others, and none has a reference, which may lead to another definition there.
+pub(super) fn all_stay(schemas: &[Value], others: &[Value]) -> bool {
+    let others: HashSet<&Value> = others.iter().collect();
+    schemas.iter().all(|schema| others.contains(schema) && !has_reference(schema))
 }
 
 pub(super) static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);

@@ -1,6 +1,11 @@
 //! Comparison of two JSON Schemas, keyword by keyword.
 
-use std::{cmp::Ordering, collections::BTreeSet, ptr};
+use std::{
+    cell::OnceCell,
+    cmp::Ordering,
+    collections::{BTreeSet, HashSet},
+    ptr,
+};
 
 use hearth_domain::VersionChange;
 use serde_json::{Map, Value};
@@ -8,9 +13,9 @@ use serde_json::{Map, Value};
 use super::{
     Comparison,
     keywords::{
-        DEPTH_MAX, EMPTY, LOWER_BOUNDS, UPPER_BOUNDS, has_reference, is_annotation, is_compared,
-        is_everything, is_no_bound, kind, list, number, properties, reference, resolve, stays, stripped,
-        types, values,
+        DEPTH_MAX, EMPTY, LOWER_BOUNDS, UPPER_BOUNDS, all_stay, has_reference, is_annotation, is_compared,
+        is_everything, is_no_bound, kind, list, number, properties, reference, resolve, stripped, types,
+        values,
     },
 };
 use crate::definitions::diff::child;
@@ -24,13 +29,20 @@ pub(super) fn compare_schemas(path: &str, before: &Value, after: &Value, compari
         return;
     }
     comparison.note(VersionChange::Patch);
-    let mut walk =
-        Walk { roots: (before, after), seen: BTreeSet::new(), pairs_left: PAIRS_MAX_COUNT, comparison };
+    let mut walk = Walk {
+        roots: (before, after),
+        roots_say_the_same: OnceCell::new(),
+        seen: BTreeSet::new(),
+        pairs_left: PAIRS_MAX_COUNT,
+        comparison,
+    };
     walk.schema(path, before, after, 0);
 }
 
 struct Walk<'a, 'b> {
     roots: (&'a Value, &'a Value),
+    /// True if the roots differ in annotations alone. It is computed once: the roots are whole documents.
+    roots_say_the_same: OnceCell<bool>,
     /// Pairs with a reference that are compared, or are being compared.
     seen: BTreeSet<(SchemaKey<'a>, SchemaKey<'a>)>,
     pairs_left: usize,
@@ -151,9 +163,10 @@ impl<'a> Walk<'a, '_> {
         match from {
             None => self.comparison.breaks(path, "only some values are accepted now"),
             Some(from) => {
+                let accepted: HashSet<&Value> = to.iter().copied().collect();
                 let lost: Vec<String> = from
                     .iter()
-                    .filter(|value| !to.contains(value))
+                    .filter(|value| !accepted.contains(*value))
                     .take(5)
                     .map(ToString::to_string)
                     .collect();
@@ -328,10 +341,10 @@ impl<'a> Walk<'a, '_> {
                     }
                 }
                 // Another alternative accepts more, if the earlier ones are all there.
-                (Some(from), Some(to)) if name == "anyOf" && from.iter().all(|schema| stays(schema, to)) => {
+                (Some(from), Some(to)) if name == "anyOf" && all_stay(from, to) => {
                     self.comparison.note(VersionChange::Minor);
                 }
-                (Some(from), Some(to)) if name == "allOf" && to.iter().all(|schema| stays(schema, from)) => {
+                (Some(from), Some(to)) if name == "allOf" && all_stay(to, from) => {
                     self.comparison.note(VersionChange::Minor);
                 }
                 _ => self.comparison.breaks(&place, format!("{name} has changed, and can't be compared")),
@@ -344,10 +357,15 @@ impl Walk<'_, '_> {
     /// True if two lists of schemas differ in annotations alone, and so do the definitions to which they may refer.
     fn says_the_same(&self, from: Option<&Value>, to: Option<&Value>) -> bool {
         let (before, after) = self.roots;
-        let same = |from: Option<&Value>, to: Option<&Value>| {
-            from.map(|value| stripped(value, false)) == to.map(|value| stripped(value, false))
-        };
         let refers = from.is_some_and(has_reference);
-        same(from, to) && (!refers || same(Some(before), Some(after)))
+        let roots_say_the_same = || {
+            *self.roots_say_the_same.get_or_init(|| differ_in_annotations_alone(Some(before), Some(after)))
+        };
+        differ_in_annotations_alone(from, to) && (!refers || roots_say_the_same())
     }
+}
+
+/// True if two schemas, or lists of them, differ in annotations alone.
+fn differ_in_annotations_alone(from: Option<&Value>, to: Option<&Value>) -> bool {
+    from.map(|value| stripped(value, false)) == to.map(|value| stripped(value, false))
 }

@@ -150,6 +150,25 @@ fn definition_that_refers_to_itself_twice_is_compared_once() {
 }
 
 #[test]
+fn comparison_of_large_schemas_takes_little_time() {
+    let began = std::time::Instant::now();
+    // Each property has a list of alternatives that refers to the definitions.
+    let alternatives = |title: &str| {
+        let of_property =
+            |n: usize| (format!("p{n}"), json!({"title": title, "oneOf": [{"$ref": "#/$defs/d"}]}));
+        let properties: serde_json::Map<String, Value> = (0..2_500).map(of_property).collect();
+        json!({"properties": properties, "$defs": {"d": {"type": "string"}}})
+    };
+    let comparison = compared(alternatives("before"), alternatives("after"));
+    assert_eq!((comparison.change, comparison.breaking.len()), (Some(VersionChange::Patch), 0));
+    let values = |shift: usize| json!({"enum": (shift..shift + 15_000).collect::<Vec<_>>()});
+    assert_eq!(compared(values(0), values(1)).breaking.len(), 1);
+    let lists = |count: usize| json!({"anyOf": (0..count).map(|n| json!({"const": n})).collect::<Vec<_>>()});
+    assert!(compared(lists(6_000), lists(6_001)).breaking.is_empty());
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
 fn new_optional_property_and_format_are_warnings() {
     let comparison = compared(
         object(json!({"a": {}}), json!([])),

@@ -71,6 +71,22 @@ fn optional_variable_without_a_value_is_named() {
 }
 
 #[test]
+fn check_of_the_values_and_the_messages_share_one_deadline() {
+    let patterns: Map<String, Value> = (0..100).map(|n| (format!("^(a+)+\\1x{n}$"), json!({}))).collect();
+    let variables = json!({"type": "object", "patternProperties": patterns});
+    let template = template(json!({"messages": user("a"), "variables": variables})).unwrap();
+    let names: Map<String, Value> =
+        (0..1000).map(|n| (format!("{}{n}b", "a".repeat(40)), json!(1))).collect();
+    let began = Instant::now();
+    let error = template.render(names).unwrap_err();
+    assert!(error.message.contains("took too long"), "{}", error.message);
+    assert!(began.elapsed() < RENDER_TIMEOUT * 2, "{:?}", began.elapsed());
+    let ended_at = Instant::now().checked_sub(RENDER_TIMEOUT).unwrap();
+    let error = template.render_until(Map::new(), ended_at).unwrap_err();
+    assert!(error.message.contains("too long"), "{}", error.message);
+}
+
+#[test]
 fn template_that_cannot_be_used_is_refused_with_the_field() {
     let turn = |role: &str, text: &str| json!({"role": role, "content": text});
     for (content, param) in [

@@ -6,29 +6,33 @@
 //!   whose work the engine doesn't count, but by a test.
 //! - **Filters** ([`filters`]): the environment has no functions of the engine but those of this list. Each charges the bytes that
 //!   it reads and writes to the [`Budget`] of the rendering. So do the tests that compare.
-//! - **Steps**: the engine's fuel. **Depth**: its limit of recursion. **Output**: a writer with a limit.
+//! - **Steps**: the engine's fuel. **Depth**: its limit of recursion. **Output**: a writer with a limit. What is written into a
+//!   capture is charged.
+//! - **Metering** ([`metering`]): the steps whose work grows with a value charge it.
 //! - **Time**: a deadline for all messages of a template, which the budget checks.
 //!
 //! An undefined variable is an error that names it.
 
 mod filters;
+mod metering;
+mod missing_field;
 mod syntax;
 
 use std::{
     cell::Cell,
     collections::BTreeSet,
+    fmt::{self, Write as _},
     io,
     time::{Duration, Instant},
 };
 
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter,
-    value::Serde,
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, value::Serde,
 };
 use serde_json::{Map, Value as Json};
 
-/// Steps of the engine for one message.
-const RENDER_MAX_STEPS: u64 = 50_000;
+/// Steps of the engine for one message, with those of the meters.
+const RENDER_MAX_STEPS: u64 = 70_000;
 /// Depth of recursive loops.
 const RECURSION_MAX_DEPTH: usize = 64;
 /// Bytes of one message's output.
@@ -37,6 +41,8 @@ pub(super) const OUTPUT_MAX_BYTES: usize = 512 << 10;
 const WORK_MAX_BYTES: usize = 64 << 20;
 /// Time for all messages of a template.
 pub(super) const RENDER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Advice for a template that exceeds a bound.
+const SIMPLER: &str = "send shorter or simpler variables, or change it";
 /// The name of the template in its environment.
 const NAME: &str = "message";
 
@@ -68,6 +74,30 @@ fn exceeded(reason: &'static str) -> Error {
     Error::new(ErrorKind::OutOfFuel, reason)
 }
 
+/// Prints a value in parts, so that `write` can stop it: the text of a list may be far longer than the texts in it.
+///
+/// # Errors
+/// Those of `write`.
+fn print(value: &Value, write: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
+    let mut printer = Printer { write, error: None };
+    let printed = write!(printer, "{value}");
+    printed.map_err(|failure| printer.error.unwrap_or_else(|| Error::from(failure)))
+}
+
+struct Printer<F> {
+    write: F,
+    error: Option<Error>,
+}
+
+impl<F: FnMut(&str) -> Result<(), Error>> fmt::Write for Printer<F> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        (self.write)(part).map_err(|error| {
+            self.error = Some(error);
+            fmt::Error
+        })
+    }
+}
+
 /// A message's text that is checked and compiled.
 #[derive(Debug)]
 pub(super) struct MessageTemplate {
@@ -82,7 +112,7 @@ pub(super) struct MessageTemplate {
 pub(super) enum RenderFailure {
     /// A variable that it uses has no value.
     Undefined(String),
-    /// Another problem, as a predicate of a sentence about the message.
+    /// Another problem, as a predicate of a sentence about the message, with advice.
     Problem(String),
 }
 
@@ -92,22 +122,24 @@ impl MessageTemplate {
     /// # Errors
     /// The problem, as the predicate of a sentence about the text.
     pub(super) fn compile(source: &str) -> Result<Self, String> {
-        syntax::check(source)?;
+        let sliced = syntax::check(source)?;
         let mut environment = Environment::empty();
         environment.set_fuel(Some(RENDER_MAX_STEPS));
         environment.set_recursion_limit(RECURSION_MAX_DEPTH);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_formatter(
-            |out: &mut Output<'_>, state: &mut State<'_, '_>, value: &minijinja::Value| {
-                charge(value.as_str().map_or(16, str::len))?;
-                escape_formatter(out, state, value)
-            },
-        );
+        environment.set_formatter(|out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value| {
+            print(value, |part| {
+                charge(part.len())?;
+                out.write_str(part).map_err(Error::from)
+            })
+        });
         filters::add_to(&mut environment);
-        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| unreadable(&error))?;
+        let metered = metering::meter(source)?;
+        environment.add_template_owned(NAME, metered).map_err(|error| unreadable(&error))?;
         let template = environment.get_template(NAME).map_err(|error| unreadable(&error))?;
         let mut variables: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        variables.extend(sliced);
         variables.retain(|name| !syntax::FUNCTIONS.contains(&name.as_str()));
         Ok(Self { source: source.to_owned(), environment, variables })
     }
@@ -125,12 +157,11 @@ impl MessageTemplate {
             self.environment.get_template(NAME).map_err(|error| self.failure(&error, variables))?;
         BUDGET.set(Budget { work_left: WORK_MAX_BYTES, ends_at: Some(ends_at) });
         let mut writer = BoundedWriter { written: Vec::new(), is_full: false };
-        let rendered = charge(0).and_then(|()| {
-            template.render_captured_to(minijinja::Value::from(Serde(variables)), &mut writer).map(drop)
-        });
+        let rendered = charge(0)
+            .and_then(|()| template.render_captured_to(Value::from(Serde(variables)), &mut writer).map(drop));
         BUDGET.set(Budget { work_left: usize::MAX, ends_at: None });
         if writer.is_full {
-            let problem = format!("becomes longer than {} KiB", OUTPUT_MAX_BYTES >> 10);
+            let problem = format!("becomes longer than {} KiB; {SIMPLER}", OUTPUT_MAX_BYTES >> 10);
             return Err(RenderFailure::Problem(problem));
         }
         rendered.map_err(|error| self.failure(&error, variables))?;
@@ -147,20 +178,29 @@ impl MessageTemplate {
                 let in_line = missing.iter().find(|name| line.is_some_and(|line| has_word(line, name)));
                 match in_line.or(missing.first()) {
                     Some(name) => RenderFailure::Undefined((*name).clone()),
-                    None => RenderFailure::Problem(format!(
-                        "uses a field that a variable doesn't have{}",
-                        place(error)
-                    )),
+                    None => {
+                        let field = line.and_then(|line| missing_field::find(line, variables));
+                        let field =
+                            field.map_or_else(|| "a field".to_owned(), |field| format!("the field {field}"));
+                        RenderFailure::Problem(format!(
+                            "uses {field} that a variable doesn't have{}; send it, or test in the template that it `is defined`",
+                            place(error)
+                        ))
+                    }
                 }
             }
             ErrorKind::OutOfFuel => {
                 let reason = error.detail().filter(|detail| detail.starts_with("it "));
                 RenderFailure::Problem(format!(
-                    "exceeds its bounds: {}",
+                    "exceeds its bounds: {}; {SIMPLER}",
                     reason.unwrap_or("it takes too many steps")
                 ))
             }
-            _ => RenderFailure::Problem(format!("can't be rendered: {}{}", reason(error), place(error))),
+            _ => RenderFailure::Problem(format!(
+                "can't be rendered with these variables: {}{}; send others, or change it",
+                reason(error),
+                place(error)
+            )),
         }
     }
 }

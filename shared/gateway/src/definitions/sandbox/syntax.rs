@@ -1,8 +1,13 @@
 //! The part of Jinja that templates may use, checked on the syntax tree before a template is compiled.
 
+use std::{collections::BTreeSet, mem};
+
 use minijinja::{
-    machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt},
-    machinery::parse,
+    machinery::{
+        Token,
+        ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt},
+        parse, tokenize,
+    },
     syntax::SyntaxConfig,
 };
 
@@ -12,23 +17,71 @@ use super::{filters, unreadable};
 pub(super) const FUNCTIONS: [&str; 2] = ["range", "loop"];
 /// Limit of the names that a template binds: each may hold a value of the size of the variables.
 const BINDING_MAX_COUNT: usize = 64;
+/// Limit of the names and operators of one tag. Each may nest in the syntax tree, and the engine recurses over the tree.
+const TAG_MAX_TOKENS: usize = 256;
+/// Limit of the `elif` of a template, each of which nests in the one before.
+const ELIF_MAX_COUNT: usize = 100;
 
-/// Checks that a template stays within the allowed syntax.
+/// Checks that a template stays within the allowed syntax. Returns the variables of which it uses slices: the engine's own
+/// list of variables lacks them.
 ///
 /// # Errors
 /// The problem, as the predicate of a sentence about the template's text.
-pub(super) fn check(source: &str) -> Result<(), String> {
+pub(super) fn check(source: &str) -> Result<BTreeSet<String>, String> {
+    check_nesting(source)?;
     let tree = parse(source, "message", SyntaxConfig::default()).map_err(|error| unreadable(&error))?;
-    let mut check = Check { bindings: 0 };
+    let mut check = Check::default();
     check.statement(&tree)?;
     if check.bindings > BINDING_MAX_COUNT {
         return Err(format!("binds more than {BINDING_MAX_COUNT} names by set, with and for"));
     }
+    Ok(check.sliced.difference(&check.bound).cloned().collect())
+}
+
+/// Checks that the syntax tree won't be too deep, before there is one: the parser doesn't limit chains of operators.
+fn check_nesting(source: &str) -> Result<(), String> {
+    let (mut tokens, mut elifs) = (0, 0);
+    for token in tokenize(source, false, SyntaxConfig::default()) {
+        // The parser finds the same error.
+        let Ok((token, _)) = token else { break };
+        match token {
+            Token::VariableStart | Token::BlockStart => tokens = 0,
+            // Text, and items of lists.
+            Token::TemplateData(_)
+            | Token::VariableEnd
+            | Token::BlockEnd
+            | Token::Comma
+            | Token::Colon
+            | Token::Str(_)
+            | Token::String(_)
+            | Token::Int(_)
+            | Token::Int128(_)
+            | Token::Float(_) => {}
+            token => {
+                tokens += 1;
+                elifs += usize::from(matches!(token, Token::Ident("elif")));
+            }
+        }
+        if tokens > TAG_MAX_TOKENS {
+            return Err(format!(
+                "has more than {TAG_MAX_TOKENS} names and operators between two braces; compute parts with set first"
+            ));
+        }
+        if elifs > ELIF_MAX_COUNT {
+            return Err(format!("has more than {ELIF_MAX_COUNT} elif"));
+        }
+    }
     Ok(())
 }
 
+#[derive(Default)]
 struct Check {
     bindings: usize,
+    /// The names that it binds anywhere.
+    bound: BTreeSet<String>,
+    /// The names in slices, and of what they are.
+    sliced: BTreeSet<String>,
+    is_in_slice: bool,
 }
 
 impl Check {
@@ -43,6 +96,7 @@ impl Check {
             Stmt::EmitExpr(emit) => self.expression(&emit.expr),
             Stmt::ForLoop(each) => {
                 self.bindings += 1;
+                self.bind(&each.target);
                 self.expression(&each.iter)?;
                 self.expressions(&each.filter_expr)?;
                 self.statements(&each.body)?;
@@ -55,15 +109,20 @@ impl Check {
             }
             Stmt::WithBlock(with) => {
                 self.bindings += with.assignments.len();
-                with.assignments.iter().try_for_each(|(_, value)| self.expression(value))?;
+                with.assignments.iter().try_for_each(|(target, value)| {
+                    self.bind(target);
+                    self.expression(value)
+                })?;
                 self.statements(&with.body)
             }
             Stmt::Set(set) => {
                 self.bindings += 1;
+                self.bind(&set.target);
                 self.expression(&set.expr)
             }
             Stmt::SetBlock(set) => {
                 self.bindings += 1;
+                self.bind(&set.target);
                 self.expressions(&set.filter)?;
                 self.statements(&set.body)
             }
@@ -80,6 +139,16 @@ impl Check {
         }
     }
 
+    fn bind(&mut self, target: &Expr<'_>) {
+        match target {
+            Expr::Var(name) => {
+                self.bound.insert(name.id.to_owned());
+            }
+            Expr::List(list) => list.items.iter().for_each(|item| self.bind(item)),
+            _ => {}
+        }
+    }
+
     fn expressions<'a, 'b: 'a>(
         &mut self,
         expressions: impl IntoIterator<Item = &'a Expr<'b>>,
@@ -89,10 +158,19 @@ impl Check {
 
     fn expression(&mut self, expression: &Expr<'_>) -> Result<(), String> {
         match expression {
-            Expr::Var(_) | Expr::Const(_) => Ok(()),
+            Expr::Const(_) => Ok(()),
+            Expr::Var(name) => {
+                if self.is_in_slice {
+                    self.sliced.insert(name.id.to_owned());
+                }
+                Ok(())
+            }
             Expr::Slice(slice) => {
+                let was_in_slice = mem::replace(&mut self.is_in_slice, true);
                 self.expression(&slice.expr)?;
-                self.expressions(slice.start.iter().chain(&slice.stop).chain(&slice.step))
+                self.expressions(slice.start.iter().chain(&slice.stop).chain(&slice.step))?;
+                self.is_in_slice = was_in_slice;
+                Ok(())
             }
             Expr::UnaryOp(operation) => self.expression(&operation.expr),
             Expr::BinOp(operation) => {

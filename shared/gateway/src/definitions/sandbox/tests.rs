@@ -41,9 +41,27 @@ fn texts_are_not_escaped_for_html_and_json_is_json() {
 
 #[test]
 fn template_has_the_variables_that_it_does_not_bind() {
-    let source = "{% set x = a %}{% for b in c %}{{ b }}{{ x }}{{ loop.index }}{% endfor %}{{ range(2)|join }}{{ d.e }}";
-    let template = MessageTemplate::compile(source).unwrap();
-    assert_eq!(template.variables.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "c", "d"]);
+    for (source, variables) in [
+        (
+            "{% set x = a %}{% for b in c %}{{ b }}{{ x }}{{ loop.index }}{% endfor %}{{ range(2)|join }}{{ d.e }}",
+            &["a", "c", "d"][..],
+        ),
+        (
+            "{% for b, c in a[1:] %}{{ b[:2] }}{{ c.x[d:] }}{% endfor %}{{ e.f[0][:g[1:]] }}",
+            &["a", "d", "e", "g"],
+        ),
+    ] {
+        let template = MessageTemplate::compile(source).unwrap();
+        assert_eq!(template.variables.iter().map(String::as_str).collect::<Vec<_>>(), variables);
+    }
+}
+
+#[test]
+fn missing_field_is_named_with_advice() {
+    let problem = problem("Dear\n{{ customer.name }}", json!({"customer": {"title": "Dr"}}));
+    assert!(problem.starts_with("uses the field customer.name that"), "{problem}");
+    assert!(problem.contains("(line 2)") && problem.contains("is defined"), "{problem}");
+    assert!(!problem.contains("shorter"), "{problem}");
 }
 
 #[test]
@@ -135,6 +153,103 @@ fn work_is_bounded_in_steps_bytes_and_time() {
     let selected = "{% for a in range(5000) %}{% set z = x|select('odd') %}{% endfor %}";
     assert!(problem(selected, json!({"x": numbers})).contains("exceeds its bounds"));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn captured_text_is_charged() {
+    let text = "x".repeat(60 << 10);
+    for source in [
+        format!("{{% set x %}}{{% for a in range(10000) %}}{text}{{% endfor %}}{{% endset %}}"),
+        format!("{{% for a in range(10000) %}}{{% set x %}}{text}{{% endset %}}{{% endfor %}}"),
+        format!("{{% filter upper %}}{{% for a in range(10000) %}}{text}{{% endfor %}}{{% endfilter %}}"),
+        format!(
+            "{{% set x %}}{{% for a in range(2000) %}}{{% for b in [] %}}{{% else %}}{text}{{% endfor %}}{{% endfor %}}{{% endset %}}"
+        ),
+        format!("{{% for a in tree recursive %}}{text}{{% set x = loop(range(10000)) %}}{{% endfor %}}"),
+    ] {
+        let problem = problem(&source, json!({"tree": [1]}));
+        assert!(problem.contains("too much work"), "{}: {problem}", source.replace(&text, "..."));
+    }
+    let letter = "{% set x %}Dear {{ name }},{% for a in range(1000) %} line {{ a }}{% endfor %}{% endset %}{{ x|length }}";
+    assert_eq!(render(letter, json!({"name": "Ada"})).unwrap(), "8899");
+}
+
+#[test]
+fn printed_lists_are_charged_by_their_length() {
+    let long = "x".repeat(250 << 10);
+    let captured = "{% set y %}{% for a in range(10000) %}{{ x }}{% endfor %}{% endset %}";
+    assert!(problem(captured, json!({"x": [long]})).contains("exceeds its bounds"));
+    // A list of the same text, many times.
+    let repeated = format!("[{}]|map('d', x, true)", vec!["0"; 20_000].join(","));
+    for filter in ["string|length", "tojson|length", "join|length", "sort|length", "unique|length"] {
+        let problem = problem(&format!("{{{{ {repeated}|{filter} }}}}"), json!({"x": long}));
+        assert!(problem.contains("exceeds its bounds"), "{filter}: {problem}");
+    }
+    assert_eq!(render("{{ x }} {{ x|string }}", json!({"x": [1, 2]})).unwrap(), "[1, 2] [1, 2]");
+}
+
+#[test]
+fn steps_whose_work_grows_with_a_value_are_charged() {
+    let began = Instant::now();
+    let (long, list) = ("x".repeat(250 << 10), vec![0; 30_000]);
+    let in_loop = |statement: &str| format!("{{% for a in range(10000) %}}{statement}{{% endfor %}}");
+    for statement in [
+        "{% set y = x[::-1] %}",
+        "{% set y = x[1:] %}",
+        "{% set y = x[-1] %}",
+        "{% for b in x %}{% break %}{% endfor %}",
+        "{% set y = list[1:] %}",
+        "{% set y = list|reverse %}{% set z = y[0] %}",
+        "{% if loop.changed(list) %}{% endif %}",
+        "{% set y = x|list %}",
+        "{% set y = 'a'|replace(x, 'b') %}",
+    ] {
+        let problem = problem(&in_loop(statement), json!({"x": long, "list": list}));
+        assert!(problem.contains("exceeds its bounds"), "{statement}: {problem}");
+    }
+    let constants = vec!["1"; 20_000].join(",");
+    let searched = in_loop(&format!("{{% if a in [{constants}] %}}{{% endif %}}"));
+    assert!(problem(&searched, json!({})).contains("exceeds its bounds"));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
+fn slices_and_items_are_those_of_the_engine() {
+    let variables = || json!({"x": "abcdef", "list": [1, 2, 3, 4], "map": {"k": [5, 6]}, "n": 1});
+    for (source, expected) in [
+        ("{{ x[1:3] }}|{{ x[::-1] }}|{{ x[-2] }}|{{ x[n] }}", "bc|fedcba|e|b"),
+        ("{{ list[1:] }}|{{ list[::2]|join }}|{{ list[:2][0] }}|{{ list[-1] }}", "[2, 3, 4]|13|1|4"),
+        ("{{ map['k'][n:] }}|{{ map.k[0] }}|{{ (list or map)[n:3]|length }}", "[6]|5|2"),
+        ("{% for a in list[n:]|reverse if a > 2 %}{{ loop.index }}{{ a }}{% endfor %}", "1423"),
+        ("{% for a in x[4:] %}{{ a }}{% if loop.changed(a) %}!{% endif %}{% endfor %}", "e!f!"),
+        ("{{ x[0] is defined }}{{ list[9] is defined }}{{ map.z is defined }}", "TrueFalseFalse"),
+    ] {
+        assert_eq!(render(source, variables()).unwrap(), expected, "{source}");
+    }
+    assert_eq!(
+        render("{% for a in list[1:] %}{{ a[missing:] }}{% endfor %}{{ missing[1:] }}", json!({"list": []}))
+            .unwrap_err(),
+        RenderFailure::Undefined("missing".to_owned())
+    );
+}
+
+#[test]
+fn deep_syntax_is_refused_before_it_is_parsed() {
+    for source in [
+        format!("{{{{ x{} }}}}", "|d".repeat(30_000)),
+        format!("{{{{ x{} }}}}", ".a".repeat(30_000)),
+        format!("{{{{ x{} }}}}", "[1:]".repeat(15_000)),
+        format!("{{{{ x{} }}}}", " and x".repeat(10_000)),
+        format!("{{{{ {}x }}}}", "not ".repeat(15_000)),
+        format!("{{{{ {}x }}}}", "-".repeat(60_000)),
+        format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(5_000)),
+    ] {
+        let problem = MessageTemplate::compile(&source).unwrap_err();
+        assert!(problem.contains("has more than"), "{}: {problem}", &source[..20]);
+    }
+    let choices = "{% elif a == 'x' %}-".repeat(100);
+    let source = format!("{{% if a %}}{choices}{{% endif %}}{{{{ x{} }}}}", "|d".repeat(100));
+    assert!(MessageTemplate::compile(&source).is_ok());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use minijinja::{Error, State, Value, tests, value::ValueKind};
 
-use super::{ITEM_BYTES, charge, text};
+use super::{ITEM_BYTES, charge, texts::text};
 
 /// Declares tests of the engine that charge both values.
 macro_rules! charged_tests {
@@ -34,7 +34,7 @@ pub(super) fn ends_with(value: &Value, end: &Value) -> Result<bool, Error> {
 }
 
 /// Charges a value and the values in it.
-fn charge_whole(value: &Value) -> Result<(), Error> {
+pub(super) fn charge_whole(value: &Value) -> Result<(), Error> {
     charge(value.as_str().map_or(0, str::len).saturating_add(ITEM_BYTES))?;
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => value.try_iter()?.try_for_each(|item| charge_whole(&item)),
