@@ -15,7 +15,7 @@ use crate::people::{PASSWORD, SignedIn, invite, member};
 /// Words that only the erased user's data has.
 const PLANTED: [&str; 4] = ["ada.planted@example.org", "Plantedname", "planted-consent", "plantedprompt"];
 
-async fn erase(client: &Client, body: &Value) -> Answer {
+pub(crate) async fn erase(client: &Client, body: &Value) -> Answer {
     client.send(client.request(Method::DELETE, "/v1/users/me").json(body)).await
 }
 
@@ -38,7 +38,7 @@ async fn planted_user(home: &Home, number: usize) -> SignedIn {
     user
 }
 
-async fn completed(home: &Home, id: &str) -> Value {
+pub(crate) async fn completed(home: &Home, id: &str) -> Value {
     let path = format!("/v1/users/erasures/{id}");
     eventually("the end of the erasure", async || {
         let report = home.client().with_token(None).get(&path).await.json();
@@ -48,7 +48,7 @@ async fn completed(home: &Home, id: &str) -> Value {
 }
 
 /// Every item of the table, and every object of the bucket, as text.
-async fn everything(store: &Store, data: &std::path::Path) -> Vec<String> {
+pub(crate) async fn everything(store: &Store, data: &std::path::Path) -> Vec<String> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.database().scan(after.as_ref()).await.unwrap();
@@ -58,7 +58,7 @@ async fn everything(store: &Store, data: &std::path::Path) -> Vec<String> {
             None => break,
         }
     }
-    for folder in ["objects", "objects/lasting"] {
+    for folder in ["objects", "objects/jobs", "objects/lasting"] {
         for file in fs::read_dir(data.join(folder)).into_iter().flatten() {
             let path = file.unwrap().path();
             if path.is_file() {

@@ -10,8 +10,8 @@ use axum::{
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError};
 
-/// Export everything that the caller has stored: profile, consents, tokens without their texts, logins, runs, conversations and
-/// artifacts.
+/// Export everything that the caller has stored: profile, consents, tokens without their texts, logins, runs, conversations, jobs,
+/// batches, webhooks, definitions, files and artifacts.
 #[utoipa::path(
     get, path = "/v1/users/me/export", operation_id = "export_me", tag = "accounts", security(("token" = [])),
     responses((status = 200, description = "A zip file", content_type = "application/zip", body = Vec<u8>)),

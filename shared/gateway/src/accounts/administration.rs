@@ -21,11 +21,11 @@ use hearth_wire::{
 use super::{
     invites::require_whole_credential,
     organisations::{Organisations, checked_name, checked_regions},
-    pages::PageRequest,
 };
 use crate::{
     access::{Caller, tokens::token_body},
     error,
+    pager::Pager,
 };
 
 impl Organisations {
@@ -35,12 +35,13 @@ impl Organisations {
     /// `invalid_request` for a bad limit or cursor.
     pub async fn list_all(&self, caller: &Caller, query: &PageQuery) -> Result<OrganisationList, ApiError> {
         self.ensure_operators().await?;
-        let page = PageRequest::new(&self.keys, caller.owner(), "organisations", query).await?;
-        let records = self.store.organisations().page(page.after, page.limit).await;
+        let pager = Pager::new(&self.keys, caller.owner(), "organisations", query.limit)?;
+        let after = pager.open(query.cursor.as_deref()).await?;
+        let records = self.store.organisations().page(after, pager.limit).await;
         let (records, has_more) = records.map_err(error::store)?;
-        let last = records.last().map(|record| record.id);
+        let last = records.last().map(|record| record.id).filter(|_| has_more);
         let organisations = records.into_iter().map(|record| self.body(caller, record)).collect();
-        Ok(OrganisationList { organisations, next_cursor: page.next_cursor(last, has_more).await? })
+        Ok(OrganisationList { organisations, next_cursor: pager.seal(last).await? })
     }
 
     /// Any organisation.
@@ -136,11 +137,11 @@ impl Organisations {
     /// `invalid_request` for a bad limit or cursor.
     pub async fn list_users(&self, caller: &Caller, query: &PageQuery) -> Result<AdminUserList, ApiError> {
         self.ensure_operators().await?;
-        let page = PageRequest::new(&self.keys, caller.owner(), "users", query).await?;
-        let (users, has_more) =
-            self.store.users().page(page.after, page.limit).await.map_err(error::store)?;
-        let last = users.last().map(|user| user.id);
-        let next_cursor = page.next_cursor(last, has_more).await?;
+        let pager = Pager::new(&self.keys, caller.owner(), "users", query.limit)?;
+        let after = pager.open(query.cursor.as_deref()).await?;
+        let (users, has_more) = self.store.users().page(after, pager.limit).await.map_err(error::store)?;
+        let last = users.last().map(|user| user.id).filter(|_| has_more);
+        let next_cursor = pager.seal(last).await?;
         Ok(AdminUserList { users: users.into_iter().map(user_body).collect(), next_cursor })
     }
 
@@ -205,12 +206,12 @@ impl Organisations {
             Some(user) => (vec![self.user(user).await?], None),
             None => {
                 self.ensure_operators().await?;
-                let of_page = PageQuery { limit: query.limit, cursor: query.cursor };
-                let page = PageRequest::new(&self.keys, caller.owner(), "tokens", &of_page).await?;
-                let users = self.store.users().page(page.after, page.limit).await;
+                let pager = Pager::new(&self.keys, caller.owner(), "tokens", query.limit)?;
+                let after = pager.open(query.cursor.as_deref()).await?;
+                let users = self.store.users().page(after, pager.limit).await;
                 let (users, has_more) = users.map_err(error::store)?;
-                let last = users.last().map(|user| user.id);
-                (users, page.next_cursor(last, has_more).await?)
+                let last = users.last().map(|user| user.id).filter(|_| has_more);
+                (users, pager.seal(last).await?)
             }
         };
         let mut tokens = Vec::new();

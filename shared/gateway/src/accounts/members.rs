@@ -12,9 +12,8 @@ use super::{
     changes::{Unchanged, retry},
     invites::require_whole_credential,
     organisations::{Organisations, require_own},
-    pages::PageRequest,
 };
-use crate::{access::Caller, error};
+use crate::{access::Caller, error, pager::Pager};
 
 /// Limit of the teams of a member.
 const TEAM_MAX_COUNT: usize = 50;
@@ -31,14 +30,15 @@ impl Organisations {
         query: &PageQuery,
     ) -> Result<MemberList, ApiError> {
         self.record(caller, id).await?;
-        let page = PageRequest::<UserId>::new(&self.keys, caller.owner(), "members", query).await?;
+        let pager = Pager::new(&self.keys, caller.owner(), "members", query.limit)?;
+        let after: Option<UserId> = pager.open(query.cursor.as_deref()).await?;
         let organisations = self.store.organisations();
-        let records = organisations.members_page(id, page.after, page.limit).await;
+        let records = organisations.members_page(id, after, pager.limit).await;
         let (records, has_more) = records.map_err(error::store)?;
-        let last = records.last().map(|member| member.user);
+        let last = records.last().map(|member| member.user).filter(|_| has_more);
         let members =
             try_join_all(records.into_iter().map(|member| self.member_body(caller, member))).await?;
-        Ok(MemberList { members, next_cursor: page.next_cursor(last, has_more).await? })
+        Ok(MemberList { members, next_cursor: pager.seal(last).await? })
     }
 
     /// A member of the caller's organisation.

@@ -12,7 +12,6 @@ pub mod logins;
 mod member_tokens;
 mod members;
 mod organisations;
-mod pages;
 pub mod passwords;
 pub(crate) mod preferences;
 mod profile;

@@ -358,7 +358,7 @@ fn no_such_key() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no key with this id")
 }
 
-fn body(record: CredentialRecord) -> ProviderKeyBody {
+pub(super) fn body(record: CredentialRecord) -> ProviderKeyBody {
     ProviderKeyBody {
         id: record.id.to_string(),
         owner: record.owner.payer(),

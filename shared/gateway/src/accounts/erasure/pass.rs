@@ -29,7 +29,9 @@ impl Gateway {
         }
         let is_last_pass = erasure.last_pass_after <= Timestamp::now();
         self.erase_credentials(&mut erasure).await?;
-        let owned = self.erase_owned(&mut erasure, until).await?;
+        // Before what the user owns, which the logs of deleted webhooks are a part of.
+        self.erase_webhooks(&mut erasure).await?;
+        let owned = self.erase_owned(&mut erasure, is_last_pass, until).await?;
         if owned == Pass::OutOfTime {
             return Ok(owned);
         }
@@ -67,16 +69,32 @@ impl Gateway {
             erasure.deleted.credentials += count;
             store.erasures().save(erasure).await?;
         }
+        store.login_attempts().forget_confirmations(user).await?;
         if let Some(email) = store.users().get(erasure.user).await?.and_then(|user| user.email) {
             store.login_attempts().forget(&email).await?;
         }
         Ok(())
     }
 
-    /// Deletes the runs and the artifacts. Those that are in progress are stopped, and left to a later pass.
+    /// Deletes the user's webhooks, with the log of their deliveries.
+    async fn erase_webhooks(&self, erasure: &mut ErasureRecord) -> Result<(), StoreError> {
+        let store = &self.0.store;
+        for member in store.organisations().of_user(erasure.user).await? {
+            let count = store.webhooks().delete_own(erasure.user, member.organisation).await?;
+            if count > 0 {
+                erasure.deleted.webhooks += count;
+                store.erasures().save(erasure).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes runs, artifacts, jobs and so on. Runs that are in progress are stopped, and left to a later pass. Jobs are deleted in
+    /// every pass up to the last one, by which each process that carries one out, or delivers an event, has noticed.
     async fn erase_owned(
         &self,
         erasure: &mut ErasureRecord,
+        is_last_pass: bool,
         until: Option<Instant>,
     ) -> Result<Pass, StoreError> {
         let store = &self.0.store;
@@ -93,8 +111,12 @@ impl Gateway {
                 {
                     return Ok::<Option<OwnedEntry>, StoreError>(None);
                 }
+                if let OwnedEntry::Job(job) = entry {
+                    self.0.job_engine.stop(job);
+                }
                 store.erasures().erase_entry(entry).await?;
-                Ok(Some(entry))
+                let may_be_written = matches!(entry, OwnedEntry::Job(_) | OwnedEntry::DeletedWebhook(_));
+                Ok(Some(entry).filter(|_| is_last_pass || !may_be_written))
             };
             let mut erased = stream::iter(entries.clone()).map(erase).buffer_unordered(CONCURRENT_DELETIONS);
             let mut done = Vec::new();
@@ -135,6 +157,7 @@ impl Gateway {
             let Some(record) = organisations.get(organisation).await? else { continue };
             let Some(member) = organisations.member(organisation, user).await? else { continue };
             erasure.deleted.nodes += self.0.node_ending.end_all_of(organisation, user).await?;
+            // A request that was admitted before may have created one.
             erasure.deleted.webhooks += self.0.store.webhooks().delete_own(user, organisation).await?;
             let members = organisations.members(organisation).await?;
             if members.len() == 1 {
