@@ -1,4 +1,5 @@
-//! Jobs that the gateway carries out: their ends, attempts, dead letters, pauses and order, and kills at any point.
+//! Jobs that the gateway carries out: their ends, attempts, dead letters, pauses, order and webhooks, and kills at any
+//! point.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -7,7 +8,10 @@ mod commands;
 mod ends;
 mod kills;
 mod order;
+mod retries;
+mod stops;
 mod vendor;
+mod webhooks;
 
 use hearth_tests::{Client, eventually};
 use serde_json::{Value, json};

@@ -71,3 +71,25 @@ async fn too_many_waiting_jobs_are_refused() {
     assert_eq!((refused.status.as_u16(), &refused.json()["error"]["code"]), (429, &json!("queue_full")));
     home.stop().await;
 }
+
+#[tokio::test]
+async fn jobs_above_a_rate_wait_for_it_and_lose_no_attempt() {
+    let vendor = Vendor::start().await;
+    let home = vendor.home("").await;
+    let client = home.client();
+    let organisations = client.get("/v1/organisations").await.json();
+    let organisation = organisations["organisations"][0]["id"].as_str().unwrap();
+    let limits = client.request(Method::PUT, &format!("/v1/limits/organisation/{organisation}"));
+    let limited = client.send(limits.json(&json!({"requests_per_minute": 20}))).await;
+    assert!(limited.status.is_success(), "{limited:?}");
+    let mut ids = Vec::new();
+    for number in 0..24 {
+        ids.push(submit(&client, &job(&format!("number {number}"))).await);
+    }
+    for id in &ids {
+        let ended = in_state(&client, id, "completed").await;
+        assert_eq!(ended["work"]["attempts"].as_array().map(Vec::len), Some(1), "{ended}");
+    }
+    assert_eq!(vendor.prompts().len(), 24);
+    home.stop().await;
+}

@@ -17,12 +17,15 @@ impl Jobs {
             _ => return self.store.jobs().advance(after).await.map_err(error::store),
         };
         let data = serde_json::to_value(body::of(after.clone(), None)).unwrap_or_default();
-        let announcement =
-            self.events.announce(after.owner(), Event::new(kind, after.id.to_string(), data)).await;
+        let event = Event::new(kind, after.id.to_string(), data).at(after.ended_at);
+        let announcement = self.events.announce(after.owner(), event).await;
         let written = self.store.jobs().advance(after).await;
         match written {
             Ok(true) => announcement.send().await,
-            _ => announcement.withdraw().await,
+            // Another process may have stored the end, or the answer of this write was lost.
+            Ok(false) | Err(_) => {
+                announcement.confirm().await;
+            }
         }
         written.map_err(error::store)
     }

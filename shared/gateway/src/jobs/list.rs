@@ -12,40 +12,33 @@ use hearth_wire::{
 };
 
 use super::{Jobs, body, is_lost, may_ask};
-use crate::{access::Caller, error};
+use crate::{
+    access::Caller,
+    error,
+    pager::{PAGE_MAX_COUNT, Pager},
+};
 
-const DEFAULT_PAGE_COUNT: u32 = 50;
-const PAGE_MAX_COUNT: u32 = 200;
 /// Jobs that are read for one page of those in a state.
 const READ_MAX_COUNT: u32 = 1_000;
 
 impl Jobs {
     pub(super) async fn list(&self, caller: &Caller, query: JobQuery) -> Result<JobList, ApiError> {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE_COUNT);
-        if !(1..=PAGE_MAX_COUNT).contains(&limit) {
-            return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
-        }
         let (state, kind) = (query.state.map(JobState::as_str), query.kind.map(JobKind::as_str));
         let filter = format!("{state:?}|{kind:?}|{}", query.dead);
-        let context = format!("{}|{}|jobs|{filter}", caller.user, caller.organisation);
-        let keys = self.keys.get().await?;
-        let bad_cursor =
-            || ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor");
-        let mut before = match &query.cursor {
-            Some(cursor) => {
-                let position = keys.open_cursor(&context, cursor).ok_or_else(bad_cursor)?;
-                Some(position.parse::<JobId>().map_err(|_| bad_cursor())?)
-            }
-            None => None,
-        };
+        let pager = Pager::new(&self.keys, caller.owner(), &format!("jobs|{filter}"), query.limit)?;
+        let limit = pager.limit;
+        let mut before: Option<JobId> = pager.open(query.cursor.as_deref()).await?;
+        // With a filter most jobs of a page may be left out.
+        let has_filter = query.state.is_some() || query.kind.is_some();
+        let page_count = if has_filter { PAGE_MAX_COUNT } else { limit + 1 };
         let (mut jobs, mut read) = (Vec::new(), 0);
         let has_more = loop {
             let (records, next) = match query.dead {
-                true => self.store.jobs().dead_page(caller.owner(), before, PAGE_MAX_COUNT).await,
-                false => self.store.jobs().page(caller.owner(), before, PAGE_MAX_COUNT).await,
+                true => self.store.jobs().dead_page(caller.owner(), before, page_count).await,
+                false => self.store.jobs().page(caller.owner(), before, page_count).await,
             }
             .map_err(error::store)?;
-            read += PAGE_MAX_COUNT;
+            read += page_count;
             let is_of_kind = |job: &JobRecord| query.kind.is_none_or(|kind| kind == job.kind);
             let records = records.into_iter().filter(is_of_kind).collect();
             let mut bodies = self.refresh(caller, records, false).await?;
@@ -62,8 +55,7 @@ impl Jobs {
             // The rest wasn't read, or no job has the state.
             _ => before,
         };
-        let next_cursor = last.map(|last| keys.seal_cursor(&context, &last.to_string()));
-        Ok(JobList { jobs, next_cursor })
+        Ok(JobList { jobs, next_cursor: pager.seal(last).await? })
     }
 
     /// The jobs with the present states of those that are open. A job whose node doesn't answer has the stored state.

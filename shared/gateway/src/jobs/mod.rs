@@ -7,6 +7,7 @@
 mod body;
 mod download_end;
 pub(crate) mod engine;
+mod export;
 mod list;
 mod work;
 
@@ -169,7 +170,7 @@ impl Jobs {
             true => self.card(source, request.token.as_ref().or(self.hub.token_for(caller))).await,
             false => None,
         };
-        // The node's job may be an earlier one of the caller's. Whoever asks at the same time may store it first.
+        // The node's job may be an earlier one of the caller's. A concurrent request may store it first.
         let mut record =
             JobRecord::new_download(download.job, caller.owner(), node.link.id(), &download.source);
         record = JobRecord { priority: request.priority, ..advanced(&record, &download) };

@@ -42,12 +42,7 @@ impl Gateway {
             JobKind::Analyze => crate::analyze::job::check(self, caller, &request.input).await?,
             kind => return Err(not_submitted(kind)),
         }
-        let webhook = match &request.webhook {
-            Some(webhook) => Some(attach(&self.0, caller.owner(), webhook).await?),
-            None => None,
-        };
-        let new = NewJob {
-            webhook,
+        let mut new = NewJob {
             caller: Some(caller.clone()),
             priority: request.priority,
             not_before: request.not_before,
@@ -56,6 +51,14 @@ impl Gateway {
             dedupe: idempotency_key.map(|key| format!("{}|{key}", request.kind.as_str())),
             ..NewJob::new(request.kind, request.input)
         };
+        if let Some(webhook) = &request.webhook {
+            // A repeated submission has its webhook already.
+            if let Some(earlier) = self.0.job_engine.submitted(caller.owner(), &new).await? {
+                return self.work_body(earlier).await;
+            }
+            let (_, expires_at) = self.0.job_engine.times(new.not_before, new.expires_after);
+            new.webhook = Some(attach(&self.0, caller.owner(), webhook, expires_at).await?);
+        }
         let record = self.0.job_engine.submit(caller.owner(), new).await?;
         self.work_body(record).await
     }
@@ -85,10 +88,10 @@ impl Gateway {
         self.0.store.jobs().result(id).await.map_err(error::store)
     }
 
-    /// Submits the input of the caller's job once more, which has ended. The new job names it.
+    /// Submits the input of the caller's job once more, which has ended. The new job names it; repeated, this returns that job.
     ///
     /// # Errors
-    /// `not_found`; `conflict` if it hasn't ended, or is a download.
+    /// `not_found`; `conflict` if it hasn't ended, is a download or that of a batch.
     pub async fn retry_job(&self, caller: &Caller, id: JobId) -> Result<JobBody, ApiError> {
         let record = self.0.jobs.read(caller, id).await?;
         let new = self.replay_job(caller, record).await?;
@@ -172,6 +175,9 @@ fn check_options(request: &JobRequest, idempotency_key: Option<&str>) -> Result<
     let last = Timestamp::now().plus(Duration::from_secs(JOB_EXPIRY_MAX_SECONDS));
     if request.not_before.is_some_and(|at| at > last) {
         return Err(ApiError::invalid("not_before", "not_before must be within 30 days"));
+    }
+    if !request.input.is_object() {
+        return Err(ApiError::invalid("input", "input must be an object: the body of the request"));
     }
     if request.input.to_string().len() > INPUT_MAX_BYTES {
         let message = format!("input must have {INPUT_MAX_BYTES} bytes at most, as JSON");

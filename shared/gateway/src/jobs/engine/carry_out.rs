@@ -5,16 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{JobError, JobErrorCode, JobId, JobState, RunId, Timestamp};
+use hearth_domain::{JobError, JobErrorCode, JobId, JobKind, JobState, RunId, Timestamp};
 use hearth_store::jobs::{JobAttempt, JobRecord, JobWork};
-use hearth_wire::ApiError;
+use hearth_wire::{ApiError, native::jobs::JobPauseScope};
 
 use super::{
     JobEngine, JobStep, LeasedJob,
-    backoff::after_attempt,
+    backoff::{after_attempt, after_refusal},
     end::JobEnd,
     handlers,
     lease::{LEASE_TTL, Lease, handler_died},
+    pauses::PausedKinds,
     queue::JobMessage,
 };
 use crate::{Gateway, background, error};
@@ -60,8 +61,26 @@ impl Gateway {
         }
         let lease = Lease::new(engine, next.clone());
         active.set(Arc::clone(&lease));
-        let step = self.slice(&lease, &next, until).await;
+        let slice = self.slice(&lease, &next, until);
+        tokio::pin!(slice);
+        let step = tokio::select! {
+            step = &mut slice => step,
+            () = self.end_at_expiry(&next) => slice.await,
+        };
         self.apply(&lease, step).await
+    }
+
+    /// Waits for the end of a job's time, and ends the job; its slice stops then. A batch ends with its own time, and one that the
+    /// store doesn't end now is ended by a sweep.
+    async fn end_at_expiry(&self, record: &JobRecord) {
+        let expires_at = record.work.as_ref().map(|work| work.expires_at);
+        let Some(expires_at) = expires_at.filter(|_| record.kind != JobKind::Batch) else {
+            return std::future::pending().await;
+        };
+        tokio::time::sleep(Timestamp::now().until(expires_at)).await;
+        if let Err(error) = self.end_job(record, JobEnd::expired()).await {
+            tracing::warn!(job = %record.id, %error, "a job whose time is over is ended later");
+        }
     }
 
     /// Has the handler work. It has a task of its own, so that a panic ends the attempt alone.
@@ -101,7 +120,17 @@ impl Gateway {
         let end = match step {
             JobStep::Completed { result } => self.completed(&record, &result).await?,
             JobStep::Failed { error } => JobEnd::failed(error),
-            JobStep::Continue { after } => return Ok(self.release(lease, after, None).await),
+            JobStep::Continue { after } => {
+                return Ok(self.release(lease, after, AttemptOutcome::Unfinished).await);
+            }
+            JobStep::RateLimited { after } => {
+                let refusals = record.work.as_ref().map_or(0, |work| work.refusals).saturating_add(1);
+                let after = after_refusal(after, refusals);
+                return Ok(self.release(lease, after, AttemptOutcome::Refused(refusals)).await);
+            }
+            JobStep::Restart => {
+                return Ok(self.release(lease, Duration::ZERO, AttemptOutcome::Lost).await);
+            }
             JobStep::Retry { error, after } => {
                 let (attempts, limit) = match &record.work {
                     Some(work) => (work.attempts.len(), work.max_attempts),
@@ -110,7 +139,7 @@ impl Gateway {
                 let number = u32::try_from(attempts).unwrap_or(u32::MAX);
                 if number < limit {
                     let after = after.unwrap_or_else(|| after_attempt(number));
-                    return Ok(self.release(lease, after, Some(error)).await);
+                    return Ok(self.release(lease, after, AttemptOutcome::Failed(error)).await);
                 }
                 JobEnd::failed(error)
             }
@@ -130,24 +159,29 @@ impl Gateway {
         Ok(JobEnd::completed(place))
     }
 
-    /// Ends a lease before the job's end: after a slice, or after an attempt that has failed with `error`.
-    async fn release(&self, lease: &Arc<Lease>, after: Duration, error: Option<JobError>) -> JobOutcome {
+    /// Ends a lease before the job's end: after a slice, or after an attempt.
+    async fn release(&self, lease: &Arc<Lease>, after: Duration, outcome: AttemptOutcome) -> JobOutcome {
         let engine = &self.0.job_engine;
         let (now, start_at) = (Timestamp::now(), Timestamp::now().plus(after));
+        let run = RunId::new();
         let released = lease.change(|record| {
             if record.state == JobState::Running {
                 record.state = JobState::Queued;
             }
             let Some(work) = &mut record.work else { return };
-            (work.leased_until, work.start_at) = (None, start_at);
-            if let (Some(error), Some(attempt)) = (&error, work.attempts.last_mut()) {
-                (attempt.ended_at, attempt.error) = (Some(now), Some(error.clone()));
+            (work.leased_until, work.start_at, work.refusals) = (None, start_at, 0);
+            match (&outcome, work.attempts.last_mut()) {
+                (AttemptOutcome::Failed(error), Some(attempt)) => {
+                    (attempt.ended_at, attempt.error) = (Some(now), Some(error.clone()));
+                }
+                (AttemptOutcome::Lost, Some(attempt)) => attempt.run = run,
+                (AttemptOutcome::Refused(refusals), _) => work.refusals = *refusals,
+                (AttemptOutcome::Unfinished, _) | (_, None) => {}
             }
-            let look_at = engine.look_at(record);
-            record.work.iter_mut().for_each(|work| work.look_at = look_at);
+            engine.schedule(record);
         });
         if let Ok(record) = released.await {
-            if error.is_some() {
+            if matches!(outcome, AttemptOutcome::Failed(_)) {
                 metrics::counter!("hearth_job_retries_total", "kind" => record.kind.as_str()).increment(1);
             }
             if record.state == JobState::Queued {
@@ -156,6 +190,19 @@ impl Gateway {
         }
         JobOutcome::Done
     }
+}
+
+/// The outcome of an attempt at the end of a slice.
+#[derive(Debug)]
+enum AttemptOutcome {
+    /// It goes on with the next slice.
+    Unfinished,
+    /// It has failed, and another one follows.
+    Failed(JobError),
+    /// A rate limit has refused its request, so many times in a row: it goes on with the next slice.
+    Refused(u32),
+    /// Its request was lost with the process that sent it: it goes on with another request.
+    Lost,
 }
 
 /// The decision whether a job may be carried out now.
@@ -188,8 +235,8 @@ impl JobEngine {
         if work.start_at > now {
             return Ok(Admission::Refused(JobOutcome::Later(work.start_at)));
         }
-        if self.pauses.current().await.map_err(error::store)?.hold(record.owner(), record.kind) {
-            self.hold(record).await?;
+        if let Some(scope) = self.paused().await?.holder(record.owner(), record.kind) {
+            self.hold(record, scope).await?;
             return Ok(Admission::Refused(JobOutcome::Held));
         }
         if work.leased_until.is_some() && work.interruptions >= INTERRUPTIONS_MAX_COUNT {
@@ -203,21 +250,34 @@ impl JobEngine {
         if let Some(work) = &mut next.work {
             lease(work, now);
         }
-        let look_at = self.look_at(&next);
-        next.work.iter_mut().for_each(|work| work.look_at = look_at);
+        self.schedule(&mut next);
         Ok(Admission::Admitted(Box::new(next)))
     }
 }
 
 impl JobEngine {
-    /// Has the next look find a job of a paused kind, whose message is used up.
-    async fn hold(&self, mut record: JobRecord) -> Result<(), ApiError> {
+    /// The paused kinds.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub(super) async fn paused(&self) -> Result<PausedKinds, ApiError> {
+        self.pauses.current().await.map_err(error::store)
+    }
+
+    /// Puts a job of a paused kind, whose message is used up, where the end of the pause finds it. The queue of this process holds
+    /// one itself.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub(super) async fn hold(&self, mut record: JobRecord, scope: JobPauseScope) -> Result<(), ApiError> {
         if self.local.is_some() {
             return Ok(());
         }
         record.revision += 1;
-        record.work.iter_mut().for_each(|work| work.look_at = Some(Timestamp::now()));
-        // A conflict: somebody has changed it meanwhile, and set the time.
+        if let Some(work) = &mut record.work {
+            (work.look_at, work.held_by) = (Some(work.expires_at), Some(scope));
+        }
+        // A conflict: another process has changed the record, and set the time.
         self.store.jobs().replace(&record).await.map(drop).map_err(error::store)
     }
 }

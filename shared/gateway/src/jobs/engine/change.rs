@@ -10,7 +10,7 @@ use super::{
     lease::StopSlice,
     queue::JobMessage,
 };
-use crate::{Gateway, access::Caller, error, jobs::JobChange};
+use crate::{Gateway, access::Caller, error, jobs::JobChange, webhooks::attach_again};
 
 /// Number of attempts at a change whose record changes meanwhile.
 const CHANGE_MAX_ATTEMPTS: u32 = 10;
@@ -54,28 +54,39 @@ impl Gateway {
         }
     }
 
-    /// Submits the input of a job that has ended once more, as a new job that names the earlier one.
+    /// Submits the input of a job that has ended once more, as a new job that names the earlier one. Repeated, it returns that job
+    /// for as long as it is stored.
     ///
     /// # Errors
-    /// `conflict` if the job hasn't ended; `not_found` if its input was deleted; else as for a submission.
+    /// `conflict` if the job hasn't ended, is a download or that of a batch; `not_found` if its input was deleted; else as for a
+    /// submission.
     pub(crate) async fn replay_job(&self, caller: &Caller, record: JobRecord) -> Result<JobRecord, ApiError> {
+        let refuse = |message: &str| Err(ApiError::new(ErrorCode::Conflict, message));
+        if record.kind == JobKind::Batch {
+            return refuse("the job of a batch can't be retried; create the batch again: POST /v1/batches");
+        }
         let Some(work) = record.work.as_deref().filter(|_| record.state.is_terminal()) else {
-            let message = "only a job that has ended can be submitted again, and a download by POST /v1/models/download";
-            return Err(ApiError::new(ErrorCode::Conflict, message));
+            return refuse(
+                "only a job that has ended can be submitted again, and a download by POST /v1/models/download",
+            );
         };
         let input = self.0.store.jobs().input(record.id).await.map_err(error::store)?;
+        if let Some(webhook) = work.webhook {
+            let (_, expires_at) = self.0.job_engine.times(None, None);
+            attach_again(&self.0, record.owner(), webhook, expires_at).await?;
+        }
         let new = NewJob {
             caller: Some(caller.clone()),
             priority: record.priority,
             max_attempts: Some(work.max_attempts),
             webhook: work.webhook,
             replay_of: Some(record.id),
-            // A second request for the same one returns the first new job.
-            dedupe: Some(format!("replay|{}|{}", record.id, record.revision)),
+            // A repeated request returns the new job of the first one.
+            dedupe: Some(format!("replay|{}", record.id)),
             ..NewJob::new(record.kind, input)
         };
         let new = self.0.job_engine.submit(record.owner(), new).await?;
-        self.0.job_engine.bury(record, Some(new.id)).await?;
+        self.0.job_engine.remove_dead_letter(record, Some(new.id)).await?;
         Ok(new)
     }
 
@@ -89,7 +100,7 @@ impl Gateway {
                 "the job isn't among the dead letters: it has not failed, or was retried or dropped";
             return Err(ApiError::new(ErrorCode::Conflict, message));
         }
-        self.0.job_engine.bury(record, None).await
+        self.0.job_engine.remove_dead_letter(record, None).await
     }
 
     /// Pauses a kind of jobs of an organisation, or of all: none of them begins until it is resumed.
@@ -102,7 +113,8 @@ impl Gateway {
         organisation: Option<OrganisationId>,
         kind: JobKind,
     ) -> Result<(), ApiError> {
-        let pause = JobPause { organisation, kind, user: caller.user, paused_at: Timestamp::now() };
+        let pause =
+            JobPause { organisation, kind, user: caller.user, paused_at: Timestamp::now(), resumed_at: None };
         self.0.store.jobs().pause_kind(&pause).await.map_err(error::store)?;
         self.0.job_engine.pauses.forget();
         Ok(())
@@ -164,8 +176,7 @@ impl JobEngine {
             }
             record.revision += 1;
             record.work.iter_mut().for_each(|work| work.start_at = now);
-            let look_at = self.look_at(&record);
-            record.work.iter_mut().for_each(|work| work.look_at = look_at);
+            self.schedule(&mut record);
             if self.store.jobs().replace(&record).await.map_err(error::store)? {
                 self.send(JobMessage::of(&record, now)).await;
                 return Ok(());
@@ -183,8 +194,7 @@ impl JobEngine {
             }
             let mut next = JobRecord { state, revision: record.revision + 1, ..record.clone() };
             next.updated_at = Timestamp::now();
-            let look_at = self.look_at(&next);
-            next.work.iter_mut().for_each(|work| work.look_at = look_at);
+            self.schedule(&mut next);
             if self.store.jobs().replace(&next).await.map_err(error::store)? {
                 return Ok(next);
             }
@@ -195,7 +205,11 @@ impl JobEngine {
     }
 
     /// Takes a job that has ended from the dead letters. `replayed_by`: the job that repeats it.
-    async fn bury(&self, mut record: JobRecord, replayed_by: Option<JobId>) -> Result<JobRecord, ApiError> {
+    async fn remove_dead_letter(
+        &self,
+        mut record: JobRecord,
+        replayed_by: Option<JobId>,
+    ) -> Result<JobRecord, ApiError> {
         for _ in 0..CHANGE_MAX_ATTEMPTS {
             record.revision += 1;
             if let Some(work) = &mut record.work {
@@ -203,7 +217,7 @@ impl JobEngine {
                 work.replayed_by = replayed_by.or(work.replayed_by);
             }
             let look_at = deletion_time(&record);
-            record.work.iter_mut().for_each(|work| work.look_at = look_at);
+            record.work.iter_mut().for_each(|work| work.set_look_at(look_at));
             if self.store.jobs().amend(&record).await.map_err(error::store)? {
                 return Ok(record);
             }

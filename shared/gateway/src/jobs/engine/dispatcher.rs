@@ -11,6 +11,8 @@ use crate::{Gateway, background};
 
 /// Interval of the looks at the index of due jobs: for expired ones, and those of a message that was lost by a failing store.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(30);
+/// The longest time of such a look, which the next one continues.
+const MAINTENANCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time after which a job is carried out again whose store failed.
 const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Deliveries in progress for each job of another kind: they wait for the network only.
@@ -108,7 +110,7 @@ async fn maintain(gateway: Gateway, mut stopped: watch::Receiver<bool>) {
             () = tokio::time::sleep(MAINTENANCE_INTERVAL) => {}
             _ = stopped.wait_for(|stopped| *stopped) => return,
         }
-        if let Err(error) = gateway.sweep_jobs().await {
+        if let Err(error) = gateway.sweep_jobs(MAINTENANCE_TIMEOUT).await {
             tracing::warn!(%error, "due jobs can't be looked at");
         }
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{EventKind, JobError, JobErrorCode, JobKind, JobState, Timestamp};
-use hearth_store::jobs::{JobRecord, JobResult};
+use hearth_store::jobs::{DEAD_LETTER_TTL, JobRecord, JobResult, JobWork};
 use hearth_wire::ApiError;
 
 use super::lease::{Lease, StopSlice};
@@ -12,9 +12,6 @@ use crate::{
     events::{Announcement, Event},
     jobs::body,
 };
-
-/// Time for which a dead letter is stored.
-const DEAD_LETTER_TTL: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Time after a job's own for which its end waits until its batch can be ended.
 const BATCH_END_GRACE: Duration = Duration::from_secs(24 * 3600);
@@ -25,44 +22,49 @@ pub(super) struct JobEnd {
     state: JobState,
     error: Option<JobError>,
     result: Option<JobResult>,
+    /// Its time, which the event and the record have.
+    at: Timestamp,
 }
 
 impl JobEnd {
     pub(super) fn completed(result: JobResult) -> Self {
-        Self { state: JobState::Completed, error: None, result: Some(result) }
+        Self { result: Some(result), ..Self::new(JobState::Completed, None) }
     }
 
     pub(super) fn failed(error: JobError) -> Self {
-        Self { state: JobState::Failed, error: Some(error), result: None }
+        Self::new(JobState::Failed, Some(error))
     }
 
     pub(super) fn cancelled() -> Self {
-        Self { state: JobState::Cancelled, error: None, result: None }
+        Self::new(JobState::Cancelled, None)
     }
 
     pub(super) fn expired() -> Self {
         let message = "the job wasn't complete in its time; give it more by expires_after_seconds";
         let error = JobError::new(JobErrorCode::TimedOut, message);
-        Self { state: JobState::Expired, error: Some(error), result: None }
+        Self::new(JobState::Expired, Some(error))
+    }
+
+    fn new(state: JobState, error: Option<JobError>) -> Self {
+        Self { state, error, result: None, at: Timestamp::now() }
     }
 
     /// Ends a record.
     fn apply(&self, record: &mut JobRecord) {
-        let now = Timestamp::now();
-        (record.state, record.ended_at, record.updated_at) = (self.state, Some(now), now);
+        (record.state, record.ended_at, record.updated_at) = (self.state, Some(self.at), self.at);
         record.error.clone_from(&self.error);
         let Some(work) = &mut record.work else { return };
         work.leased_until = None;
         work.result.clone_from(&self.result);
         if let Some(attempt) = work.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
-            (attempt.ended_at, attempt.error) = (Some(now), self.error.clone());
+            (attempt.ended_at, attempt.error) = (Some(self.at), self.error.clone());
         }
         work.is_dead = self.state == JobState::Failed;
         if work.is_dead {
             work.retention_seconds = work.retention_seconds.max(DEAD_LETTER_TTL.as_secs());
         }
         let look_at = deletion_time(record);
-        record.work.iter_mut().for_each(|work| work.look_at = look_at);
+        record.work.iter_mut().for_each(|work| work.set_look_at(look_at));
     }
 }
 
@@ -96,13 +98,14 @@ impl Gateway {
             }
             self.end_batch(&ended, lease.fence()).await?;
         }
+        self.extend_input(&ended).await;
         let announcement = self.announce_end(&ended).await;
-        let written = lease.change(|record| end.apply(record)).await;
-        self.after_end(&ended, announcement, written.is_ok()).await;
+        let is_written = lease.change(|record| end.apply(record)).await.is_ok();
+        self.after_end(&ended, announcement, is_written).await;
         Ok(())
     }
 
-    /// Ends an open job, whoever carries it out. Returns the record as it is stored then, which may have another end.
+    /// Ends an open job, whichever process carries it out. Returns the record as it is stored then, which may have another end.
     ///
     /// # Errors
     /// `internal` if the store fails.
@@ -116,6 +119,7 @@ impl Gateway {
                 let fence = ended.work.as_ref().map_or(0, |work| work.fence);
                 self.end_batch(&ended, fence + 1).await?;
             }
+            self.extend_input(&ended).await;
             let announcement = self.announce_end(&ended).await;
             let written = jobs.replace(&ended).await;
             self.after_end(&ended, announcement, matches!(written, Ok(true))).await;
@@ -142,6 +146,17 @@ impl Gateway {
         Ok(())
     }
 
+    /// Has the input of a job that is about to be a dead letter stored for as long as the job, for a retry.
+    async fn extend_input(&self, ended: &JobRecord) {
+        let may_be_retried = |work: &JobWork| work.is_dead && !work.is_hidden;
+        if !ended.work.as_deref().is_some_and(may_be_retried) || ended.kind == JobKind::Batch {
+            return;
+        }
+        if let Err(error) = self.0.store.jobs().extend_input(ended).await {
+            tracing::warn!(job = %ended.id, %error, "the input of a dead letter may be deleted before it");
+        }
+    }
+
     /// Announces the event of an end that is about to be written; none for a hidden job.
     async fn announce_end(&self, ended: &JobRecord) -> Option<Announcement> {
         let work = ended.work.as_ref().filter(|work| !work.is_hidden)?;
@@ -160,19 +175,23 @@ impl Gateway {
             Err(_) => body::of(ended.clone(), None),
         };
         let data = serde_json::to_value(body).unwrap_or_default();
-        let event = Event::new(kind, ended.id.to_string(), data).for_webhook(work.webhook);
+        let event = Event::new(kind, ended.id.to_string(), data).for_webhook(work.webhook).at(ended.ended_at);
         Some(events.announce(ended.owner(), event).await)
     }
 
+    /// Sends the event of an end. `is_written`: it is certain that the end was written; else the stored record decides, as the
+    /// answer of the write may have been lost.
     async fn after_end(&self, ended: &JobRecord, announcement: Option<Announcement>, is_written: bool) {
-        if !is_written {
-            if let Some(announcement) = announcement {
-                announcement.withdraw().await;
+        let is_certain = match announcement {
+            Some(announcement) if is_written => {
+                announcement.send().await;
+                true
             }
+            Some(announcement) => announcement.confirm().await,
+            None => is_written,
+        };
+        if !is_certain {
             return;
-        }
-        if let Some(announcement) = announcement {
-            announcement.send().await;
         }
         let (kind, state) = (ended.kind.as_str(), ended.state.as_str());
         metrics::counter!("hearth_jobs_ended_total", "kind" => kind, "state" => state).increment(1);

@@ -1,7 +1,8 @@
 //! Jobs that generate: the input is a body of `POST /v1/generate`, the result its response.
 //!
 //! An attempt has one run, whose id is in the job's record before the run begins. A later slice, or another process after a kill,
-//! finds the run by it and reads its answer, rather than asking a model again.
+//! finds the run by it and reads its answer, rather than asking a model again. If the run was lost with its process, the attempt has
+//! another one.
 
 use std::time::{Duration, Instant};
 
@@ -71,21 +72,32 @@ async fn answer(gateway: &Gateway, job: &LeasedJob) -> Result<JobStep, ApiError>
         Err(error) if error.code == ErrorCode::NotFound => None,
         Err(error) => return Err(error),
     };
-    let stopped = match recorded {
-        None => generate(gateway, &caller, job).await?,
+    let is_earlier = recorded.is_some();
+    let events = match recorded {
+        None => generate(gateway, &caller, job).await,
         Some(run) => {
             if !run.state.is_terminal() && !gateway.outlives_response() {
                 // The process that had the lease carried it out, and has died.
                 gateway.0.lost_runs.end(run).await?;
             }
-            Box::pin(follow(gateway, &caller, job)).await?
+            Box::pin(follow(gateway, &caller, job)).await
         }
     };
-    let Some(events) = stopped else {
+    let answer = match events {
+        Ok(Some(events)) => Renderer::new(job.run()).into_answer(&events),
         // The state of the record decides: it has ended, or the next process goes on with the run.
-        return Ok(JobStep::Continue { after: Duration::ZERO });
+        Ok(None) => return Ok(JobStep::Continue { after: Duration::ZERO }),
+        // A run that fails before its first event.
+        Err(error) => Err(error),
     };
-    let response = Renderer::new(job.run()).into_answer(&events)?;
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) if job.stop_reason() == Some(StopSlice::ProcessStops) => {
+            return Ok(JobStep::after_stop(error));
+        }
+        Err(error) if is_earlier => return Ok(JobStep::after_interruption(error)),
+        Err(error) => return Err(error),
+    };
     match serde_json::to_value(response) {
         Ok(result) => Ok(JobStep::Completed { result }),
         Err(error) => Err(crate::error::internal(&error)),

@@ -66,6 +66,7 @@ pub(crate) struct LeasedJob {
     owner: Owner,
     caller: Option<Value>,
     run: RunId,
+    group: Option<u32>,
     input: Value,
     slice_deadline: Instant,
     renewal: AbortHandle,
@@ -109,9 +110,9 @@ impl Lease {
         let mut wait = WRITE_RETRY_INTERVAL;
         for _ in 0..WRITE_MAX_ATTEMPTS {
             let mut next = record.clone();
+            next.updated_at = Timestamp::now();
             change(&mut next);
             next.revision += 1;
-            next.updated_at = Timestamp::now();
             match self.store.jobs().replace(&next).await {
                 Ok(true) => {
                     *record = next;
@@ -149,16 +150,15 @@ impl Lease {
         !record.state.is_terminal() && record.work.as_ref().is_some_and(|work| work.fence == self.fence)
     }
 
-    /// Renews the lease until it is lost. `look_at`: the time at which a job is looked at whose lease ends then.
-    async fn renew(self: Arc<Self>, look_at: impl Fn(&JobRecord) -> Option<Timestamp>) {
+    /// Renews the lease until it is lost. `schedule`: sets the time at which the job is looked at, whose lease ends then.
+    async fn renew(self: Arc<Self>, schedule: impl Fn(&mut JobRecord)) {
         loop {
             tokio::time::sleep(LEASE_RENEW_INTERVAL).await;
             let renewed = self.change(|record| {
                 if let Some(work) = &mut record.work {
                     work.leased_until = Some(Timestamp::now().plus(LEASE_TTL));
                 }
-                let look_at = look_at(record);
-                record.work.iter_mut().for_each(|work| work.look_at = look_at);
+                schedule(record);
             });
             if renewed.await.is_err() {
                 self.stop(StopSlice::Ended);
@@ -178,13 +178,14 @@ impl LeasedJob {
         slice_deadline: Instant,
     ) -> Self {
         let engine = Arc::clone(&gateway.0.job_engine);
-        let renewal = background::spawn(Arc::clone(&lease).renew(move |record| engine.look_at(record)));
+        let renewal = background::spawn(Arc::clone(&lease).renew(move |record| engine.schedule(record)));
         Self {
             lease,
             gateway: gateway.clone(),
             owner,
             run: work.attempts.last().map_or_else(RunId::new, |attempt| attempt.run),
             caller: work.caller,
+            group: work.group,
             input,
             slice_deadline,
             renewal: renewal.abort_handle(),
@@ -205,6 +206,11 @@ impl LeasedJob {
     /// says how far the attempt came.
     pub(crate) fn run(&self) -> RunId {
         self.run
+    }
+
+    /// The group of jobs of which a few are carried out at a time.
+    pub(crate) fn group(&self) -> Option<u32> {
+        self.group
     }
 
     /// The caller as whom the job acts, with the role and the limits of now.
@@ -236,7 +242,7 @@ impl LeasedJob {
                     let earlier = work.attempts.len().saturating_sub(1);
                     work.attempts.drain(..earlier);
                 }
-                (work.done, work.total, work.interruptions) = (done, total, 0);
+                (work.done, work.total, work.interruptions, work.refusals) = (done, total, 0, 0);
             }
         });
         saved.await.map(drop)

@@ -51,7 +51,7 @@ impl LocalQueue {
         for kind in JobKind::CARRIED_OUT {
             let now = Instant::now();
             while let Some(message) =
-                state.ready.take(kind, limit(kind), now, |owner| paused.hold(owner, kind))
+                state.ready.take(kind, limit(kind), now, |owner| paused.is_held(owner, kind))
             {
                 if state.waiting.get(&message.job) != Some(&message.start_at) {
                     state.ready.finish(&message);

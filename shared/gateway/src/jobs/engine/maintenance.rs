@@ -1,61 +1,59 @@
 //! Looks at due jobs: sends lost messages again, takes jobs from processes that have died, expires those whose time is over, and
-//! deletes those that were stored long enough.
+//! deletes those that were stored long enough. Jobs that a pause has held are queued once it has ended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use hearth_domain::{JobId, JobKind, JobState, Timestamp};
-use hearth_store::jobs::JobRecord;
+use hearth_store::jobs::{DueJobs, JobRecord};
 use hearth_wire::ApiError;
 
 use super::{MESSAGE_GRACE, end::JobEnd, queue::JobMessage};
 use crate::{Gateway, error};
 
-/// Jobs of each partition of the index that one sweep looks at.
-const SWEEP_MAX_COUNT: u32 = 2_000;
-/// Jobs of each partition of the index that a start takes up.
-const START_MAX_COUNT: u32 = 1_000_000;
+/// Jobs that are looked at at the same time.
+const SWEEP_CONCURRENCY: usize = 16;
 /// Time until the next look at a job whose message was sent again.
 const LOOK_AGAIN_INTERVAL: Duration = MESSAGE_GRACE;
+/// Time after the end of a pause in which a process that has not seen the end yet may still hold a job.
+const ENDED_PAUSE_TTL: Duration = Duration::from_secs(600);
 
 impl Gateway {
-    /// Looks at the jobs that are due; returns the number of those that were queued again, expired or deleted.
+    /// Looks at the jobs that are due, for `timeout` at most: the next call goes on. Returns the number of those that were queued
+    /// again, held, expired or deleted.
     ///
     /// # Errors
-    /// `internal` if the store fails.
-    pub async fn sweep_jobs(&self) -> Result<usize, ApiError> {
-        let jobs = self.0.store.jobs();
-        let mut count = 0;
-        for record in jobs.due(Timestamp::now(), SWEEP_MAX_COUNT).await.map_err(error::store)? {
-            // The index may be late.
-            let Some(record) = jobs.get(record.id).await.map_err(error::store)? else {
-                jobs.delete(&record).await.map_err(error::store)?;
-                count += 1;
+    /// `internal` if the store fails. One job that fails doesn't hold up the others.
+    pub async fn sweep_jobs(&self, timeout: Duration) -> Result<usize, ApiError> {
+        let (jobs, now) = (self.0.store.jobs(), Timestamp::now());
+        let mut sweep = JobSweep { gateway: self, until: Instant::now() + timeout, count: 0, error: None };
+        sweep.look_at_all(jobs.due(now)).await?;
+        for pause in jobs.pauses_with_ended().await.map_err(error::store)? {
+            let Some(resumed_at) = pause.resumed_at else {
+                sweep.look_at_all(jobs.held(&pause, Some(now))).await?;
                 continue;
             };
-            let (job, kind) = (record.id, record.kind);
-            match self.look_at_job(record).await {
-                Ok(is_changed) => count += usize::from(is_changed),
-                // The results of its batch can't be put together yet: other jobs don't wait for that.
-                Err(error) if kind == JobKind::Batch => {
-                    tracing::warn!(%job, %error, "the job of a batch ends later");
-                }
-                Err(error) => return Err(error),
+            let is_complete = sweep.look_at_all(jobs.held(&pause, None)).await?;
+            if is_complete && sweep.error.is_none() && resumed_at.until(now) >= ENDED_PAUSE_TTL {
+                jobs.delete_pause(&pause).await.map_err(error::store)?;
             }
         }
-        Ok(count)
+        sweep.error.map_or(Ok(sweep.count), Err)
     }
 
     /// Queues every open job, at the start of the process that has the store; returns their number.
     pub(super) async fn queue_open_jobs(&self) -> Result<usize, ApiError> {
         let engine = &self.0.job_engine;
         let end_of_time = Timestamp::from_unix(253_402_300_799);
-        let due = self.0.store.jobs().due(end_of_time, START_MAX_COUNT).await.map_err(error::store)?;
-        let open = due.iter().filter(|job| matches!(job.state, JobState::Queued | JobState::Running));
+        let mut due = self.0.store.jobs().due(end_of_time);
         let mut count = 0;
-        for record in open {
-            let Some(work) = &record.work else { continue };
-            engine.send(JobMessage::of(record, work.start_at)).await;
-            count += 1;
+        while let Some(record) = due.next_job().await.map_err(error::store)? {
+            if let Some(work) = &record.work
+                && matches!(record.state, JobState::Queued | JobState::Running)
+            {
+                engine.send(JobMessage::of(&record, work.start_at)).await;
+                count += 1;
+            }
         }
         Ok(count)
     }
@@ -72,14 +70,26 @@ impl Gateway {
         }
     }
 
-    async fn look_at_job(&self, mut record: JobRecord) -> Result<bool, ApiError> {
-        let (engine, now) = (&self.0.job_engine, Timestamp::now());
+    /// Looks at a job of the index. Returns true if there was something to do.
+    async fn look_at_job(&self, indexed: JobRecord) -> Result<bool, ApiError> {
+        let (engine, jobs) = (&self.0.job_engine, self.0.store.jobs());
+        let is_waiting = engine.local.as_ref().is_some_and(|queue| queue.has(indexed.id));
+        if is_waiting && indexed.work.as_ref().is_some_and(|work| work.expires_at > Timestamp::now()) {
+            return Ok(false);
+        }
+        // The index may be late.
+        let Some(record) = jobs.get(indexed.id).await.map_err(error::store)? else {
+            jobs.delete(&indexed).await.map_err(error::store)?;
+            return Ok(true);
+        };
+        let now = Timestamp::now();
         let Some(work) = record.work.as_deref() else { return Ok(false) };
-        if work.look_at.is_none_or(|at| at > now) {
+        // A held job is looked at when its pause has ended, whatever its time.
+        if work.held_by.is_none() && work.look_at.is_none_or(|at| at > now) {
             return Ok(false);
         }
         if record.state.is_terminal() {
-            self.0.store.jobs().delete(&record).await.map_err(error::store)?;
+            jobs.delete(&record).await.map_err(error::store)?;
             return Ok(true);
         }
         if work.expires_at <= now {
@@ -91,22 +101,87 @@ impl Gateway {
             self.end_job(&record, JobEnd::expired()).await?;
             return Ok(true);
         }
-        if engine.local.as_ref().is_some_and(|queue| queue.has(record.id)) {
+        if is_waiting {
             return Ok(false);
         }
-        if engine.pauses.current().await.map_err(error::store)?.hold(record.owner(), record.kind) {
-            return Ok(false);
+        if engine.local.is_none()
+            && let Some(scope) = engine.paused().await?.holder(record.owner(), record.kind)
+        {
+            let is_held = work.held_by == Some(scope);
+            if !is_held {
+                engine.hold(record, scope).await?;
+            }
+            return Ok(!is_held);
         }
-        let start_at = work.start_at.max(now);
+        self.send_again(record).await?;
+        Ok(true)
+    }
+
+    /// Sends the message of a job again.
+    async fn send_again(&self, mut record: JobRecord) -> Result<(), ApiError> {
+        let engine = &self.0.job_engine;
+        let Some(work) = &mut record.work else { return Ok(()) };
+        let start_at = work.start_at.max(Timestamp::now());
+        // The message is on its way: the next sweeps leave it alone.
+        work.set_look_at(Some(start_at.plus(LOOK_AGAIN_INTERVAL).min(work.expires_at)));
         engine.send(JobMessage::of(&record, start_at)).await;
         if engine.local.is_none() {
-            // The message is on its way: the next sweeps leave it alone.
-            let look_at = start_at.plus(LOOK_AGAIN_INTERVAL).min(work.expires_at);
             record.revision += 1;
-            record.work.iter_mut().for_each(|work| work.look_at = Some(look_at));
-            // A conflict: somebody has changed it meanwhile, and set the time.
+            // A conflict: another process has changed the record, and set the time.
             self.0.store.jobs().replace(&record).await.map_err(error::store)?;
         }
-        Ok(true)
+        Ok(())
+    }
+}
+
+/// One sweep over jobs.
+struct JobSweep<'a> {
+    gateway: &'a Gateway,
+    until: Instant,
+    /// Jobs for which there was something to do.
+    count: usize,
+    /// The latest error of a job.
+    error: Option<ApiError>,
+}
+
+impl JobSweep<'_> {
+    /// Looks at jobs until the sweep's time is over. Returns true if it has looked at all of them.
+    async fn look_at_all(&mut self, mut due: DueJobs<'_>) -> Result<bool, ApiError> {
+        while Instant::now() < self.until {
+            let mut records = Vec::with_capacity(SWEEP_CONCURRENCY);
+            while records.len() < SWEEP_CONCURRENCY
+                && let Some(record) = due.next_job().await.map_err(error::store)?
+            {
+                records.push(record);
+            }
+            let is_last = records.len() < SWEEP_CONCURRENCY;
+            let looked_at = join_all(records.into_iter().map(|record| self.look_at(record))).await;
+            for is_changed in looked_at {
+                match is_changed {
+                    Ok(is_changed) => self.count += usize::from(is_changed),
+                    Err(error) => self.error = Some(error),
+                }
+            }
+            if is_last {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn look_at(&self, record: JobRecord) -> Result<bool, ApiError> {
+        let (job, kind) = (record.id, record.kind);
+        match Box::pin(self.gateway.look_at_job(record)).await {
+            // The results of its batch can't be put together yet.
+            Err(error) if kind == JobKind::Batch => {
+                tracing::warn!(%job, %error, "the job of a batch ends later");
+                Ok(false)
+            }
+            Err(error) => {
+                tracing::warn!(%job, %error, "a due job can't be looked at");
+                Err(error)
+            }
+            looked_at => looked_at,
+        }
     }
 }

@@ -29,7 +29,7 @@ mod submit;
 
 use std::{sync::Arc, time::Duration};
 
-use hearth_domain::{JobKind, JobState, Owner, Timestamp};
+use hearth_domain::{JobId, JobKind, JobState, Owner, Timestamp};
 use hearth_settings::JobSettings;
 use hearth_store::{Store, jobs::JobRecord};
 use hearth_wire::{ApiError, ErrorCode};
@@ -106,6 +106,17 @@ impl JobEngine {
             (None, _) => work.start_at.plus(MESSAGE_GRACE),
         };
         Some(at.min(work.expires_at))
+    }
+
+    /// Sets the time at which an open job has to be looked at. No pause holds it any longer.
+    fn schedule(&self, record: &mut JobRecord) {
+        let at = self.look_at(record);
+        record.work.iter_mut().for_each(|work| work.set_look_at(at));
+    }
+
+    /// Has this process stop carrying out a job that is deleted, if it does.
+    pub(crate) fn stop(&self, job: JobId) {
+        self.active.stop(job, StopSlice::Ended);
     }
 
     /// Sets the gauges of the queue of this process.

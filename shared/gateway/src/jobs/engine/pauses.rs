@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use hearth_domain::{JobKind, OrganisationId, Owner};
 use hearth_store::{Store, StoreError};
+use hearth_wire::native::jobs::JobPauseScope;
 
 use crate::timed_cache::TimedCache;
 
@@ -15,9 +16,19 @@ const PAUSES_TTL: Duration = Duration::from_secs(5);
 pub(super) struct PausedKinds(Arc<HashSet<(Option<OrganisationId>, JobKind)>>);
 
 impl PausedKinds {
-    /// True if an owner's jobs of a kind wait.
-    pub(super) fn hold(&self, owner: Owner, kind: JobKind) -> bool {
-        self.0.contains(&(None, kind)) || self.0.contains(&(Some(owner.organisation), kind))
+    /// True if a pause holds an owner's jobs of a kind.
+    pub(super) fn is_held(&self, owner: Owner, kind: JobKind) -> bool {
+        self.holder(owner, kind).is_some()
+    }
+
+    /// The scope of the pause that holds an owner's jobs of a kind.
+    pub(super) fn holder(&self, owner: Owner, kind: JobKind) -> Option<JobPauseScope> {
+        if self.0.contains(&(None, kind)) {
+            Some(JobPauseScope::Gateway)
+        } else {
+            let is_held = self.0.contains(&(Some(owner.organisation), kind));
+            is_held.then_some(JobPauseScope::Organisation)
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct JobMessage {
     pub priority: Priority,
     /// Its owner, between whom the queue is fair.
     pub owner: Owner,
+    /// The group of the owner's jobs of which a few are carried out at a time.
+    pub group: Option<u32>,
     /// The time before which it isn't carried out.
     pub start_at: Timestamp,
 }
@@ -25,7 +27,8 @@ pub struct JobMessage {
 impl JobMessage {
     /// The message for a job, to be carried out at `start_at`.
     pub(crate) fn of(job: &JobRecord, start_at: Timestamp) -> Self {
-        Self { job: job.id, kind: job.kind, priority: job.priority, owner: job.owner(), start_at }
+        let group = job.work.as_ref().and_then(|work| work.group);
+        Self { job: job.id, kind: job.kind, priority: job.priority, owner: job.owner(), group, start_at }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The order of jobs in a process: by priority, which rises with waiting; of equal ones the owner with the fewest jobs in progress,
-//! then the one who was served longest ago. Pure: no clock, no I/O.
+//! then the one who was served longest ago; of an owner's groups in the same way. A group has a part of the places at most. Pure: no
+//! clock, no I/O.
 
 use std::{
     cmp::Reverse,
@@ -25,15 +26,28 @@ struct Waiting {
 /// The jobs of one kind that may be carried out.
 #[derive(Debug, Default)]
 struct Lane {
-    owners: HashMap<Owner, Line>,
+    lines: HashMap<LineKey, Line>,
+    owners: HashMap<Owner, Share>,
     in_progress: usize,
     served: u64,
 }
 
-/// An owner's jobs, by priority.
+/// The owner of the jobs of a line, and their group.
+type LineKey = (Owner, Option<u32>);
+
+/// The jobs of an owner's group, by priority.
 #[derive(Debug, Default)]
 struct Line {
     levels: [VecDeque<Waiting>; LEVELS.len()],
+    in_progress: usize,
+    /// The number of the service at which a job of the line was taken last.
+    served: u64,
+}
+
+/// The part of an owner in the jobs of one kind.
+#[derive(Debug, Default)]
+struct Share {
+    lines: usize,
     in_progress: usize,
     /// The number of the service at which a job of the owner was taken last.
     served: u64,
@@ -48,7 +62,11 @@ pub(super) struct ReadyQueue {
 impl ReadyQueue {
     /// Adds a job.
     pub(super) fn push(&mut self, message: JobMessage, now: Instant) {
-        let line = self.lanes.entry(message.kind).or_default().owners.entry(message.owner).or_default();
+        let lane = self.lanes.entry(message.kind).or_default();
+        let line = lane.lines.entry(key(&message)).or_insert_with(|| {
+            lane.owners.entry(message.owner).or_default().lines += 1;
+            Line::default()
+        });
         line.levels[level(message.priority)].push_back(Waiting { message, since: now });
     }
 
@@ -60,19 +78,27 @@ impl ReadyQueue {
         now: Instant,
         is_paused: impl Fn(Owner) -> bool,
     ) -> Option<JobMessage> {
-        let lane = self.lanes.get_mut(&kind).filter(|lane| lane.in_progress < limit)?;
-        let fronts = lane.owners.iter().filter(|(owner, _)| !is_paused(**owner)).flat_map(|(owner, line)| {
-            let levels = line.levels.iter().enumerate();
-            levels.filter_map(move |(level, waiting)| Some((*owner, level, line, *waiting.front()?)))
+        let lane = self.lanes.get_mut(&kind)?;
+        let free = limit.checked_sub(lane.in_progress).filter(|free| *free > 0)?;
+        let lines = lane.lines.iter().filter_map(|(key, line)| {
+            let share = lane.owners.get(&key.0)?;
+            (!is_paused(key.0) && has_place(*key, line, free)).then_some((*key, line, share))
         });
-        let (owner, level, ..) = fronts.max_by_key(|(_, level, line, front)| {
-            (urgency(*level, front, now), Reverse((line.in_progress, line.served, front.since)))
+        let fronts = lines.flat_map(|(key, line, share)| {
+            let levels = line.levels.iter().enumerate();
+            levels.filter_map(move |(level, waiting)| Some((key, level, line, share, *waiting.front()?)))
+        });
+        let (key, level, ..) = fronts.max_by_key(|(_, level, line, share, front)| {
+            let order = (share.in_progress, share.served, line.in_progress, line.served, front.since);
+            (urgency(*level, front, now), Reverse(order))
         })?;
-        let line = lane.owners.get_mut(&owner)?;
+        let line = lane.lines.get_mut(&key)?;
         let message = line.levels[level].pop_front()?.message;
         lane.served += 1;
-        (line.served, line.in_progress) = (lane.served, line.in_progress + 1);
         lane.in_progress += 1;
+        (line.served, line.in_progress) = (lane.served, line.in_progress + 1);
+        let share = lane.owners.entry(key.0).or_default();
+        (share.served, share.in_progress) = (lane.served, share.in_progress + 1);
         Some(message)
     }
 
@@ -80,9 +106,16 @@ impl ReadyQueue {
     pub(super) fn finish(&mut self, message: &JobMessage) {
         let Some(lane) = self.lanes.get_mut(&message.kind) else { return };
         lane.in_progress = lane.in_progress.saturating_sub(1);
-        if let Some(line) = lane.owners.get_mut(&message.owner) {
-            line.in_progress = line.in_progress.saturating_sub(1);
-            if line.in_progress == 0 && line.levels.iter().all(VecDeque::is_empty) {
+        let Some(line) = lane.lines.get_mut(&key(message)) else { return };
+        line.in_progress = line.in_progress.saturating_sub(1);
+        let is_over = line.in_progress == 0 && line.levels.iter().all(VecDeque::is_empty);
+        if is_over {
+            lane.lines.remove(&key(message));
+        }
+        if let Some(share) = lane.owners.get_mut(&message.owner) {
+            share.in_progress = share.in_progress.saturating_sub(1);
+            share.lines = share.lines.saturating_sub(usize::from(is_over));
+            if share.lines == 0 {
                 lane.owners.remove(&message.owner);
             }
         }
@@ -91,7 +124,7 @@ impl ReadyQueue {
     /// The number of jobs that wait, and the age of the oldest one, of a kind.
     pub(super) fn depth(&self, kind: JobKind, now: Instant) -> (usize, Duration) {
         let Some(lane) = self.lanes.get(&kind) else { return (0, Duration::ZERO) };
-        let levels = || lane.owners.values().flat_map(|line| &line.levels);
+        let levels = || lane.lines.values().flat_map(|line| &line.levels);
         let oldest = levels().filter_map(|level| level.front()).map(|front| front.since).min();
         let age = oldest.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         (levels().map(VecDeque::len).sum(), age)
@@ -101,6 +134,16 @@ impl ReadyQueue {
     pub(super) fn in_progress(&self) -> usize {
         self.lanes.values().map(|lane| lane.in_progress).sum()
     }
+}
+
+fn key(message: &JobMessage) -> LineKey {
+    (message.owner, message.group)
+}
+
+/// True if a line may have one more job in progress. A group has one, and more only while it has fewer than half of the free
+/// places: so the jobs of a group that take long, such as deliveries to a slow endpoint, leave places to the others.
+fn has_place((_, group): LineKey, line: &Line, free: usize) -> bool {
+    group.is_none() || line.in_progress == 0 || line.in_progress < free / 2
 }
 
 fn level(priority: Priority) -> usize {
@@ -127,7 +170,7 @@ mod tests {
     }
 
     fn message(owner: Owner, priority: Priority) -> JobMessage {
-        JobMessage { job: JobId::new(), kind: KIND, priority, owner, start_at: Timestamp::now() }
+        JobMessage { job: JobId::new(), kind: KIND, priority, owner, group: None, start_at: Timestamp::now() }
     }
 
     fn take(queue: &mut ReadyQueue, now: Instant) -> Option<JobMessage> {
@@ -173,5 +216,50 @@ mod tests {
         assert_eq!(queue.take(KIND, 1, now, |_| false), Some(second));
         queue.finish(&second);
         assert_eq!((queue.in_progress(), queue.lanes[&KIND].owners.len()), (0, 0));
+        assert!(queue.lanes[&KIND].lines.is_empty());
+    }
+
+    #[test]
+    fn group_whose_jobs_take_long_leaves_places_to_the_others() {
+        let (mut queue, now, owner) = (ReadyQueue::default(), Instant::now(), owner());
+        let in_group = |group| JobMessage { group: Some(group), ..message(owner, Priority::Normal) };
+        for _ in 0..90 {
+            queue.push(in_group(1), now);
+        }
+        let limit = 32;
+        let take = |queue: &mut ReadyQueue| queue.take(KIND, limit, now, |_| false);
+        let slow = std::iter::from_fn(|| take(&mut queue)).collect::<Vec<_>>();
+        assert_eq!(slow.len(), 11);
+        // The others have places at once, also those without a group, and another owner.
+        let others =
+            [in_group(2), message(owner, Priority::Normal), message(self::owner(), Priority::Normal)];
+        for other in others {
+            queue.push(other, now);
+            assert_eq!(take(&mut queue), Some(other));
+            queue.finish(&other);
+        }
+        // A place that becomes free is the group's again.
+        queue.finish(&slow[0]);
+        assert_eq!(take(&mut queue).and_then(|message| message.group), Some(1));
+        assert_eq!(take(&mut queue), None);
+        // Many slow groups have one place each at least.
+        for group in 2..40 {
+            (0..90).for_each(|_| queue.push(in_group(group), now));
+        }
+        let rest = std::iter::from_fn(|| take(&mut queue)).collect::<Vec<_>>();
+        assert_eq!(rest.len(), limit - slow.len());
+        let groups: std::collections::HashSet<_> = rest.iter().map(|message| message.group).collect();
+        assert_eq!(groups.len(), rest.len());
+    }
+
+    #[test]
+    fn groups_of_an_owner_take_turns() {
+        let (mut queue, now, owner) = (ReadyQueue::default(), Instant::now(), owner());
+        let in_group = |group| JobMessage { group: Some(group), ..message(owner, Priority::Normal) };
+        (0..90).for_each(|_| queue.push(in_group(1), now));
+        queue.push(in_group(2), now + Duration::from_secs(1));
+        let first: Vec<_> =
+            (0..2).filter_map(|_| take(&mut queue, now)).map(|message| message.group).collect();
+        assert!(first.contains(&Some(2)), "{first:?}");
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct NewJob {
     pub(crate) expires_after: Option<Duration>,
     /// The webhook of its end.
     pub(crate) webhook: Option<WebhookId>,
+    /// The group of jobs of which a few are carried out at a time.
+    pub(crate) group: Option<u32>,
     /// A text that names the submission: a second one of the owner's with it returns the first job.
     pub(crate) dedupe: Option<String>,
     /// The job that submits it.
@@ -51,6 +53,7 @@ impl NewJob {
             max_attempts: None,
             expires_after: None,
             webhook: None,
+            group: None,
             dedupe: None,
             parent: None,
             replay_of: None,
@@ -60,6 +63,17 @@ impl NewJob {
 }
 
 impl JobEngine {
+    /// The times from which a job of now may be carried out, and at which it expires. `expires_after`: none for the setting.
+    pub(crate) fn times(
+        &self,
+        not_before: Option<Timestamp>,
+        expires_after: Option<Duration>,
+    ) -> (Timestamp, Timestamp) {
+        let now = Timestamp::now();
+        let start_at = not_before.unwrap_or(now).max(now);
+        (start_at, start_at.plus(expires_after.unwrap_or_else(|| self.settings.expiry_ttl())))
+    }
+
     /// Submits a job: it is stored when this returns, and carried out by this process or another one. Returns the record, which is
     /// that of an earlier submission with the same `dedupe`.
     ///
@@ -67,26 +81,26 @@ impl JobEngine {
     /// `conflict` if an earlier submission with the same `dedupe` had another input; `queue_full` if too many jobs of the
     /// organisation wait; `internal` if the store fails.
     pub(crate) async fn submit(&self, owner: Owner, new: NewJob) -> Result<JobRecord, ApiError> {
-        if !new.hidden {
-            self.refuse_full_queue(owner)?;
+        if !new.hidden
+            && let Err(error) = self.refuse_full_queue(owner)
+        {
+            // A repeated submission adds no job.
+            return self.submitted(owner, &new).await?.ok_or(error);
         }
-        let now = Timestamp::now();
-        let start_at = new.not_before.unwrap_or(now).max(now);
-        let expires_after = new.expires_after.unwrap_or_else(|| self.settings.expiry_ttl());
+        let (start_at, expires_at) = self.times(new.not_before, new.expires_after);
         let max_attempts = new.max_attempts.unwrap_or(self.settings.max_attempts).max(1);
-        let expires_at = start_at.plus(expires_after);
         let work = JobWork {
             caller: new.caller.as_ref().and_then(JobCaller::store),
             is_hidden: new.hidden,
             replay_of: new.replay_of,
             parent: new.parent,
             webhook: new.webhook,
+            group: new.group,
             ..JobWork::new(max_attempts, start_at, expires_at, self.settings.retention_ttl())
         };
         let mut job = JobRecord::new_work(JobId::new(), owner, new.kind, work);
         job.priority = new.priority;
-        let look_at = self.look_at(&job);
-        job.work.iter_mut().for_each(|work| work.look_at = look_at);
+        self.schedule(&mut job);
         let new = NewWork { job, input: &new.input, dedupe: new.dedupe.as_deref() };
         match self.store.jobs().submit(new).await.map_err(error::store)? {
             SubmittedWork::New(job) => {
@@ -94,18 +108,27 @@ impl JobEngine {
                 self.send(JobMessage::of(&job, start_at)).await;
                 Ok(*job)
             }
-            SubmittedWork::Earlier(id, true) => {
-                let job = self.store.jobs().get(id).await.map_err(error::store)?;
-                job.ok_or_else(|| {
-                    let message =
-                        "the job of this Idempotency-Key is no longer stored; send another key for a new job";
-                    ApiError::new(ErrorCode::Conflict, message)
-                })
-            }
-            SubmittedWork::Earlier(id, false) => {
-                let message = "another request with this Idempotency-Key had another body; send a key of its own with each job";
-                Err(ApiError::new(ErrorCode::Conflict, message).with("job", id.to_string()))
-            }
+            SubmittedWork::Earlier(job, is_same) => earlier(*job, is_same),
         }
     }
+
+    /// The job of an earlier submission with the same `dedupe`, if it is stored.
+    ///
+    /// # Errors
+    /// `conflict` if that had another input; `internal` if the store fails.
+    pub(crate) async fn submitted(&self, owner: Owner, new: &NewJob) -> Result<Option<JobRecord>, ApiError> {
+        let Some(dedupe) = &new.dedupe else { return Ok(None) };
+        let submitted = self.store.jobs().submitted(owner, dedupe, &new.input).await.map_err(error::store)?;
+        submitted.map(|(job, is_same)| earlier(job, is_same)).transpose()
+    }
+}
+
+/// The job of an earlier submission, unless it had another input.
+fn earlier(job: JobRecord, is_same: bool) -> Result<JobRecord, ApiError> {
+    if is_same {
+        return Ok(job);
+    }
+    let message =
+        "another request with this Idempotency-Key had another body; send a key of its own with each job";
+    Err(ApiError::new(ErrorCode::Conflict, message).with("job", job.id.to_string()))
 }
