@@ -159,6 +159,11 @@ async fn log_has_pages_and_a_replay_sends_an_event_again() {
         }
     }
     assert_eq!(listed, events);
+    // A page that has the last ones has no cursor, with a state and without.
+    for query in ["limit=3", "limit=3&state=delivered", "limit=1&state=failed"] {
+        let page = client.get(&format!("/v1/webhooks/{}/deliveries?{query}", id(&webhook))).await.json();
+        assert_eq!(page["next_cursor"], json!(null), "{query}: {page}");
+    }
     let replayed = post(&client, &webhook, &format!("deliveries/{}/replay", events[1]), json!({})).await;
     assert_eq!(replayed.status, 202, "{replayed:?}");
     assert_eq!(receiver.wait_for(4).await[3].header("webhook-id"), events[1]);

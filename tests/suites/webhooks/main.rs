@@ -1,5 +1,5 @@
 //! Webhooks: events to receivers that fail, are slow, are gone, redirect or close early; their order, signatures, replays, and
-//! what a kill leaves of them; emails, Slack and PagerDuty.
+//! what a kill leaves of them; events of nodes and budgets; emails, Slack and PagerDuty.
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -8,8 +8,12 @@ mod failures;
 mod kills;
 mod manage;
 mod notices;
+mod outbox;
 mod receiver;
+mod resume;
 mod signatures;
+mod slow;
+mod sources;
 
 use hearth_tests::{Client, Home, Setup, eventually};
 use reqwest::Method;

@@ -77,6 +77,30 @@ async fn export_has_the_webhooks_without_secrets_and_changes_are_audited() {
 }
 
 #[tokio::test]
+async fn path_of_an_address_is_never_shown() {
+    let home = gateway_with("").await;
+    let client = home.client();
+    let url = "http://127.0.0.1:9/api/webhooks/1/MYSECRET?token=MYSECRET";
+    let created = create(&client, json!({"events": ["*"], "url": url})).await;
+    let shown = json!("http://127.0.0.1:9/...");
+    assert_eq!(created["url"], shown);
+    let changed = patch(&client, &created, json!({"url": url, "name": "other"})).await.json();
+    let webhook = client.get(&format!("/v1/webhooks/{}", id(&created))).await.json();
+    let listed = client.get("/v1/webhooks").await.json()["webhooks"][0].clone();
+    for one in [changed, webhook, listed] {
+        assert!(one["url"] == shown && !one.to_string().contains("MYSECRET"), "{one}");
+    }
+    let (home, stored) = home
+        .restart_after(async |store| {
+            let organisation = hearth_tests::operators_organisation(store).await;
+            store.webhooks().of(organisation).await.unwrap().remove(0)
+        })
+        .await;
+    assert_eq!(json!(stored.address), shown);
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn commands_manage_webhooks() {
     let (home, receiver) = (gateway_with("").await, Receiver::start().await);
     let folder = TempDir::new().unwrap();
@@ -100,7 +124,7 @@ async fn commands_manage_webhooks() {
     assert!(command(&["rotate", &id, "--overlap", "60"]).await.starts_with("whsec_"));
     assert!(command(&["pause", &id]).await.contains("paused"));
     assert!(command(&["resume", &id]).await.contains("active"));
-    assert!(command(&["delete", &id]).await.contains("deleted"));
+    assert!(command(&["delete", &id, "--yes"]).await.contains("deleted"));
     home.stop().await;
 }
 

@@ -45,6 +45,7 @@ mod tests {
             data,
             webhook: None,
             is_announced: true,
+            changed_at: None,
         }
     }
 

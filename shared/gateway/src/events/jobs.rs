@@ -50,6 +50,7 @@ mod tests {
             data: json!({"id": "job_1", "error": error, "work": work}),
             webhook: None,
             is_announced: true,
+            changed_at: None,
         };
         let data = for_subscriptions(&entry).data;
         assert!(!data.to_string().contains("SECRET"), "{data}");

@@ -13,7 +13,7 @@ mod runs;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hearth_domain::{EventId, EventKind, OrganisationId, Owner, UserId, WebhookId};
+use hearth_domain::{EventId, EventKind, OrganisationId, Owner, Timestamp, UserId, WebhookId};
 use hearth_store::{Store, event_outbox::OutboxEntry};
 use serde_json::Value;
 
@@ -30,17 +30,25 @@ pub(crate) struct Event {
     data: Value,
     /// The thing's own webhook, beside the subscriptions.
     webhook: Option<WebhookId>,
+    /// The time of the change, which the thing's record has too.
+    changed_at: Option<Timestamp>,
 }
 
 impl Event {
     /// An event about the thing with this id or name.
     pub(crate) fn new(kind: EventKind, subject: impl Into<String>, data: Value) -> Self {
-        Self { kind, subject: subject.into(), data, webhook: None }
+        Self { kind, subject: subject.into(), data, webhook: None, changed_at: None }
     }
 
     /// The event, which the thing's own webhook gets too.
     pub(crate) fn for_webhook(self, webhook: Option<WebhookId>) -> Self {
         Self { webhook, ..self }
+    }
+
+    /// The event of a change at this time, which the thing's record has too: by it the change is told from the same one by another
+    /// process.
+    pub(crate) fn at(self, changed_at: Option<Timestamp>) -> Self {
+        Self { changed_at, ..self }
     }
 }
 
@@ -82,9 +90,9 @@ impl Events {
         prepared.send().await;
     }
 
-    /// Announces the event of a change that is about to take place: after it, [`Announcement::send`] or
-    /// [`Announcement::withdraw`] follows. If the process dies before that, the event is sent later if the subject's state is
-    /// that of the event.
+    /// Announces the event of a change that is about to take place. After it follows [`Announcement::send`] if the change was
+    /// made, [`Announcement::withdraw`] if it certainly wasn't, and [`Announcement::confirm`] or [`Announcement::leave`] if that
+    /// isn't certain. If the process dies before, the event is sent later if the subject's state and time are those of the event.
     pub(crate) async fn announce(&self, owner: impl Into<EventOwner>, event: Event) -> Announcement {
         self.prepare(owner.into(), event, true).await
     }
@@ -95,13 +103,14 @@ impl Events {
     }
 
     async fn prepare(&self, owner: EventOwner, event: Event, is_announced: bool) -> Announcement {
-        let Event { kind, subject, data, webhook } = event;
+        let Event { kind, subject, data, webhook, changed_at } = event;
         let EventOwner { organisation, user } = owner;
         if webhook.is_none() && !self.may_have_webhooks(organisation) {
             return Announcement::none();
         }
         let id = self.next_id();
-        let entry = OutboxEntry { id, kind, subject, organisation, user, data, webhook, is_announced };
+        let entry =
+            OutboxEntry { id, kind, subject, organisation, user, data, webhook, is_announced, changed_at };
         // Without the list the event is stored: it is matched later.
         let is_matched = match self.0.subscriptions.of(organisation).await {
             Ok(webhooks) => webhook.is_some() || webhooks.iter().any(|one| one.gets(&entry)),
@@ -170,12 +179,15 @@ impl Announcement {
         Self { events: None, entry: None }
     }
 
-    /// Sends the event if the subject's state is that of the event, as another process may have changed it first.
-    pub(crate) async fn confirm(self) {
-        let (Some(events), Some(entry)) = (self.events, self.entry) else { return };
-        if let Err(error) = events.settle(&entry).await {
+    /// Sends the event if the subject's state and time are those of the event: another process may have changed it first, or the
+    /// answer of the write was lost. If the change may still come, the event stays in the outbox. Returns true if the change was
+    /// this one.
+    pub(crate) async fn confirm(self) -> bool {
+        let (Some(events), Some(entry)) = (self.events, self.entry) else { return false };
+        events.settle(&entry).await.unwrap_or_else(|error| {
             tracing::warn!(%error, event = %entry.id, "an event can't be sent yet; it stays in the outbox");
-        }
+            false
+        })
     }
 
     /// Sends the event, after the change has taken place. A failure is logged, and the event sent later.
@@ -185,7 +197,14 @@ impl Announcement {
         }
     }
 
-    /// Forgets the event, since the change hasn't taken place.
+    /// Leaves the event in the outbox, since the store has failed: the change may have been written. It is sent later if it was.
+    pub(crate) fn leave(self) {
+        if let Some(entry) = self.entry {
+            tracing::warn!(event = %entry.id, "an event whose change may have been written stays in the outbox");
+        }
+    }
+
+    /// Forgets the event, since the change certainly hasn't taken place.
     pub(crate) async fn withdraw(self) {
         let (Some(events), Some(entry)) = (self.events, self.entry) else { return };
         if let Err(error) = events.0.store.event_outbox().delete(entry.id).await {

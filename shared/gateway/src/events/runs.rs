@@ -40,5 +40,5 @@ fn end_of(run: &Run) -> Option<Event> {
         "created_at": run.created_at,
         "finished_at": run.finished_at,
     });
-    Some(Event::new(kind, run.id.to_string(), data))
+    Some(Event::new(kind, run.id.to_string(), data).at(run.finished_at))
 }

@@ -7,7 +7,7 @@ use hearth_domain::{
 };
 use hearth_store::{
     Store, StoreError,
-    webhooks::{EventFilter, WebhookRecord, context},
+    webhooks::{EventFilter, JOB_WEBHOOK_TTL, WebhookRecord, context},
 };
 use hearth_wire::{ApiError, native::webhooks::JobWebhook};
 
@@ -18,6 +18,7 @@ use super::{
 use crate::{components::Components, error};
 
 /// Checks and stores the webhook of a job; returns its id, which the job's record has. The events of the job name it.
+/// `job_expires_at`: the time at which the job ends at the latest.
 ///
 /// # Errors
 /// `invalid_request`, naming the field below `webhook`; `internal` if the store fails.
@@ -25,6 +26,7 @@ pub(crate) async fn attach(
     components: &Components,
     owner: Owner,
     webhook: &JobWebhook,
+    job_expires_at: Timestamp,
 ) -> Result<WebhookId, ApiError> {
     let webhooks = &components.webhooks;
     let at = |error: ApiError| {
@@ -41,8 +43,28 @@ pub(crate) async fn attach(
             .map_err(|error| ApiError::invalid("webhook.secret", error.to_string()))?;
     }
     let secrets = WebhookSecrets { address, headers, secret: webhook.secret.clone(), previous: None };
-    let record = internal(&webhooks.store, owner, target, (shown, events), &secrets).await;
+    let expires_at = expiry(job_expires_at);
+    let record = internal(&webhooks.store, owner, (target, shown, events), &secrets, expires_at).await;
     record.map(|record| record.id).map_err(error::store)
+}
+
+/// Has the webhook of a job last for another job, which repeats the first one.
+///
+/// # Errors
+/// `internal` if the store fails.
+pub(crate) async fn attach_again(
+    components: &Components,
+    owner: Owner,
+    webhook: WebhookId,
+    job_expires_at: Timestamp,
+) -> Result<(), ApiError> {
+    let webhooks = components.store.webhooks();
+    webhooks.extend(owner.organisation, webhook, expiry(job_expires_at)).await.map_err(error::store)
+}
+
+/// The time up to which the webhook of a job is valid: its end is delivered by then.
+fn expiry(job_expires_at: Timestamp) -> Timestamp {
+    job_expires_at.plus(JOB_WEBHOOK_TTL)
 }
 
 /// Stores a webhook that sends an email to the owner of a webhook.
@@ -57,16 +79,16 @@ pub(super) async fn attach_email(
         secret: None,
         previous: None,
     };
-    let shown = (address.to_owned(), vec!["*".to_owned()]);
-    internal(store, owner, WebhookTarget::Email, shown, &secrets).await
+    let target = (WebhookTarget::Email, address.to_owned(), vec!["*".to_owned()]);
+    internal(store, owner, target, &secrets, expiry(Timestamp::now())).await
 }
 
 async fn internal(
     store: &Store,
     owner: Owner,
-    target: WebhookTarget,
-    (address, events): (String, Vec<String>),
+    (target, address, events): (WebhookTarget, String, Vec<String>),
     secrets: &WebhookSecrets,
+    expires_at: Timestamp,
 ) -> Result<WebhookRecord, StoreError> {
     let (id, now) = (WebhookId::new(), Timestamp::now());
     let record = WebhookRecord {
@@ -87,6 +109,7 @@ async fn internal(
         state_reason: None,
         state_at: None,
         is_internal: true,
+        expires_at: Some(expires_at),
         created_at: now,
         updated_at: now,
         revision: RevisionId::new(),

@@ -4,6 +4,8 @@ use hearth_domain::{Secret, Timestamp, WebhookTarget};
 use hearth_store::webhooks::WebhookRecord;
 use hearth_wire::native::webhooks::{EventBatchBody, EventFilterBody, WebhookBody, WebhookWithSecret};
 
+use super::checks::without_path;
+
 /// A webhook with its new secret.
 pub(super) fn with_secret(record: WebhookRecord, secret: Option<Secret>) -> WebhookWithSecret {
     let secret = secret.filter(|_| record.target == WebhookTarget::Https);
@@ -18,7 +20,8 @@ pub(super) fn body(record: WebhookRecord) -> WebhookBody {
         name: record.name,
         events: record.events,
         target: record.target,
-        url: record.address,
+        // Those of earlier versions have their paths.
+        url: without_path(&record.address),
         headers: record.header_names,
         filter: EventFilterBody { subject: record.filter.subject, attributes: record.filter.attributes },
         batch: record.batch.map(|batch| EventBatchBody {

@@ -147,24 +147,18 @@ pub(super) fn check_address(
                                with webhooks.private_addresses";
                 return Err(ApiError::invalid("url", message));
             }
-            Ok((Some(Secret::new(url.as_str())), shown(&url, target)))
+            Ok((Some(Secret::new(url.as_str())), without_path(url.as_str())))
         }
     }
 }
 
-/// An address without its secret parts: the path of Slack's is its secret, and a query often has one.
-fn shown(url: &Url, target: WebhookTarget) -> String {
-    let mut shown = url.clone();
-    shown.set_fragment(None);
-    if target == WebhookTarget::Slack {
-        shown.set_path("/…");
-        shown.set_query(None);
-        return format!("{}://{}/...", url.scheme(), url.authority());
+/// The address of a target without its secret parts: path and query of a URL, which often are a secret. An address of email is
+/// whole, and a URL without its path stays as it is.
+pub(super) fn without_path(address: &str) -> String {
+    match Url::parse(address) {
+        Ok(url) if url.has_host() => format!("{}://{}/...", url.scheme(), url.authority()),
+        _ => address.to_owned(),
     }
-    if shown.query().is_some() {
-        shown.set_query(Some("..."));
-    }
-    shown.into()
 }
 
 #[cfg(test)]
@@ -196,8 +190,13 @@ mod tests {
         let shown = |target, url: &str| check_address(target, Some(url), false).unwrap().1;
         let slack = shown(WebhookTarget::Slack, "https://hooks.slack.com/services/T0/B0/abc");
         assert_eq!(slack, "https://hooks.slack.com/...");
-        let query = shown(WebhookTarget::Https, "https://example.org/hook?token=abc#abc");
-        assert_eq!(query, "https://example.org/hook?...");
+        for target in
+            ["https://example.org:8443/api/webhooks/1/abc", "https://example.org:8443/?token=abc#abc"]
+        {
+            let https = shown(WebhookTarget::Https, target);
+            assert_eq!(https, "https://example.org:8443/...");
+            assert_eq!(without_path(&https), https);
+        }
         let email = shown(WebhookTarget::Email, "ops@example.org");
         assert_eq!(email, "ops@example.org");
     }

@@ -12,10 +12,12 @@ use hearth_wire::{
 };
 
 use super::WebhookAccess;
-use crate::{access::Caller, error};
+use crate::{
+    access::Caller,
+    error,
+    pager::{PAGE_MAX_COUNT, Pager},
+};
 
-const DEFAULT_PAGE_COUNT: u32 = 50;
-const PAGE_MAX_COUNT: u32 = 200;
 /// Deliveries that are read for one page of those in a state, or for one replay.
 const READ_MAX_COUNT: u32 = 2_000;
 /// Deliveries that one replay sends again.
@@ -37,29 +39,19 @@ impl WebhookAccess<'_> {
         query: DeliveryQuery,
     ) -> Result<DeliveryList, ApiError> {
         let webhook = self.find(caller, id).await?;
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE_COUNT);
-        if !(1..=PAGE_MAX_COUNT).contains(&limit) {
-            return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
-        }
         let range = range(query.since, query.until)?;
         let (since, until) = (query.since, query.until);
-        let context =
-            format!("{}|{}|deliveries|{:?}|{since:?}|{until:?}", caller.user, webhook.id, query.state);
-        let keys = self.0.keys.get().await?;
-        let bad_cursor =
-            || ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor");
-        let mut before = match &query.cursor {
-            Some(cursor) => {
-                let position = keys.open_cursor(&context, cursor).ok_or_else(bad_cursor)?;
-                Some(position.parse::<EventId>().map_err(|_| bad_cursor())?)
-            }
-            None => None,
-        };
+        let list = format!("deliveries|{}|{:?}|{since:?}|{until:?}", webhook.id, query.state);
+        let pager = Pager::new(&self.0.keys, caller.owner(), &list, query.limit)?;
+        let limit = pager.limit;
+        let mut before: Option<EventId> = pager.open(query.cursor.as_deref()).await?;
+        // Few of many may be in a state. Without one, one more than the limit shows whether there is another page.
+        let read_count = if query.state.is_some() { PAGE_MAX_COUNT } else { limit + 1 };
         let (mut deliveries, mut read) = (Vec::new(), 0);
         let next = loop {
-            let page = self.0.store.deliveries().page(webhook.id, range, before, limit).await;
+            let page = self.0.store.deliveries().page(webhook.id, range, before, read_count).await;
             let (records, next) = page.map_err(error::store)?;
-            read += limit;
+            read += read_count;
             let room = limit as usize - deliveries.len();
             let is_wanted = |record: &DeliveryRecord| query.state.is_none_or(|state| state == record.state);
             let wanted: Vec<DeliveryRecord> = records.into_iter().filter(is_wanted).collect();
@@ -73,7 +65,7 @@ impl WebhookAccess<'_> {
                 break next;
             }
         };
-        let next_cursor = next.map(|event| keys.seal_cursor(&context, &event.to_string()));
+        let next_cursor = pager.seal(next).await?;
         Ok(DeliveryList { deliveries: deliveries.into_iter().map(delivery_body).collect(), next_cursor })
     }
 
@@ -89,15 +81,19 @@ impl WebhookAccess<'_> {
     ) -> Result<DeliveryBody, ApiError> {
         let webhook = self.find(caller, id).await?;
         let delivery = self.delivery(id, event).await?;
-        if !self.0.queue.replay(&webhook, &delivery).await.map_err(error::store)? {
+        if delivery.state == DeliveryState::Pending {
             let message =
                 "the delivery hasn't ended yet; GET /v1/webhooks/{id}/deliveries shows its next try";
             return Err(ApiError::new(ErrorCode::Conflict, message));
         }
+        self.0.queue.replay(&webhook, vec![event]).await.map_err(error::store)?;
+        // Here already, so that the caller sees it pending.
+        self.0.queue.requeue(&webhook, &delivery).await.map_err(error::store)?;
         self.delivery(id, event).await.map(delivery_body)
     }
 
-    /// Sends the events of a time again whose deliveries are in a state, the oldest first of those that are read.
+    /// Sends the events of a time again whose deliveries are in a state, the oldest first of those that are read. A job queues them
+    /// in a moment.
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad range or a state that isn't an end.
@@ -129,10 +125,10 @@ impl WebhookAccess<'_> {
         };
         // Those that were read first are the newest.
         matching.truncate(REPLAY_MAX_COUNT as usize);
-        let mut replayed = 0;
-        for delivery in matching.iter().rev() {
-            let is_queued = self.0.queue.replay(&webhook, delivery).await.map_err(error::store)?;
-            replayed += u32::from(is_queued);
+        let events: Vec<EventId> = matching.iter().rev().map(|delivery| delivery.event).collect();
+        let replayed = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        if replayed > 0 {
+            self.0.queue.replay(&webhook, events).await.map_err(error::store)?;
         }
         Ok(ReplayResult { replayed, has_more })
     }
@@ -145,15 +141,25 @@ impl WebhookAccess<'_> {
 
 /// The first and the last event of a time.
 fn range(since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(EventId, EventId), ApiError> {
-    let now = Timestamp::now();
-    let oldest = Timestamp::from_unix_millis(now.unix_millis().saturating_sub(millis(LOG_TTL)));
-    // An event of this moment may have a clock that is ahead.
-    let until = until.unwrap_or_else(|| now.plus(Duration::from_secs(60)));
-    let since = since.unwrap_or(oldest);
+    let (oldest, latest) = stored_times();
+    let (since, until) = (since.unwrap_or(oldest), until.unwrap_or(latest));
     if since > until {
         return Err(ApiError::invalid("since", "since must be before until"));
     }
     Ok((EventId::first_of(since), EventId::last_of(until)))
+}
+
+/// The first and the last event that a log may have.
+pub(super) fn stored_range() -> (EventId, EventId) {
+    let (oldest, latest) = stored_times();
+    (EventId::first_of(oldest), EventId::last_of(latest))
+}
+
+fn stored_times() -> (Timestamp, Timestamp) {
+    let now = Timestamp::now();
+    let oldest = Timestamp::from_unix_millis(now.unix_millis().saturating_sub(millis(LOG_TTL)));
+    // An event of this moment may have a clock that is ahead.
+    (oldest, now.plus(Duration::from_secs(60)))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hearth_auth::webhook_signature::{check_secret, generate_secret};
 use hearth_domain::{
-    Action, EventId, EventKind, OrganisationId, RevisionId, Secret, Timestamp, UserId, WebhookId,
-    WebhookState, WebhookTarget, WebhookVisibility, normalized_email,
+    Action, EventId, EventKind, RevisionId, Secret, Timestamp, WebhookId, WebhookState, WebhookTarget,
+    WebhookVisibility, normalized_email,
 };
 use hearth_store::{
     StoreError,
@@ -21,7 +21,7 @@ use hearth_wire::{
 use serde_json::json;
 
 use super::{
-    WebhookAccess, Webhooks,
+    WebhookAccess,
     body::{body, with_secret},
     checks::{check_address, check_batch, check_events, check_filter, check_headers, check_name},
     log::delivery_body,
@@ -93,6 +93,7 @@ impl WebhookAccess<'_> {
             state_reason: None,
             state_at: None,
             is_internal: false,
+            expires_at: None,
             created_at: now,
             updated_at: now,
             revision: RevisionId::new(),
@@ -204,7 +205,7 @@ impl WebhookAccess<'_> {
         Ok(body(record))
     }
 
-    /// Resumes a webhook that was paused or disabled, and delivers the events that wait.
+    /// Resumes a webhook that was paused or disabled, and has the events that wait delivered.
     ///
     /// # Errors
     /// `not_found`; `conflict` if it is changed at the same time.
@@ -217,7 +218,7 @@ impl WebhookAccess<'_> {
             record = self.store(record).await?;
         }
         // An active one too: an earlier call may have failed here.
-        self.0.queue.resume(&record).await.map_err(error::store)?;
+        self.0.queue.resume(&record, Timestamp::now(), None).await.map_err(error::store)?;
         Ok(body(record))
     }
 
@@ -240,6 +241,7 @@ impl WebhookAccess<'_> {
             data: json!({ "message": "This is a test of a webhook of Hearth." }),
             webhook: None,
             is_announced: false,
+            changed_at: None,
         };
         self.0.queue.add(&record, &entry).await.map_err(error::store)?;
         let delivery = self.0.store.deliveries().get(record.id, entry.id).await.map_err(error::store)?;
@@ -324,21 +326,6 @@ impl WebhookAccess<'_> {
             return Err(too_many(settings.organisation_max_count, "the organisation"));
         }
         Ok(())
-    }
-}
-
-impl Webhooks {
-    /// A user's webhooks in an organisation, for the user's export.
-    ///
-    /// # Errors
-    /// `internal` if the store fails.
-    pub(crate) async fn of_user(
-        &self,
-        user: UserId,
-        organisation: OrganisationId,
-    ) -> Result<Vec<WebhookBody>, ApiError> {
-        let records = self.store.webhooks().of(organisation).await.map_err(error::store)?;
-        Ok(records.into_iter().filter(|record| record.user == user).map(body).collect())
     }
 }
 

@@ -3,13 +3,14 @@
 //! - `subscriptions`: the webhooks of an organisation, remembered, and the events that each gets.
 //! - `queue`: stores the deliveries of an event, and submits a job for each.
 //! - `deliver`: carries out such a job: the deliveries of a lane, one after the other, with retries.
-//! - `manage`, `log`: webhooks and deliveries as their owners manage and read them.
+//! - `manage`, `log`: webhooks and deliveries as their owners manage and read them; `export`: for the export of a user.
 //! - `checks`, `secrets`: the parts of a webhook that are checked, and those that are sealed.
 
 mod attach;
 mod body;
 mod checks;
 mod deliver;
+mod export;
 mod log;
 mod manage;
 mod queue;
@@ -22,7 +23,7 @@ use hearth_providers::VendorClient;
 use hearth_settings::{NotificationSettings, WebhookSettings};
 use hearth_store::Store;
 
-pub(crate) use attach::attach;
+pub(crate) use attach::{attach, attach_again};
 pub(crate) use deliver::deliver;
 pub(crate) use queue::DeliveryQueue;
 pub(crate) use subscriptions::Subscriptions;

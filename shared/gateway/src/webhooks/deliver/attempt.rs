@@ -42,7 +42,7 @@ impl Webhooks {
         if webhook.target == WebhookTarget::Https {
             return self.post_events(webhook, delivery, &secrets).await;
         }
-        // What was tried before was counted then.
+        // An earlier try of this delivery was counted.
         if delivery.attempts == 0
             && let Some(reason) = self.suppression(webhook, delivery).await?
         {

@@ -1,19 +1,18 @@
 //! The end of a webhook whose endpoint fails: it is paused or disabled, and its owner is notified.
 
-use hearth_domain::{DeliveryState, EventId, EventKind, Owner, WebhookState};
+use hearth_domain::{DeliveryState, EventId, EventKind, Owner, Timestamp, WebhookState};
 use hearth_store::{
     StoreError,
     event_outbox::OutboxEntry,
     webhooks::{DeliveryRecord, WebhookRecord},
 };
 use serde_json::json;
-use url::Url;
 
 use super::count;
 use crate::{
     components::Components,
     events::{Event, EventOwner},
-    webhooks::{Webhooks, attach::attach_email},
+    webhooks::{Webhooks, attach::attach_email, checks::without_path},
 };
 
 impl Webhooks {
@@ -29,39 +28,29 @@ impl Webhooks {
         count(webhook, DeliveryState::Failed);
         let owner = Owner { user: webhook.user, organisation: webhook.organisation };
         if webhook.is_internal {
-            // Nobody manages it: its other events are tried too.
+            // No member manages this webhook: its other events are tried too.
             return self.store.deliveries().save(delivery).await;
         }
-        let data = |url: &str| {
-            json!({
-                "webhook": webhook.id, "name": webhook.name, "url": url, "state": state,
-                "reason": reason, "event": delivery.event,
-            })
-        };
-        let announced = components
-            .events
-            .announce(
-                EventOwner::from(owner),
-                // Other members may get it: the path of an address is often its secret.
-                Event::new(
-                    EventKind::WebhookPaused,
-                    webhook.id.to_string(),
-                    data(&without_path(&webhook.address)),
-                ),
-            )
-            .await;
+        let at = Timestamp::now();
+        let data = json!({
+            "webhook": webhook.id, "name": webhook.name, "url": without_path(&webhook.address), "state": state,
+            "reason": reason, "event": delivery.event,
+        });
+        let event = Event::new(EventKind::WebhookPaused, webhook.id.to_string(), data.clone()).at(Some(at));
+        let announced = components.events.announce(EventOwner::from(owner), event).await;
         // The webhook before the delivery: a process that dies in between tries again, and comes here again.
-        let is_first = self.store.webhooks().stop(webhook, state, reason).await?;
+        let is_first = self.store.webhooks().stop(webhook, state, reason, at).await?;
         self.subscriptions.refresh(webhook.organisation).await;
         self.store.deliveries().save(delivery).await?;
-        if !is_first {
-            announced.withdraw().await;
+        if is_first {
+            announced.send().await;
+        } else if !announced.confirm().await {
+            // Another worker has stopped it. Else the answer of this one's write was lost.
             return Ok(());
         }
         metrics::counter!("hearth_webhooks_stopped_total", "state" => state.as_str()).increment(1);
         tracing::warn!(webhook = %webhook.id, state = state.as_str(), "a webhook was stopped");
-        announced.send().await;
-        if let Err(error) = self.notify_by_email(owner, webhook, data(&webhook.address)).await {
+        if let Err(error) = self.notify_by_email(owner, webhook, data).await {
             tracing::warn!(webhook = %webhook.id, %error, "the owner of a webhook can't be notified by email");
         }
         Ok(())
@@ -89,15 +78,8 @@ impl Webhooks {
             data,
             webhook: None,
             is_announced: false,
+            changed_at: None,
         };
         self.queue.add(&email, &entry).await
-    }
-}
-
-/// The address of a webhook up to its path; one for email whole.
-fn without_path(address: &str) -> String {
-    match Url::parse(address) {
-        Ok(url) => format!("{}://{}/...", url.scheme(), url.authority()),
-        Err(_) => address.to_owned(),
     }
 }
