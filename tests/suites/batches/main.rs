@@ -4,10 +4,12 @@
 
 mod cloud;
 mod commands;
+mod erasure;
 mod faults;
 mod kills;
 mod lifecycle;
 mod messages;
+mod refusals;
 mod results;
 mod vendor;
 mod waits;

@@ -1,4 +1,4 @@
-//! A vendor that repeats each prompt after a while, and counts the requests for each.
+//! A vendor that repeats each prompt after a while, once or many times, and counts the requests for each.
 
 use std::{
     collections::HashMap,
@@ -22,15 +22,26 @@ pub(crate) struct Vendor {
 struct Answering {
     counts: Arc<Mutex<HashMap<String, usize>>>,
     delay: Duration,
+    /// The number of times that an answer has the prompt.
+    repetitions: usize,
 }
 
 impl Vendor {
     /// A vendor that takes this time for an answer.
     pub(crate) async fn start(delay: Duration) -> Self {
+        Self::start_with(delay, 1).await
+    }
+
+    /// A vendor whose answers have the prompt this many times.
+    pub(crate) async fn start_wordy(repetitions: usize) -> Self {
+        Self::start_with(Duration::ZERO, repetitions).await
+    }
+
+    async fn start_with(delay: Duration, repetitions: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let counts = Arc::<Mutex<HashMap<String, usize>>>::default();
-        let answering = Answering { counts: Arc::clone(&counts), delay };
+        let answering = Answering { counts: Arc::clone(&counts), delay, repetitions };
         let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(answering);
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -68,9 +79,10 @@ async fn answer(State(answering): State<Answering>, Json(body): Json<Value>) -> 
     let prompt = body["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
     *answering.counts.lock().unwrap().entry(prompt.clone()).or_default() += 1;
     tokio::time::sleep(answering.delay).await;
+    let text = prompt.repeat(answering.repetitions);
     let usage = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
     if body["stream"] != true {
-        let message = json!({"role": "assistant", "content": prompt});
+        let message = json!({"role": "assistant", "content": text});
         let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
         return Json(json!({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}))
             .into_response();
@@ -81,7 +93,7 @@ async fn answer(State(answering): State<Answering>, Json(body): Json<Value>) -> 
             json!({"id": "x", "object": "chat.completion.chunk", "choices": [choice], "usage": usage});
         format!("data: {chunk}\n\n")
     };
-    let text = chunk(json!({"role": "assistant", "content": prompt}), Value::Null, Value::Null);
+    let text = chunk(json!({"role": "assistant", "content": text}), Value::Null, Value::Null);
     let end = chunk(json!({}), json!("stop"), usage);
     ([("content-type", "text/event-stream")], format!("{text}{end}data: [DONE]\n\n")).into_response()
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hearth_tests::{Home, Setup, endless_run, eventually};
+use hearth_domain::{JobId, Timestamp};
+use hearth_tests::{Client, Cloud, Home, Setup, WORKER, endless_run, eventually};
+use lambda_emulator::Placement;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -109,4 +111,20 @@ async fn requests_wait_for_a_model_within_the_price() {
     let path = create(&client, &questions("auto", 2), CHAT, &json!({"max_price": 0})).await;
     assert_eq!(ended(&client, &path).await["request_counts"]["completed"], 2);
     home.stop().await;
+}
+
+#[tokio::test]
+async fn worker_looks_at_a_batch_that_waits_for_a_node_each_minute() {
+    let cloud = Cloud::start_without_node().await;
+    let api = cloud.api(Placement::Stage("dev".to_owned())).await;
+    let client = Client::new(&api.url(), Some(&cloud.token));
+    let worker = cloud.function(WORKER).await;
+    let path = create(&client, &questions("auto", 3), CHAT, &json!({"when": "idle"})).await;
+    cloud.work(&worker).await;
+    let batch = client.get(&path).await.json();
+    assert_eq!(batch["waits_for"], "node", "{batch}");
+    let job: JobId = batch["job_id"].as_str().unwrap().parse().unwrap();
+    let work = cloud.store().jobs().get(job).await.unwrap().unwrap().work.unwrap();
+    let wait = Timestamp::now().until(work.start_at);
+    assert!((45..=60).contains(&wait.as_secs()), "{wait:?}");
 }

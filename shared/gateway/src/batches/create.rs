@@ -121,8 +121,13 @@ impl Gateway {
             counts: BatchCounts { total: count, ..BatchCounts::default() },
             ..record
         };
-        let record = gateway.begin_batch(caller, record).await?;
-        Ok(body::of_anthropic(record, base))
+        match gateway.begin_batch(caller, record).await {
+            Ok(record) => Ok(body::of_anthropic(record, base)),
+            Err(error) => {
+                gateway.remove_input(input.0).await;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -139,6 +144,20 @@ impl Components {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Deletes the requests of a batch that wasn't begun.
+    async fn remove_input(&self, id: FileId) {
+        let files = self.store.files();
+        let removed = async {
+            match files.get(id).await? {
+                Some(file) => files.remove(&file).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(file = %id, %error, "the requests of a batch that wasn't begun are deleted when they expire");
         }
     }
 

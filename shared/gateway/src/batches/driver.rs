@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_domain::{BatchId, BatchState, Timestamp};
+use hearth_domain::{Action, BatchId, BatchState, Timestamp};
 use hearth_store::batches::BatchRecord;
 use hearth_wire::{ApiError, ErrorCode};
 use serde::Deserialize;
@@ -57,7 +57,8 @@ async fn try_carry_out(gateway: &Gateway, job: &mut LeasedJob) -> Result<JobStep
         None => return Ok(JobStep::Completed { result: Value::Null }),
     };
     let mut lease = BatchLease::take(store, batch, job.fence()).await?;
-    let caller = match job.caller().await {
+    let caller = match job.caller().await.and_then(|caller| caller.require(Action::Generate).map(|()| caller))
+    {
         Ok(caller) => caller,
         Err(error) if error.code == ErrorCode::Forbidden => return fail(gateway, &mut lease, error).await,
         Err(error) => return Ok(JobStep::Retry { error: job_error(error), after: None }),
@@ -97,7 +98,11 @@ async fn try_carry_out(gateway: &Gateway, job: &mut LeasedJob) -> Result<JobStep
         });
         let context = RequestContext::new(gateway, caller, lease.record(), deadline, stopped);
         let mut slice = Slice::new(gateway, job, &mut lease, context, input, (stop, recovers));
-        match slice.carry_out().await? {
+        let carried_out = slice.carry_out().await;
+        if let Err(BatchError::Lost) = &carried_out {
+            lease.delete_parts_without_record().await;
+        }
+        match carried_out? {
             SliceEnd::Complete => {}
             SliceEnd::Ended => return Ok(completed(lease.record())),
             SliceEnd::Unfinished(after) => return Ok(JobStep::Continue { after }),

@@ -40,7 +40,10 @@ pub(super) async fn end(
     if let Some(announcement) = announcement {
         match written.is_ok() {
             true => announcement.send().await,
-            false => announcement.withdraw().await,
+            // The stored record decides: the answer of the write may have been lost.
+            false => {
+                announcement.confirm().await;
+            }
         }
     }
     written?;
@@ -146,5 +149,6 @@ fn event(record: &BatchRecord) -> Option<Event> {
             return None;
         }
     };
-    Some(Event::new(kind, record.id.to_string(), json!(body::of_openai(record.clone()))))
+    let data = json!(body::of_openai(record.clone()));
+    Some(Event::new(kind, record.id.to_string(), data).at(record.ended_at))
 }

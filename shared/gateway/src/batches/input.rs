@@ -143,8 +143,12 @@ impl LineBuffer {
             let text = text.trim_ascii_start();
             let skipped = (length - text.len()) as u64;
             let text = text.trim_ascii_end().to_vec();
-            let place =
-                PendingRequest { line: self.line, offset: self.offset + skipped, length: text.len() as u64 };
+            let place = PendingRequest {
+                line: self.line,
+                offset: self.offset + skipped,
+                length: text.len() as u64,
+                deaths: 0,
+            };
             let taken = length + usize::from(end.is_some());
             (self.start, self.searched) = (self.start + taken, 0);
             (self.offset, self.line) = (self.offset + taken as u64, self.line + 1);

@@ -109,6 +109,22 @@ impl BatchLease {
         Ok(())
     }
 
+    /// Deletes the parts of a batch that was deleted while this process carried it out, such as by the erasure of its owner. If
+    /// there is a record, a later process goes on with these parts.
+    pub(super) async fn delete_parts_without_record(&mut self) {
+        let id = self.batch.record.id;
+        if !matches!(self.store.batches().get(id).await, Ok(None)) {
+            return;
+        }
+        for part in self.batch.record.parts() {
+            if let Err(error) = self.store.batches().delete_part(id, part).await {
+                tracing::warn!(batch = %id, %error, "a part of a deleted batch stays until it expires");
+            }
+        }
+        self.output.delete_replaced().await;
+        self.errors.delete_replaced().await;
+    }
+
     /// Stores the record. What its owner has changed meanwhile stays.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use hearth_wire::{
 };
 
 use super::{body, end, lease::BatchError, no_such_batch, owned, validation::fault};
-use crate::{Gateway, access::Caller, components::Components, error};
+use crate::{Gateway, access::Caller, components::Components, error, pager::check_limit};
 
 const DEFAULT_PAGE_COUNT: u32 = 20;
 /// Largest limit of each dialect. A page has no more than OpenAI's.
@@ -49,7 +49,7 @@ impl Gateway {
     /// # Errors
     /// `invalid_request` for a bad limit or id.
     pub async fn list_batches(&self, caller: &Caller, query: &BatchQuery) -> Result<BatchList, ApiError> {
-        let limit = checked_limit(query.limit, OPENAI_PAGE_MAX_COUNT)?;
+        let limit = check_limit(query.limit, DEFAULT_PAGE_COUNT, OPENAI_PAGE_MAX_COUNT)?;
         let after = query.after.as_deref().map(|id| parse_id(id, "after")).transpose()?;
         let (records, has_more) =
             self.0.batch_page(caller.owner(), BatchDialect::OpenAi, true, after, limit).await?;
@@ -69,7 +69,8 @@ impl Gateway {
         query: &MessageBatchQuery,
         base: &str,
     ) -> Result<MessageBatchList, ApiError> {
-        let limit = checked_limit(query.limit, ANTHROPIC_PAGE_MAX_COUNT)?.min(OPENAI_PAGE_MAX_COUNT);
+        let limit = check_limit(query.limit, DEFAULT_PAGE_COUNT, ANTHROPIC_PAGE_MAX_COUNT)?
+            .min(OPENAI_PAGE_MAX_COUNT);
         let id = |id: &str, param| parse_id::<MessageBatchId>(id, param).map(BatchId::from);
         let after = query.after_id.as_deref().map(|text| id(text, "after_id")).transpose()?;
         let before = query.before_id.as_deref().map(|text| id(text, "before_id")).transpose()?;
@@ -167,12 +168,4 @@ impl Gateway {
 
 fn parse_id<T: std::str::FromStr>(id: &str, param: &str) -> Result<T, ApiError> {
     id.parse().map_err(|_| ApiError::invalid(param, format!("{param} must be the id of a batch")))
-}
-
-fn checked_limit(limit: Option<u32>, max: u32) -> Result<u32, ApiError> {
-    let limit = limit.unwrap_or(DEFAULT_PAGE_COUNT);
-    match (1..=max).contains(&limit) {
-        true => Ok(limit),
-        false => Err(ApiError::invalid("limit", format!("limit must be 1 to {max}"))),
-    }
 }

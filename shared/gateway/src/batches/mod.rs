@@ -3,7 +3,8 @@
 //! OpenAI's and Anthropic's batches are the same thing with other shapes of their results. A batch is validated, carried out in
 //! slices under the lease of its job, and completed:
 //!
-//! - `create`, `listing`, `body`: batches for their owners, in both dialects; `cancel`: ended by them.
+//! - `create`, `listing`, `body`: batches for their owners, in both dialects; `cancel`: ended by them; `export`: in the export of
+//!   their user.
 //! - `driver`: the steps of a batch; `slice`: its requests, for as long as a slice lasts; `lease`: its record, written under the job's fencing token.
 //! - `input`: lines of the input, read by ranges; `validation`: checks all of them before the first request.
 //! - `gate`: the time at which requests may be started; `slots`: requests of a user in progress.
@@ -22,6 +23,7 @@ mod create;
 mod driver;
 mod end;
 mod endpoint;
+mod export;
 mod finish;
 mod gate;
 mod input;

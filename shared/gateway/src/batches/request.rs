@@ -229,6 +229,16 @@ pub(super) async fn carry_out(context: Arc<RequestContext>, line: InputLine, rec
     EndedRequest { place, custom_id, end, was_begun }
 }
 
+/// The end of a request whose task has panicked.
+pub(super) fn dead(context: &RequestContext, line: &InputLine) -> EndedRequest {
+    let place = line.place;
+    let custom_id = BatchLine::read(&line.bytes).map(|line| line.custom_id).unwrap_or_default();
+    let message = "the gateway failed while it carried out the request; the reason is in its log";
+    let error = ApiError::new(ErrorCode::Internal, message);
+    let end = RequestEnd::Failed { run: context.run_id(place.line, 0, 0), error };
+    EndedRequest { place, custom_id, end, was_begun: None }
+}
+
 /// Sends a request until it has an end.
 async fn attempts(context: &RequestContext, line: u64, body: &[u8], first: u32) -> RequestEnd {
     let (mut attempt, mut retries, mut waits) = (first, 0, 0);
@@ -249,6 +259,10 @@ async fn attempts(context: &RequestContext, line: u64, body: &[u8], first: u32) 
             Err(error) => error,
         };
         drop(slot);
+        if context.gateway.0.runs.is_stopping() && error.code.retryable() {
+            // It was cut short, and costs no retry: the next process sends it again.
+            return RequestEnd::Deferred;
+        }
         let time = match Verdict::of(&error, context.waits_for_models) {
             Verdict::Final => return RequestEnd::Failed { run, error },
             Verdict::Retry if retries >= RETRIES_MAX_COUNT => return RequestEnd::Failed { run, error },
@@ -310,7 +324,11 @@ fn backoff(error: &ApiError, number: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use hearth_domain::{BatchDialect, FileId};
+    use hearth_store::Store;
+
     use super::*;
+    use crate::{HttpClients, Options, Routing};
 
     #[test]
     fn request_waits_for_what_passes_and_ends_with_what_stays() {
@@ -325,6 +343,29 @@ mod tests {
         for code in ErrorCode::ALL {
             assert!(!code.retryable() || of(*code, false) != Verdict::Final, "{}", code.as_str());
         }
+    }
+
+    #[tokio::test]
+    async fn request_that_has_panicked_twice_has_an_error_of_the_gateway() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = Options { long_lived: true, ..Options::default() };
+        let http = HttpClients::new().unwrap();
+        let gateway = Gateway::new(Store::unconnected(), http, options, Routing::default());
+        let caller = Caller::example();
+        let record = BatchRecord::new(
+            caller.owner(),
+            BatchDialect::OpenAi,
+            BatchEndpoint::ChatCompletions,
+            (FileId::new(), 100),
+            Duration::from_secs(60),
+        );
+        let context = RequestContext::new(&gateway, caller, &record, None, watch::channel(false).1);
+        let text = r#"{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "auto"}}"#;
+        let place = PendingRequest { line: 7, offset: 9, length: text.len() as u64, deaths: 2 };
+        let ended = dead(&context, &InputLine { place, bytes: text.into() });
+        let RequestEnd::Failed { run, error } = ended.end else { panic!("{ended:?}") };
+        assert_eq!((ended.custom_id.as_str(), error.code), ("a", ErrorCode::Internal));
+        assert_eq!((ended.place, run), (place, context.run_id(7, 0, 0)));
     }
 
     #[test]

@@ -42,10 +42,12 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 const LAST_START_GRACE: Duration = Duration::from_secs(60);
 /// Time before the end of such a slice, or after the order to stop, at which requests in progress are given up.
 pub(super) const GIVE_UP_GRACE: Duration = Duration::from_secs(5);
+/// Number of times that a request is begun which panics.
+const REQUEST_DEATHS_MAX_COUNT: u32 = 2;
 /// Bytes of requests that are in memory.
 const REQUESTS_MAX_BYTES: u64 = 64 << 20;
 
-/// Time between two slices whose requests all wait, where a process without work costs money.
+/// Time between two slices whose requests all wait, or may not be started, where a process without work costs money.
 const PAID_WAIT_INTERVAL: Duration = Duration::from_secs(60);
 /// Time until the next slice of a batch with deferred requests.
 const WAIT_INTERVAL: Duration = Duration::from_secs(5);
@@ -182,7 +184,17 @@ impl<'a> Slice<'a> {
                 biased;
                 // The first one is at once.
                 _ = looks.tick() => self.look().await?,
-                Some(ended) = self.requests.join_next_with_id() => self.add(ended),
+                Some(ended) = self.requests.join_next_with_id() => match ended {
+                    Ok((task, ended)) => {
+                        self.places.remove(&task);
+                        self.add(ended);
+                    }
+                    Err(error) => match self.end_dead(&error).await {
+                        Ok(()) => {}
+                        Err(InputError::Store(error)) => return Err(error.into()),
+                        Err(error) => return Ok(Some(validation::fault_of_input(&error))),
+                    },
+                },
             }
             if self.must_give_up() {
                 // They have no result, and are carried out again.
@@ -239,6 +251,9 @@ impl<'a> Slice<'a> {
                 Gate::Open => None,
                 Gate::Closed { waits_for, after } => {
                     self.gate_waits_for = Some(waits_for);
+                    let least =
+                        if self.gateway.outlives_response() { Duration::ZERO } else { PAID_WAIT_INTERVAL };
+                    let after = after.max(least);
                     let left = Timestamp::now().until(self.lease.record().expires_at);
                     Some(Halt::Slice(after.min(left)))
                 }
@@ -301,21 +316,24 @@ impl<'a> Slice<'a> {
         self.next.is_some() || !self.pending.is_empty() || self.reader.position().0 < self.input.size_bytes
     }
 
-    /// Adds the result of a request.
-    fn add(&mut self, ended: Result<(Id, EndedRequest), JoinError>) {
-        let EndedRequest { place, custom_id, end, was_begun } = match ended {
-            Ok((task, ended)) => {
-                self.places.remove(&task);
-                ended
-            }
-            Err(error) => {
-                tracing::error!(batch = %self.lease.record().id, %error, "a request of a batch has died");
-                let Some(place) = self.places.remove(&error.id()) else { return };
-                // It is sent once more by the next slice, which finds its run.
-                let end = RequestEnd::Deferred;
-                EndedRequest { place, custom_id: String::new(), end, was_begun: None }
-            }
+    /// Ends a request whose task has panicked: the next slice sends it once more, and a second death is its result.
+    async fn end_dead(&mut self, error: &JoinError) -> Result<(), InputError> {
+        tracing::error!(batch = %self.lease.record().id, %error, "a request of a batch has died");
+        let Some(mut place) = self.places.remove(&error.id()) else { return Ok(()) };
+        place.deaths += 1;
+        let dead = if place.deaths < REQUEST_DEATHS_MAX_COUNT {
+            EndedRequest { place, custom_id: String::new(), end: RequestEnd::Deferred, was_begun: None }
+        } else {
+            let line = self.input.line_at(place).await?;
+            request::dead(&self.context, &line)
         };
+        self.add(dead);
+        Ok(())
+    }
+
+    /// Adds the result of a request.
+    fn add(&mut self, ended: EndedRequest) {
+        let EndedRequest { place, custom_id, end, was_begun } = ended;
         match (was_begun, &end) {
             (Some(true), _) => self.not_begun_count = 0,
             (Some(false), RequestEnd::Answered { .. }) => self.not_begun_count += 1,

@@ -21,7 +21,7 @@ impl Slice<'_> {
                 Ok(None) => break,
                 Err(InputError::Store(error)) => return Err(error.into()),
                 Err(error) => {
-                    // Without the input nobody knows the ids of the rest.
+                    // The ids of the rest can't be read.
                     self.lease.record_mut().faults = vec![validation::fault_of_input(&error)];
                     break;
                 }
