@@ -1,7 +1,8 @@
 //! An analysis as a job: the input is a body of `POST /v1/analyze`, the result its response.
 //!
 //! The first sample's run has its id in the job's record before it begins. A later slice, or another process after a kill, finds
-//! the run by it and reads its answer, rather than asking a model again.
+//! the run by it and reads its answer, rather than asking a model again. If the run was lost with its process, the attempt has another
+//! one.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::AnalysisContext;
 use crate::{
     Gateway,
     access::Caller,
-    jobs::engine::{JobStep, LeasedJob, unless_stopped},
+    jobs::engine::{JobStep, LeasedJob, StopSlice, unless_stopped},
 };
 
 /// Checks the input of a job, as far as it can be checked before a model is chosen.
@@ -61,15 +62,28 @@ async fn answer(gateway: &Gateway, job: &LeasedJob) -> Result<JobStep, ApiError>
     let analyzed = match recorded {
         None => {
             let work = Box::pin(gateway.analyze(&caller, request, &context));
-            unless_stopped(gateway, &caller, job, work).await?
+            match unless_stopped(gateway, &caller, job, work).await {
+                Ok(analyzed) => analyzed,
+                Err(error) if job.stop_reason() == Some(StopSlice::ProcessStops) => {
+                    return Ok(JobStep::after_stop(error));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Some(run) => {
+            let applied = run.definitions.as_deref().cloned().unwrap_or_default();
             if !run.state.is_terminal() && !gateway.outlives_response() {
                 // The process that had the lease carried it out, and has died.
                 gateway.0.lost_runs.end(run).await?;
             }
-            let work = Box::pin(gateway.resume_analysis(&caller, request, &context));
-            unless_stopped(gateway, &caller, job, work).await?
+            let work = Box::pin(gateway.resume_analysis(&caller, request, applied, &context));
+            match unless_stopped(gateway, &caller, job, work).await {
+                Ok(analyzed) => analyzed,
+                Err(error) if job.stop_reason() == Some(StopSlice::ProcessStops) => {
+                    return Ok(JobStep::after_stop(error));
+                }
+                Err(error) => return Ok(JobStep::after_interruption(error)),
+            }
         }
     };
     let Some(analyzed) = analyzed else {

@@ -23,7 +23,9 @@ mod suspicion;
 use std::time::Instant;
 
 use futures::{StreamExt as _, future::join_all};
-use hearth_domain::{Action, AuditEvent, AuditResult, CacheControl, OnDisconnect, RunId, Timestamp};
+use hearth_domain::{
+    Action, AppliedDefinitions, AuditEvent, AuditResult, CacheControl, OnDisconnect, RunId, Timestamp,
+};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent,
@@ -113,13 +115,14 @@ impl Gateway {
         context: &AnalysisContext,
     ) -> Result<PreparedAnalysis, ApiError> {
         let prepared = prepare::prepare(&self.0, caller, request, context).await?;
-        if prepared.suspicious.is_empty() {
+        let suspicious = &prepared.terms.suspicious;
+        if suspicious.is_empty() {
             return Ok(prepared);
         }
         let is_refused = self.0.analyze_settings.refuse_suspicious;
-        self.audit_suspicious(caller, &prepared.suspicious, is_refused, context.id).await;
+        self.audit_suspicious(caller, suspicious, is_refused, context.id).await;
         if is_refused {
-            return Err(errors::suspicious(&prepared.suspicious));
+            return Err(errors::suspicious(suspicious));
         }
         Ok(prepared)
     }
@@ -142,22 +145,23 @@ impl Gateway {
         let first = samples.next().unwrap_or_else(missing).map_err(errors::with_own_field)?;
         // A further sample that fails is one less to compare.
         let others: Vec<_> = samples.filter_map(Result::ok).collect();
-        let response = response::respond(&prepared, &first, &others, id, began)?;
+        let response = response::respond(&prepared.terms, &first, &others, id, began)?;
         Ok(Analyzed { response, cache: first.cache, rate: first.rate, events: first.events })
     }
 
-    /// The analysis of a run that an earlier process has begun. Further samples are left out.
+    /// The analysis of a run that an earlier process has begun, with the definitions `applied`. Further samples are left out.
     async fn resume_analysis(
         &self,
         caller: &Caller,
         request: AnalyzeRequest,
+        applied: AppliedDefinitions,
         context: &AnalysisContext,
     ) -> Result<Analyzed, ApiError> {
         let began = Instant::now();
-        let prepared = self.prepare_analysis(caller, request, context).await?;
+        let terms = prepare::resume(&self.0, caller, request, applied).await?;
         let events = self.events(caller, context.id, context.deadline).await?.collect().await;
-        let first = sample::from_events(events, Some(prepared.schema.clone())).await?;
-        let response = response::respond(&prepared, &first, &[], context.id, began)?;
+        let first = sample::from_events(events, terms.schema.clone()).await?;
+        let response = response::respond(&terms, &first, &[], context.id, began)?;
         Ok(Analyzed { response, cache: None, rate: None, events: first.events })
     }
 

@@ -38,12 +38,19 @@ const ORIGINAL: &str = "original";
 pub(super) struct PreparedAnalysis {
     /// The request to a model.
     pub(super) generation: Generation,
-    pub(super) schema: Value,
+    pub(super) samples: u32,
+    pub(super) terms: ResponseTerms,
+}
+
+/// The parts of an analysis on which its response depends, beside the answers.
+#[derive(Debug, Clone)]
+pub(super) struct ResponseTerms {
+    /// The schema of the data; none if it was deleted since the run began.
+    pub(super) schema: Option<Value>,
     pub(super) schema_used: SchemaUsed,
     pub(super) template: Option<TemplateUsed>,
     pub(super) format: DataFormat,
     pub(super) threshold: f64,
-    pub(super) samples: u32,
     pub(super) bypasses_validation: bool,
     /// The language of the text.
     pub(super) detected: Option<DetectedLanguage>,
@@ -52,7 +59,32 @@ pub(super) struct PreparedAnalysis {
     pub(super) suspicious: Vec<SuspicionBody>,
 }
 
-impl PreparedAnalysis {
+impl ResponseTerms {
+    fn new(
+        text: AnalyzedText,
+        schema: AnalysisSchema,
+        template: Option<&AppliedDefinition>,
+        options: &AnalyzeOptions,
+        settings: &AnalyzeSettings,
+    ) -> Result<Self, ApiError> {
+        let AnalyzedText { detected, requested, suspicious, .. } = text;
+        let template = template.map(|definition| TemplateUsed {
+            id: definition.id.clone(),
+            version: definition.version.to_string(),
+        });
+        Ok(Self {
+            schema: schema.schema,
+            schema_used: schema.used,
+            template,
+            format: options.format.unwrap_or_default(),
+            threshold: threshold(options, settings)?,
+            bypasses_validation: options.bypass_validation == Some(true),
+            detected,
+            requested,
+            suspicious,
+        })
+    }
+
     /// True if the schema is the default one.
     pub(super) fn has_default_schema(&self) -> bool {
         self.schema_used.source == DEFAULT_SOURCE
@@ -67,7 +99,9 @@ impl PreparedAnalysis {
             ..LanguageBody::default()
         }
     }
+}
 
+impl PreparedAnalysis {
     /// The request of the sample of this number, from 0. The first one is the response's, the others vary.
     pub(super) fn sample(&self, number: u32) -> Generation {
         let mut generation = self.generation.clone();
@@ -89,14 +123,37 @@ impl PreparedAnalysis {
     pub(super) fn identity(&self) -> String {
         let parts = (
             &self.generation,
-            self.format,
-            self.threshold.to_bits(),
+            self.terms.format,
+            self.terms.threshold.to_bits(),
             self.samples,
-            self.bypasses_validation,
-            &self.schema_used,
-            &self.template,
+            self.terms.bypasses_validation,
+            &self.terms.schema_used,
+            &self.terms.template,
         );
         serde_json::to_string(&parts).unwrap_or_default()
+    }
+}
+
+/// The text of an analysis: its prompt, its languages, and the patterns of attacks in it and in the variables.
+struct AnalyzedText {
+    prompt: Option<String>,
+    detected: Option<DetectedLanguage>,
+    requested: Option<Language>,
+    suspicious: Vec<SuspicionBody>,
+}
+
+impl AnalyzedText {
+    fn read(
+        prompt: Option<String>,
+        variables: &Map<String, Value>,
+        options: &AnalyzeOptions,
+        settings: &AnalyzeSettings,
+    ) -> Result<Self, ApiError> {
+        let prompt = prompt.map(|prompt| clean_text("prompt", &prompt, settings)).transpose()?;
+        let suspicious = search_attacks(prompt.as_deref(), variables, settings)?;
+        let detected = language::detect(&text_of_language(prompt.as_deref(), variables));
+        let requested = requested_language(options.language.as_deref(), detected)?;
+        Ok(Self { prompt, detected, requested, suspicious })
     }
 }
 
@@ -121,7 +178,6 @@ pub(super) async fn prepare(
     let settings = &gateway.analyze_settings;
     let AnalyzeRequest { prompt, schema, schema_id, template_id, variables, options } = request;
     let variables = variables.unwrap_or_default();
-    let prompt = prompt.map(|prompt| clean_text("prompt", &prompt, settings)).transpose()?;
     if prompt.is_none() && template_id.is_none() {
         return Err(ApiError::invalid(
             "prompt",
@@ -132,9 +188,7 @@ pub(super) async fn prepare(
         let message = "variables are those of a template: send its template_id, or leave variables out";
         return Err(ApiError::invalid("variables", message));
     }
-    let suspicious = search_attacks(prompt.as_deref(), &variables, settings)?;
-    let detected = language::detect(&text_of_language(prompt.as_deref(), &variables));
-    let requested = requested_language(options.language.as_deref(), detected)?;
+    let text = AnalyzedText::read(prompt, &variables, &options, settings)?;
 
     let rendered = match &template_id {
         Some(reference) => Some(gateway.definitions.render(caller, reference, variables).await?),
@@ -142,35 +196,48 @@ pub(super) async fn prepare(
     };
     let of_template = rendered.as_ref().and_then(|template| template.schema.clone());
     let schema = resolve_schema(gateway, caller, schema, schema_id, of_template).await?;
-    let conversation = conversation(prompt.unwrap_or_default(), rendered, &schema.schema, requested);
-    let template = conversation.template.as_ref().map(|definition| TemplateUsed {
-        id: definition.id.clone(),
-        version: definition.version.to_string(),
-    });
-    let applied = AppliedDefinitions { schema: schema.definition, template: conversation.template.clone() };
-    let (threshold, samples) = (threshold(&options, settings)?, samples(&options)?);
-    let (format, bypasses_validation) =
-        (options.format.unwrap_or_default(), options.bypass_validation == Some(true));
-    let mut generation = generation(conversation, &schema.schema, options, context)?;
+    let json_schema = schema.schema.clone().unwrap_or_default();
+    let prompt = text.prompt.clone().unwrap_or_default();
+    let conversation = conversation(prompt, rendered, &json_schema, text.requested);
+    let applied =
+        AppliedDefinitions { schema: schema.definition.clone(), template: conversation.template.clone() };
+    let samples = samples(&options)?;
+    let terms = ResponseTerms::new(text, schema, conversation.template.as_ref(), &options, settings)?;
+    let mut generation = generation(conversation, &json_schema, options, context)?;
     generation.applied = (!applied.is_empty()).then(|| Box::new(applied));
-    Ok(PreparedAnalysis {
-        generation,
-        schema: schema.schema,
-        schema_used: schema.used,
-        template,
-        format,
-        threshold,
-        samples,
-        bypasses_validation,
-        detected,
-        requested,
-        suspicious,
-    })
+    Ok(PreparedAnalysis { generation, samples, terms })
+}
+
+/// The terms of the response of an analysis whose run has begun with the definitions `applied`, in the versions of then: a label
+/// may have moved since, and a definition may be deleted.
+///
+/// # Errors
+/// `internal` if the store can't be read; those of [`prepare`], if the settings have changed.
+pub(super) async fn resume(
+    gateway: &Components,
+    caller: &Caller,
+    request: AnalyzeRequest,
+    applied: AppliedDefinitions,
+) -> Result<ResponseTerms, ApiError> {
+    let settings = &gateway.analyze_settings;
+    let AnalyzeRequest { prompt, schema, schema_id, template_id: _, variables, options } = request;
+    let text = AnalyzedText::read(prompt, &variables.unwrap_or_default(), &options, settings)?;
+    let schema = match applied.schema {
+        Some(definition) => {
+            let schema = gateway.definitions.applied_schema(&definition).await?;
+            AnalysisSchema { schema, used: stored(&definition), definition: Some(definition) }
+        }
+        None => resolve_schema(gateway, caller, schema, schema_id, None).await?,
+    };
+    let terms = ResponseTerms::new(text, schema, applied.template.as_ref(), &options, settings)?;
+    // Without its schema the answer can't be validated.
+    Ok(ResponseTerms { bypasses_validation: terms.bypasses_validation || terms.schema.is_none(), ..terms })
 }
 
 /// The schema of an analysis, and where it comes from.
 struct AnalysisSchema {
-    schema: Value,
+    /// The JSON Schema; none if it is deleted.
+    schema: Option<Value>,
     definition: Option<AppliedDefinition>,
     used: SchemaUsed,
 }
@@ -185,7 +252,7 @@ async fn resolve_schema(
 ) -> Result<AnalysisSchema, ApiError> {
     let unstored = |schema, source: &str| {
         let used = SchemaUsed { source: source.to_owned(), id: None, version: None };
-        AnalysisSchema { schema, definition: None, used }
+        AnalysisSchema { schema: Some(schema), definition: None, used }
     };
     if let Some(schema) = schema {
         if schema_id.is_some() {
@@ -199,9 +266,13 @@ async fn resolve_schema(
         return Ok(unstored(DEFAULT_SCHEMA.clone(), DEFAULT_SOURCE));
     };
     let resolved = gateway.definitions.schema(caller, &reference).await?;
-    let (id, version) = (resolved.definition.id.clone(), resolved.definition.version.to_string());
-    let used = SchemaUsed { source: "stored".to_owned(), id: Some(id), version: Some(version) };
-    Ok(AnalysisSchema { schema: resolved.schema, definition: Some(resolved.definition), used })
+    let used = stored(&resolved.definition);
+    Ok(AnalysisSchema { schema: Some(resolved.schema), definition: Some(resolved.definition), used })
+}
+
+fn stored(definition: &AppliedDefinition) -> SchemaUsed {
+    let (id, version) = (definition.id.clone(), definition.version.to_string());
+    SchemaUsed { source: "stored".to_owned(), id: Some(id), version: Some(version) }
 }
 
 /// The messages: those of the template, with the prompt after them, or the gateway's own.

@@ -17,7 +17,7 @@ use super::{
     default_schema::ORIGINAL_LANGUAGE,
     format::data_in,
     language::{self, Language},
-    prepare::PreparedAnalysis,
+    prepare::ResponseTerms,
     sample::SampleAnswer,
 };
 
@@ -29,13 +29,13 @@ const LANGUAGE_TEXT_MAX_CHARS: usize = 2000;
 /// # Errors
 /// `invalid_answer` if the answer doesn't fit the schema and the validation isn't bypassed.
 pub(super) fn respond(
-    prepared: &PreparedAnalysis,
+    terms: &ResponseTerms,
     first: &SampleAnswer,
     others: &[SampleAnswer],
     id: RunId,
     began: Instant,
 ) -> Result<AnalyzeResponse, ApiError> {
-    let status = first.status(prepared.bypasses_validation);
+    let status = first.status(terms.bypasses_validation);
     metrics::counter!("hearth_analyses_total", "status" => status.as_str()).increment(1);
     let samples = || std::iter::once(first).chain(others);
     let usage = samples().fold(Usage::default(), |sum, sample| sum.and(&sample.usage));
@@ -45,28 +45,28 @@ pub(super) fn respond(
         return Err(failed(first, usage, cost));
     }
     let data = first.data.clone().unwrap_or_default();
-    let mut languages = prepared.language();
-    check_languages(prepared, &data, &mut languages);
+    let mut languages = terms.language();
+    check_languages(terms, &data, &mut languages);
     let (confidence, confidence_parts) = Parts {
         log_probability: confidence::log_probability(&first.answer.text, &first.answer.logprobs),
         validity: confidence::validity(status),
-        completeness: confidence::completeness(&prepared.schema, &data),
+        completeness: terms.schema.as_ref().and_then(|schema| confidence::completeness(schema, &data)),
         agreement: agreement(&data, others, &languages),
     }
     .combine(status);
     metrics::histogram!("hearth_analysis_confidence").record(confidence);
-    let low_confidence = confidence < prepared.threshold;
+    let low_confidence = confidence < terms.threshold;
     if low_confidence {
         tracing::info!(request_id = %id, confidence, model = first.model(), "an analysis has a low confidence");
     }
     Ok(AnalyzeResponse {
         request_id: id.to_string(),
         object: "analysis".to_owned(),
-        data: data_in(prepared.format, data)?,
-        format: prepared.format,
+        data: data_in(terms.format, data)?,
+        format: terms.format,
         text: first.data.is_none().then(|| first.answer.text_with_refusal()),
-        schema: prepared.schema_used.clone(),
-        template: prepared.template.clone(),
+        schema: terms.schema_used.clone(),
+        template: terms.template.clone(),
         validation_status: status,
         validation_errors: first.violations(status),
         confidence,
@@ -81,7 +81,7 @@ pub(super) fn respond(
         cost,
         cached: samples().all(SampleAnswer::is_cached),
         time_ms: milliseconds(began),
-        suspicious: prepared.suspicious.clone(),
+        suspicious: terms.suspicious.clone(),
         language: languages,
     })
 }
@@ -115,15 +115,15 @@ fn failed(sample: &SampleAnswer, usage: Usage, cost: Option<CostBody>) -> ApiErr
 }
 
 /// Detects the language of the data, where one was requested, and compares the language that the model names with the text's.
-fn check_languages(prepared: &PreparedAnalysis, data: &Value, languages: &mut LanguageBody) {
-    if prepared.requested.is_some() {
+fn check_languages(terms: &ResponseTerms, data: &Value, languages: &mut LanguageBody) {
+    if terms.requested.is_some() {
         let mut text = String::new();
         collect_texts(data, &mut text);
         let answered = language::detect(&text).filter(|answered| answered.is_reliable);
         languages.answered = answered.map(|answered| answered.language.code().to_owned());
     }
-    let detected = prepared.detected.filter(|detected| detected.is_reliable);
-    if prepared.has_default_schema()
+    let detected = terms.detected.filter(|detected| detected.is_reliable);
+    if terms.has_default_schema()
         && let Some(named) = data[ORIGINAL_LANGUAGE].as_str()
         && let Some(detected) = detected
     {
@@ -154,12 +154,12 @@ fn agreement(data: &Value, others: &[SampleAnswer], languages: &LanguageBody) ->
     let number = |is_equal: bool| if is_equal { 1.0 } else { 0.0 };
     let answered =
         languages.answered.as_ref().map(|answered| number(languages.requested.as_ref() == Some(answered)));
-    let known: Vec<f64> =
+    let shares: Vec<f64> =
         [confidence::agreement(data, &samples), answered, languages.original_language_agrees.map(number)]
             .into_iter()
             .flatten()
             .collect();
     #[expect(clippy::cast_precision_loss, reason = "three at most")]
-    let mean = known.iter().sum::<f64>() / known.len() as f64;
-    (!known.is_empty()).then_some(mean)
+    let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+    (!shares.is_empty()).then_some(mean)
 }
