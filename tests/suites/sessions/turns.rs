@@ -188,6 +188,45 @@ async fn refused_turn_leaves_no_message() {
 }
 
 #[tokio::test]
+async fn turn_whose_run_fails_before_its_first_token_has_a_failed_answer() {
+    let upstream = Upstream::start().await;
+    let home = played(&upstream, "").await;
+    let client = home.client();
+    for (number, stream) in [false, true].into_iter().enumerate() {
+        let session = create(&client, &json!({"title": "Trip"})).await;
+        let limited = json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}});
+        upstream.reply(Reply::json(429, &limited).header("retry-after", "45"));
+        let path = format!("/v1/sessions/{session}/generate");
+        let model = format!("rig:big-{number}");
+        let body = json!({"model": model, "input": {"prompt": "Hi"}, "fallback": false, "stream": stream});
+        client.post(&path, &body).await.error(429, "provider_rate_limited");
+        let messages =
+            client.get(&format!("/v1/sessions/{session}/messages")).await.json()["messages"].clone();
+        assert_eq!(
+            (&messages[0]["role"], &messages[0]["content"]),
+            (&json!("user"), &json!("Hi")),
+            "{messages}"
+        );
+        let failed = &messages[1];
+        assert_eq!(
+            (&failed["state"], &failed["model"], &failed["provider"]),
+            (&json!("failed"), &json!(format!("big-{number}")), &json!("rig")),
+            "{messages}"
+        );
+        assert_eq!(failed["error"]["code"], "provider_rate_limited", "{messages}");
+        // It is generated again in place of the failure.
+        upstream.reply(answer("Hello."));
+        let again = json!({"model": format!("rig:other-{number}"), "stream": false});
+        let again = client.post(&format!("/v1/sessions/{session}/regenerate"), &again).await;
+        assert_eq!(again.status, 200, "{again:?}");
+        let sent = upstream.received().pop().unwrap().body;
+        assert_eq!(sent["messages"], json!([{"role": "user", "content": "Hi"}]));
+        assert_eq!(texts(&client, &session).await, ["Hi", "Hello."]);
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn unknown_sessions_and_bad_fields_are_refused() {
     let home = Home::start().await;
     let client = home.client();

@@ -72,6 +72,7 @@ pub(super) fn message_body(message: SessionMessage) -> SessionMessageBody {
         state: message.state,
         usage: message.usage.map(Into::into),
         finish_reason,
+        error: message.failure.map(Into::into),
         state_tokens: message.state_tokens,
         created_at: message.created_at.to_string(),
         finished_at: message.finished_at.map(|at| at.to_string()),

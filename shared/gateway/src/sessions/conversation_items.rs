@@ -11,7 +11,7 @@ use hearth_wire::{
 use serde_json::Value;
 
 use super::pending;
-use crate::{Gateway, access::Caller, error};
+use crate::{Gateway, access::Caller, error, pager::check_limit};
 
 /// Items of a page, unless the query says otherwise, and the most that it may say.
 const PAGE_ITEMS: (u32, u32) = (20, 100);
@@ -60,11 +60,7 @@ impl Gateway {
     ) -> Result<ConversationItemList, ApiError> {
         let session = self.conversation_session(caller, id).await?;
         let (usual, most) = PAGE_ITEMS;
-        let limit = query.limit.unwrap_or(usual);
-        if limit == 0 || limit > most {
-            return Err(ApiError::invalid("limit", format!("limit must be 1 to {most}")));
-        }
-        let limit = limit as usize;
+        let limit = check_limit(query.limit, usual, most)? as usize;
         let (mut page, is_found) = match query.order {
             ItemOrder::Asc => self.items_after(&session, query.after.as_deref(), limit + 1).await?,
             ItemOrder::Desc => self.items_before(&session, query.after.as_deref(), limit + 1).await?,

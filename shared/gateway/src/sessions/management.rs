@@ -14,9 +14,8 @@ use serde_json::Value;
 use super::{
     body::{session_body, session_entry},
     conversation::check_metadata,
-    pages::SessionPages,
 };
-use crate::{Gateway, access::Caller, error};
+use crate::{Gateway, access::Caller, error, pager::Pager};
 
 /// Characters of a title.
 const TITLE_MAX_CHARS: usize = 200;
@@ -60,10 +59,8 @@ impl Gateway {
     ) -> Result<SessionList, ApiError> {
         let status = query.status.unwrap_or_default();
         let list = format!("sessions|{}", status.as_str());
-        let pages = SessionPages::new(&self.0.keys, caller.owner(), &list, query.limit)?;
-        let after = pages.open(query.cursor.as_deref()).await?;
-        let after =
-            after.map(|after| parse_position(&after).ok_or_else(super::pages::bad_cursor)).transpose()?;
+        let pages = Pager::new(&self.0.keys, caller.owner(), &list, query.limit)?;
+        let after = pages.open_with(query.cursor.as_deref(), parse_position).await?;
         let page = self.0.store.sessions().page(caller.owner(), status, after, pages.limit).await;
         let page = page.map_err(error::store)?;
         Ok(SessionList {

@@ -11,13 +11,8 @@ use hearth_wire::{
 };
 use serde_json::Value;
 
-use super::{
-    body::message_body,
-    branches::no_such_branch,
-    pages::{SessionPages, bad_cursor},
-    pending,
-};
-use crate::{Gateway, access::Caller, error};
+use super::{body::message_body, branches::no_such_branch, pending};
+use crate::{Gateway, access::Caller, error, pager::Pager};
 
 impl Gateway {
     /// A page of the messages of a session of the caller's.
@@ -39,16 +34,12 @@ impl Gateway {
             return Err(ApiError::invalid("branch", "branch and all can't be used together"));
         }
         let list = format!("session-messages|{id}");
-        let pages = SessionPages::new(&self.0.keys, caller.owner(), &list, query.limit)?;
-        let after = pages.open(query.cursor.as_deref()).await?;
-        let after = after.map(|after| after.parse().map_err(|_| bad_cursor())).transpose()?.unwrap_or(0);
+        let pages = Pager::new(&self.0.keys, caller.owner(), &list, query.limit)?;
+        let after = pages.open(query.cursor.as_deref()).await?.unwrap_or(0);
         let page = self.0.store.sessions().messages(id, after, pages.limit).await.map_err(error::store)?;
         let mut messages = page.messages;
         pending::settle(&self.0, id, &mut messages).await?;
-        Ok(SessionMessageList {
-            messages: bodies(messages),
-            next_cursor: pages.seal(page.next.map(|next| next.to_string())).await?,
-        })
+        Ok(SessionMessageList { messages: bodies(messages), next_cursor: pages.seal(page.next).await? })
     }
 
     /// A page of a branch, the active one without a name, from its leaf on.
@@ -68,20 +59,13 @@ impl Gateway {
             }
         };
         let list = format!("session-branch|{}", session.id);
-        let pages = SessionPages::new(&self.0.keys, caller.owner(), &list, limit)?;
+        let pages = Pager::new(&self.0.keys, caller.owner(), &list, limit)?;
         // The position is the message before the page that had the cursor, so a branch that grows meanwhile shifts no page.
-        let before = pages.open(cursor).await?;
-        let head = match before {
-            Some(before) => Some(before.parse::<SessionMessageId>().map_err(|_| bad_cursor())?),
-            None => head,
-        };
+        let head = pages.open::<SessionMessageId>(cursor).await?.or(head);
         let path = self.0.store.sessions().path(session.id, head, pages.limit).await.map_err(error::store)?;
         let mut messages = path.messages;
         pending::settle(&self.0, session.id, &mut messages).await?;
-        Ok(SessionMessageList {
-            messages: bodies(messages),
-            next_cursor: pages.seal(path.before.map(|id| id.to_string())).await?,
-        })
+        Ok(SessionMessageList { messages: bodies(messages), next_cursor: pages.seal(path.before).await? })
     }
 
     /// A message of a session of the caller's.

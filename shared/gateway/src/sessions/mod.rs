@@ -19,7 +19,6 @@ mod history;
 mod import;
 mod management;
 mod messages;
-mod pages;
 pub(crate) mod pending;
 mod search;
 mod summary;

@@ -12,9 +12,8 @@ use hearth_wire::{
 use super::{
     body::session_entry,
     management::{parse_position, position_text},
-    pages::{SessionPages, bad_cursor},
 };
-use crate::{Gateway, access::Caller, error};
+use crate::{Gateway, access::Caller, error, pager::Pager};
 use hearth_store::sessions::SessionPosition;
 
 /// Characters of the searched words.
@@ -50,10 +49,8 @@ impl Gateway {
         let words = check_query(&query.query)?;
         let status = query.status.unwrap_or_default();
         let list = format!("session-search|{}|{}", status.as_str(), words.join(" "));
-        let pages = SessionPages::new(&self.0.keys, caller.owner(), &list, query.limit)?;
-        let position = pages.open(query.cursor.as_deref()).await?;
-        let position =
-            position.map(|text| SearchPosition::parse(&text).ok_or_else(bad_cursor)).transpose()?;
+        let pages = Pager::new(&self.0.keys, caller.owner(), &list, query.limit)?;
+        let position = pages.open_with(query.cursor.as_deref(), SearchPosition::parse).await?;
         let mut position = position.unwrap_or(SearchPosition { session: None, message: None });
         let sessions = self.0.store.sessions();
         let page = sessions.page(caller.owner(), status, position.session, SESSIONS_MAX_COUNT).await;

@@ -7,8 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{
-    AppliedDefinition, ContextOverflow, Delivery, Generation, Message, OnDisconnect, Role, RunId, Session,
-    SessionId, SessionMessage, SessionMessageId, SessionStatus, Task, Timestamp,
+    AppliedDefinition, ContextOverflow, Delivery, Generation, Message, OnDisconnect, Role, Run, RunId,
+    Session, SessionId, SessionMessage, SessionMessageId, SessionStatus, Task, Timestamp,
 };
 use hearth_store::sessions::{SessionChange, TurnLease};
 use hearth_telemetry::traces::TraceContext;
@@ -37,6 +37,8 @@ use crate::{
 
 /// Wait for the session after which a streamed response begins.
 const QUEUED_NOTICE_DELAY: Duration = Duration::from_millis(100);
+/// Statuses of errors that are the request's own: the same request has the same error again.
+const REFUSED_STATUSES: std::ops::Range<u16> = 400..429;
 /// Longest wait for a session, where the settings allow more.
 const SESSION_WAIT_TIMEOUT: Duration = Duration::from_secs(3600);
 
@@ -284,17 +286,32 @@ impl TurnTask {
         });
         let trace = &self.trace;
         let run = generate::generate(gateway, &self.caller, self.id, generation, self.delivery, trace).await;
-        let run = match run {
-            Ok(run) => run,
-            Err(error) => {
-                self.discard(&lease.lease, &mut session, head, &mut appended).await;
-                return Err(error);
-            }
-        };
         let change = SessionChange {
             state_tokens: self.turn.state_tokens.clone(),
             automatic_title: first_prompt.as_deref().and_then(title_of).filter(|_| session.title.is_none()),
             ..SessionChange::default()
+        };
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                match self.failed_run(&error).await {
+                    None => self.discard(&lease.lease, &mut session, head, &mut appended).await,
+                    Some(run) => {
+                        let gateway = Arc::clone(gateway);
+                        let recorder = TurnRecorder::new(
+                            gateway,
+                            session,
+                            answer,
+                            change,
+                            None,
+                            on_disconnect,
+                            progress,
+                        );
+                        recorder.store_failure(&run, &error, lease).await;
+                    }
+                }
+                return Err(error);
+            }
         };
         let title = first_prompt.filter(|_| self.gateway.titles_by_model && change.automatic_title.is_some());
         let title = title.zip(question).map(|(first_prompt, question)| TitleRequest {
@@ -307,8 +324,23 @@ impl TurnTask {
         Ok((run, recorder))
     }
 
-    /// Removes the messages of a turn that was refused before its run began: its client has the error, and may send the
-    /// request again.
+    /// The record of the turn's run, which has failed before its first event for the client; none for a turn that was refused: before
+    /// its run began, or by the provider for the request's sake.
+    async fn failed_run(&self, error: &ApiError) -> Option<Run> {
+        if REFUSED_STATUSES.contains(&error.code.status()) {
+            return None;
+        }
+        match self.gateway.requests.get(&self.caller, self.id).await {
+            Ok(run) => Some(run),
+            Err(error) if error.code == ErrorCode::NotFound => None,
+            Err(error) => {
+                tracing::warn!(run = %self.id, %error, "the record of a failed turn can't be read");
+                None
+            }
+        }
+    }
+
+    /// Removes the messages of a turn that was refused: its client has the error, and sends another request.
     async fn discard(
         &self,
         lease: &TurnLease,

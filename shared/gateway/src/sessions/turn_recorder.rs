@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{
-    FinishReason, OnDisconnect, Session, SessionMessage, SessionMessageState, Timestamp, run::Failure,
+    FinishReason, OnDisconnect, Run, Session, SessionMessage, SessionMessageState, Timestamp, run::Failure,
 };
 use hearth_store::{StoreError, sessions::SessionChange};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers, openai::responses::ItemLayout};
@@ -106,6 +106,17 @@ impl TurnRecorder {
                 client.send(event).await;
             }
             return;
+        }
+    }
+
+    /// Stores the failure of a run that has ended before its first event for the client.
+    pub(super) async fn store_failure(mut self, run: &Run, failure: &ApiError, lease: &SessionTurn) {
+        self.answer.model = Some(run.selection.model.clone());
+        self.answer.provider = Some(run.selection.provider.clone());
+        self.answer.usage = Some(run.usage);
+        let end = RunEventBody::Error { error: failure.clone() };
+        if let Err(error) = self.store_end(&end, lease).await {
+            tracing::warn!(run = %run.id, %error, "the failure of a turn can't be stored");
         }
     }
 

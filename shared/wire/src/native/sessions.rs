@@ -10,11 +10,11 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 pub use transfer::{
-    ImportedSession, SessionExportFormat, SessionExportQuery, SessionImportReport, SessionSearchQuery,
-    SessionSearchResult, SessionSearchResults, SkippedPart,
+    IMPORTED_BEFORE, ImportedSession, SessionExportFormat, SessionExportQuery, SessionImportReport,
+    SessionSearchQuery, SessionSearchResult, SessionSearchResults, SkippedPart,
 };
 
-use super::generate::UsageBody;
+use super::{generate::UsageBody, requests::RequestFailure};
 
 /// Session to create.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -234,6 +234,9 @@ pub struct SessionMessageBody {
     pub usage: Option<UsageBody>,
     /// Reason why its run ended.
     pub finish_reason: Option<String>,
+    /// Failure of its run; null unless the state is `failed` or `interrupted`.
+    #[serde(default)]
+    pub error: Option<RequestFailure>,
     /// State tokens after the turn.
     #[schema(value_type = Option<Value>)]
     pub state_tokens: Option<Value>,

@@ -16,7 +16,7 @@ use hearth_domain::{
 use hearth_store::StoreError;
 use hearth_wire::{
     ApiError,
-    native::sessions::{ImportedSession, SessionImportReport, SkippedPart},
+    native::sessions::{IMPORTED_BEFORE, ImportedSession, SessionImportReport, SkippedPart},
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -113,7 +113,7 @@ impl Gateway {
                 Err(StoreError::OverQuota(_)) => {
                     skip(&mut report, &name, "the quota of your sessions is reached", 1);
                 }
-                Err(StoreError::Conflict) => skip(&mut report, &name, "it was imported before", 1),
+                Err(StoreError::Conflict) => skip(&mut report, &name, IMPORTED_BEFORE, 1),
                 Err(failure) => return Err(error::store(failure)),
             }
         }

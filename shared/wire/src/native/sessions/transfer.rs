@@ -92,6 +92,9 @@ pub struct ImportedSession {
     pub messages: usize,
 }
 
+/// Reason of a [`SkippedPart`] that an earlier import of the same file has stored.
+pub const IMPORTED_BEFORE: &str = "it was imported before";
+
 /// Part of a file that wasn't imported.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SkippedPart {
