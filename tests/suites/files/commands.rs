@@ -32,8 +32,8 @@ async fn live_through(url: &str, token: &str, bytes: &[u8]) {
     assert!(std::fs::read(&copy).unwrap() == bytes, "the bytes differ");
     let again = of(&["get", id, "--output", copy.to_str().unwrap()]).await;
     assert!(!again.status.success() && again.stderr.contains("can't be created"), "{}", again.stderr);
-    assert!(of(&["delete", id]).await.stdout.contains("is deleted"));
-    for arguments in [&["get", id][..], &["delete", id]] {
+    assert!(of(&["delete", id, "--yes"]).await.stdout.contains("is deleted"));
+    for arguments in [&["get", id][..], &["delete", id, "--yes"]] {
         let missing = of(arguments).await;
         assert!(
             !missing.status.success() && missing.stderr.contains("no file with this id"),

@@ -136,10 +136,16 @@ async fn uploads_in_progress_are_limited_and_cancelled_ones_free() {
         uploads.push(begin(&client, 5).await);
     }
     let error = client.post("/v1/files/uploads", &request(5)).await.error(429, "quota_exceeded");
-    assert_eq!(
-        (&error["details"]["subject"], &error["details"]["max_count"]),
-        (&json!("uploads"), &json!(64))
-    );
+    let details = &error["details"];
+    for (name, expected) in [
+        ("subject", json!("uploads")),
+        ("used_count", json!(64)),
+        ("max_count", json!(64)),
+        ("used_bytes", json!(320)),
+        ("needed_bytes", json!(5)),
+    ] {
+        assert_eq!(details[name], expected, "{name}: {error}");
+    }
     crate::upload(&client, "a.txt", b"x").await.error(429, "quota_exceeded");
     assert_eq!(client.delete(&format!("/v1/files/uploads/{}", id_of(&uploads[0]))).await.status, 200);
     begin(&client, 5).await;
@@ -163,5 +169,39 @@ async fn empty_file_is_uploaded_with_and_without_its_bytes() {
     }
     let file = crate::stored(&client, "empty.txt", b"").await;
     assert_eq!(content(&client, id_of(&file), &[]).await.status, 200);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn form_that_a_kill_has_cut_gives_its_place_back() {
+    // Two forms without a length fill the room for uploads.
+    let settings = "[files]\nuser_max_bytes = 1000\nmax_bytes = 1000\n";
+    let home = Setup::new().settings(settings).start().await;
+    let client = home.client();
+    let whole = crate::form(&[("purpose", "user_data")], Some(("a.txt", b"hello")));
+    let mut forms = Vec::new();
+    for _ in 0..2 {
+        let (more, pieces) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+        more.unbounded_send(Ok(whole[..whole.len() - 12].to_vec())).unwrap();
+        let request = crate::upload_request(&client, Vec::new()).body(reqwest::Body::wrap_stream(pieces));
+        // It ends with the kill.
+        forms.push((more, tokio::spawn(async move { drop(request.send().await) })));
+    }
+    let error = hearth_tests::eventually("two uploads in progress", async || {
+        let answer = client.post("/v1/files/uploads", &request(1)).await;
+        match answer.status.as_u16() {
+            429 => Some(answer.error(429, "quota_exceeded")),
+            _ => {
+                let id = id_of(&answer.json()).to_owned();
+                client.delete(&format!("/v1/files/uploads/{id}")).await;
+                None
+            }
+        }
+    })
+    .await;
+    assert_eq!(error["details"]["used_count"], 2, "{error}");
+    let home = home.crash_and_restart().await;
+    begin(&home.client(), 1).await;
+    assert_eq!(crate::upload(&home.client(), "a.txt", b"x").await.status, 200);
     home.stop().await;
 }

@@ -1,7 +1,5 @@
 //! Pages of files and of artifacts.
 
-use std::str::FromStr;
-
 use hearth_domain::{Artifact, ArtifactId, FileId, RunId, Timestamp};
 use hearth_store::artifacts::ArtifactRecord;
 use hearth_wire::{
@@ -11,10 +9,14 @@ use hearth_wire::{
 };
 
 use super::body;
-use crate::{Gateway, access::Caller, artifacts::ArtifactAccess, error};
+use crate::{
+    Gateway,
+    access::Caller,
+    artifacts::ArtifactAccess,
+    error,
+    pager::{PAGE_MAX_COUNT, Pager},
+};
 
-const DEFAULT_PAGE_COUNT: u32 = 50;
-const PAGE_MAX_COUNT: u32 = 200;
 /// Largest limit that a client of OpenAI's may send. A page has fewer.
 const LIMIT_MAX: u32 = 10_000;
 /// Entries that are read for one page, so that a rare filter can't read a whole list.
@@ -27,19 +29,20 @@ impl Gateway {
     /// `invalid_request` for a bad limit, order, purpose, id or cursor.
     pub async fn list_files(&self, caller: &Caller, query: &FileQuery) -> Result<FileList, ApiError> {
         let owner = caller.owner();
-        let limit = checked_limit(query.limit, LIMIT_MAX)?.min(PAGE_MAX_COUNT);
         let purpose = query.purpose.as_deref().map(parse_purpose).transpose()?;
         let newest_first = match query.order.as_deref() {
             None | Some("desc") => true,
             Some("asc") => false,
             Some(_) => return Err(ApiError::invalid("order", "order must be asc or desc")),
         };
-        let context = format!("{}|{}|files|{purpose:?}|{newest_first}", owner.user, owner.organisation);
+        let list = format!("files|{purpose:?}|{newest_first}");
+        let pager = Pager::with_max(&self.0.keys, owner, &list, query.limit, LIMIT_MAX)?;
+        let limit = pager.limit.min(PAGE_MAX_COUNT);
         let mut after: Option<FileId> = match (&query.cursor, &query.after) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::invalid("cursor", "cursor and after exclude each other"));
             }
-            (Some(cursor), None) => Some(self.position(&context, cursor).await?),
+            (Some(cursor), None) => pager.open(Some(cursor.as_str())).await?,
             (None, Some(after)) => {
                 let id = after
                     .parse()
@@ -73,10 +76,7 @@ impl Gateway {
                 break;
             }
         }
-        let next_cursor = match after {
-            Some(last) if has_more => Some(self.0.keys.get().await?.seal_cursor(&context, &last.to_string())),
-            _ => None,
-        };
+        let next_cursor = pager.seal(after.filter(|_| has_more)).await?;
         let id = |file: Option<&hearth_wire::openai::files::FileBody>| file.map(|file| file.id.clone());
         let (first_id, last_id) = (id(data.first()), id(data.last()));
         Ok(FileList { object: "list".to_owned(), data, first_id, last_id, has_more, next_cursor })
@@ -93,7 +93,6 @@ impl Gateway {
         base: &str,
     ) -> Result<ArtifactList, ApiError> {
         let owner = caller.owner();
-        let limit = checked_limit(query.limit, PAGE_MAX_COUNT)?;
         let run = query.run.as_deref().map(str::parse::<RunId>).transpose();
         let run =
             run.map_err(|_| ApiError::invalid("run", "run must be the id of a request, such as req_..."))?;
@@ -101,11 +100,9 @@ impl Gateway {
             return Err(ApiError::invalid("type", "type must be image or mesh"));
         }
         let kind = query.kind.as_deref();
-        let context = format!("{}|{}|artifacts|{run:?}|{kind:?}", owner.user, owner.organisation);
-        let mut after: Option<ArtifactId> = match &query.cursor {
-            Some(cursor) => Some(self.position(&context, cursor).await?),
-            None => None,
-        };
+        let pager = Pager::new(&self.0.keys, owner, &format!("artifacts|{run:?}|{kind:?}"), query.limit)?;
+        let limit = pager.limit;
+        let mut after: Option<ArtifactId> = pager.open(query.cursor.as_deref()).await?;
         let is_selected = |record: &ArtifactRecord| {
             let body_kind = ArtifactBody::new(&record.artifact, base).kind;
             run.is_none_or(|run| record.run == run) && kind.is_none_or(|kind| body_kind == kind)
@@ -142,10 +139,7 @@ impl Gateway {
             created_at: record.created_at.to_string(),
         });
         let artifacts = listed.collect();
-        let next_cursor = match after {
-            Some(last) if has_more => Some(self.0.keys.get().await?.seal_cursor(&context, &last.to_string())),
-            _ => None,
-        };
+        let next_cursor = pager.seal(after.filter(|_| has_more)).await?;
         Ok(ArtifactList { artifacts, next_cursor })
     }
 
@@ -161,20 +155,5 @@ impl Gateway {
         let record = self.0.artifacts.record(ArtifactAccess::Caller(caller), id).await?;
         self.0.store.artifacts().remove(&record).await.map_err(error::store)?;
         Ok(ArtifactDeleted { id: id.to_string(), deleted: true })
-    }
-
-    async fn position<T: FromStr>(&self, context: &str, cursor: &str) -> Result<T, ApiError> {
-        let position = self.0.keys.get().await?.open_cursor(context, cursor);
-        position.and_then(|position| position.parse().ok()).ok_or_else(|| {
-            ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor")
-        })
-    }
-}
-
-fn checked_limit(limit: Option<u32>, max: u32) -> Result<u32, ApiError> {
-    let limit = limit.unwrap_or(DEFAULT_PAGE_COUNT);
-    match (1..=max).contains(&limit) {
-        true => Ok(limit),
-        false => Err(ApiError::invalid("limit", format!("limit must be 1 to {max}"))),
     }
 }

@@ -142,13 +142,33 @@ impl Files {
         if begin().await? || self.remove_ended(MAKE_ROOM_MAX_COUNT).await? > 0 && begin().await? {
             return Ok(());
         }
-        let message = "too many uploads are in progress; complete or cancel them (DELETE /v1/files/uploads/{id}), or \
-                       wait: one that isn't completed ends by itself";
-        let FileQuota { max_bytes, max_count } = self.uploads_quota();
-        Err(ApiError::new(ErrorCode::QuotaExceeded, message)
-            .with("subject", "uploads")
-            .with("max_bytes", max_bytes)
-            .with("max_count", max_count))
+        let sums = self.store.files().uploads_sums(record.owner()).await.map_err(error::store)?;
+        let quota = self.uploads_quota();
+        let message = format!(
+            "your uploads in progress are {} of {}, and have {} bytes of {}; complete those that you have begun, or cancel them \
+             (DELETE /v1/files/uploads/{{id}}); one that isn't completed ends by itself an hour after its beginning",
+            sums.count, quota.max_count, sums.bytes, quota.max_bytes
+        );
+        Err(full("uploads", sums, quota, record.announced_bytes, message))
+    }
+
+    /// Deletes the uploads by forms that an earlier process was receiving when it died; returns their number.
+    async fn remove_broken_forms(&self) -> Result<usize, ApiError> {
+        let files = self.store.files();
+        let until = Timestamp::now().plus(upload::FORM_TTL);
+        let (mut removed, mut after) = (0, None);
+        loop {
+            let page = files.uploads_that_end(until, after, SWEEP_MAX_COUNT).await;
+            let (uploads, next) = page.map_err(error::store)?;
+            for form in uploads.iter().filter(|upload| upload.is_form()) {
+                files.remove(form).await.map_err(error::store)?;
+                removed += 1;
+            }
+            if next.is_none() {
+                return Ok(removed);
+            }
+            after = next;
+        }
     }
 
     /// The uploads that aren't completed: their bytes are in the bucket too.
@@ -218,6 +238,15 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Deletes the uploads by forms that ended with an earlier process; returns their number. For a process that has the store for
+    /// itself, before its first request: where processes share the store, an upload by a form ends with the longest time of one.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn end_broken_uploads(&self) -> Result<usize, ApiError> {
+        self.0.files.remove_broken_forms().await
+    }
+
     /// Deletes files whose time is over, again and again. For a process that has the store for itself.
     pub async fn maintain_files(&self) {
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
@@ -256,13 +285,24 @@ fn no_room(subject: &'static str, sums: FileSums, quota: FileQuota, size_bytes: 
          raise the settings files.{subject}_max_bytes and files.{subject}_max_count",
         sums.bytes, quota.max_bytes, sums.count, quota.max_count
     );
+    full(subject, sums, quota, size_bytes, message)
+}
+
+/// The error of a quota, with its sums.
+fn full(
+    subject: &'static str,
+    sums: FileSums,
+    quota: FileQuota,
+    needed_bytes: u64,
+    message: String,
+) -> ApiError {
     ApiError::new(ErrorCode::QuotaExceeded, message)
         .with("subject", subject)
         .with("used_bytes", sums.bytes)
         .with("max_bytes", quota.max_bytes)
         .with("used_count", sums.count)
         .with("max_count", quota.max_count)
-        .with("needed_bytes", size_bytes)
+        .with("needed_bytes", needed_bytes)
 }
 
 /// The error of a file over the size limit.

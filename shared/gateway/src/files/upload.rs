@@ -21,8 +21,10 @@ use hearth_wire::{ApiError, ErrorCode, openai::files::FileBody};
 use super::{Files, no_room, too_large};
 use crate::{Gateway, access::Caller, error};
 
-/// Time after which an upload that isn't completed is deleted. A slow client needs hours for a large file.
-const UPLOAD_TTL: Duration = Duration::from_secs(3 * 3600);
+/// Time after which an upload by a form that isn't completed is deleted. A slow client needs hours for a large file.
+pub(super) const FORM_TTL: Duration = Duration::from_secs(3 * 3600);
+/// The same where a process has a time limit: it is Lambda's limit, and a minute.
+const SHORT_FORM_TTL: Duration = Duration::from_secs(16 * 60);
 /// The media type of a file whose bytes aren't there yet.
 pub(super) const UNKNOWN_TYPE: &str = "application/octet-stream";
 
@@ -64,6 +66,7 @@ impl Gateway {
             }
         }
         let created_at = Timestamp::now();
+        let ttl = if self.0.background.outlives_response() { FORM_TTL } else { SHORT_FORM_TTL };
         let record = FileRecord {
             id: FileId::new(),
             owner: owner.user,
@@ -75,7 +78,7 @@ impl Gateway {
             size_bytes: 0,
             created_at,
             expires_at: None,
-            upload_ends_at: Some(created_at.plus(UPLOAD_TTL)),
+            upload_ends_at: Some(created_at.plus(ttl)),
             announced_bytes: announced_bytes.map_or(max_bytes, |announced| announced.min(max_bytes)),
             put_ends_at: None,
         };
