@@ -8,10 +8,8 @@ use hearth_wire::{
     native::models::{ModelBody, ModelQuery, ModelSort, place},
 };
 
-use crate::keys::GatewayKeys;
+use crate::{keys::GatewayKeys, pager::Pager};
 
-const DEFAULT_PAGE_COUNT: u32 = 50;
-const PAGE_MAX_COUNT: u32 = 200;
 const SEARCH_MAX_CHARS: usize = 200;
 
 /// A page of models.
@@ -33,10 +31,6 @@ pub(super) async fn page_of(
     keys: &GatewayKeys,
     select: impl Future<Output = Result<Vec<ModelBody>, ApiError>>,
 ) -> Result<ModelPage, ApiError> {
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE_COUNT);
-    if !(1..=PAGE_MAX_COUNT).contains(&limit) {
-        return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
-    }
     if query.search.as_ref().is_some_and(|search| search.chars().count() > SEARCH_MAX_CHARS) {
         let message = format!("search must have at most {SEARCH_MAX_CHARS} characters");
         return Err(ApiError::invalid("search", message));
@@ -44,11 +38,8 @@ pub(super) async fn page_of(
     let sort = query.sort.unwrap_or_default();
     let further = (query.search.as_deref(), query.capability, query.source, sort);
     let filter = (query.modality.map(Modality::as_str), query.provider.as_deref(), query.status, further);
-    let context = format!("{}|{}|models|{filter:?}", owner.user, owner.organisation);
-    let after = match &query.cursor {
-        Some(cursor) => Some(keys.get().await?.open_cursor(&context, cursor).ok_or_else(bad_cursor)?),
-        None => None,
-    };
+    let pager = Pager::new(keys, owner, &format!("models|{filter:?}"), query.limit)?;
+    let after: Option<String> = pager.open(query.cursor.as_deref()).await?;
     let after = after.as_deref().map(|after| after.split_once('\n').unwrap_or(("", after)));
     let mut models = select.await?;
     models.sort_by(|a, b| compare(sort, (&key_of(sort, a), &a.id), (&key_of(sort, b), &b.id)));
@@ -56,15 +47,10 @@ pub(super) async fn page_of(
         let position = key_of(sort, model);
         after.is_none_or(|after| compare(sort, (&position, &model.id), after).is_gt())
     });
-    let has_more = models.len() > limit as usize;
-    models.truncate(limit as usize);
-    let next_cursor = match models.last() {
-        Some(last) if has_more => {
-            let position = format!("{}\n{}", key_of(sort, last), last.id);
-            Some(keys.get().await?.seal_cursor(&context, &position))
-        }
-        _ => None,
-    };
+    let has_more = models.len() > pager.limit as usize;
+    models.truncate(pager.limit as usize);
+    let last = models.last().filter(|_| has_more);
+    let next_cursor = pager.seal(last.map(|last| format!("{}\n{}", key_of(sort, last), last.id))).await?;
     Ok(ModelPage { models, next_cursor })
 }
 
@@ -87,8 +73,4 @@ fn compare(sort: ModelSort, (key, id): (&str, &str), (other_key, other_id): (&st
         _ => key.cmp(other_key),
     };
     by_key.then_with(|| place(id).cmp(&place(other_id)))
-}
-
-fn bad_cursor() -> ApiError {
-    ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor")
 }

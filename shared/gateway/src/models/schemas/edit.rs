@@ -9,7 +9,7 @@ use hearth_wire::{
 };
 use serde_json::{Map, Value};
 
-use super::{Models, build::PARAMETERS};
+use super::{Models, build::PARAMETERS, narrowing};
 use crate::{access::Caller, error};
 
 /// Limit of the bytes of a schema.
@@ -140,7 +140,8 @@ fn check_schema(schema: &Value) -> Result<(), String> {
     if let Some(name) = names.into_iter().find(|name| !PARAMETERS.contains(name)) {
         return Err(format!("has the property {name:?}, which is no parameter of POST /v1/generate"));
     }
-    AnswerSchema::parse(schema)?.checker().map(drop)
+    AnswerSchema::parse(schema)?.checker()?;
+    narrowing::check(properties)
 }
 
 #[cfg(test)]

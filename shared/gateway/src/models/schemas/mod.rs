@@ -1,10 +1,11 @@
 //! Schemas of the parameters of models: built from their metadata, or edited by an admin, and the check of requests by the edited
 //! ones.
 //!
-//! - `build`: the schema of a model's metadata; `edit`: new versions.
+//! - `build`: the schema of a model's metadata; `edit`: new versions, which narrow it (`narrowing`).
 
 mod build;
 mod edit;
+mod narrowing;
 
 use std::sync::Arc;
 
