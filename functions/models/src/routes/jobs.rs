@@ -186,9 +186,9 @@ pub(crate) async fn result(
     post, path = "/v1/jobs/{job}/retry", operation_id = "retry_job", tag = "jobs", security(("token" = [])),
     params(("job" = String, Path, description = "The job's id")),
     responses(
-        (status = 202, description = "The new job", body = JobBody),
+        (status = 202, description = "The new job; of a repeated request that of the first one", body = JobBody),
         (status = 404, description = "No such job of the caller's", body = ErrorEnvelope),
-        (status = 409, description = "The job hasn't ended, or is a download", body = ErrorEnvelope),
+        (status = 409, description = "The job hasn't ended, is a download, or is that of a batch", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn retry(

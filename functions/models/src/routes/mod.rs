@@ -1,6 +1,7 @@
 //! Handlers, one file per resource.
 
 pub(crate) mod configuration;
+mod definitions;
 pub(crate) mod hub;
 pub(crate) mod jobs;
 pub(crate) mod models;

@@ -2,8 +2,7 @@
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use hearth_domain::DefinitionKind;
-use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams};
+use hearth_http::{HttpError, JsonBody, PathParam, QueryParams};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{
@@ -15,6 +14,8 @@ use hearth_wire::{
         organisations::PageQuery,
     },
 };
+
+use super::definitions::{self, Answer, Context};
 
 const KIND: DefinitionKind = DefinitionKind::Schema;
 
@@ -43,10 +44,10 @@ const KIND: DefinitionKind = DefinitionKind::Schema;
     ),
 )]
 pub(crate) async fn create(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     JsonBody(request): JsonBody<CreateSchema>,
 ) -> Result<(StatusCode, Json<StoredSchemaBody>), HttpError> {
+    let (State(state), Extension(caller)) = context;
     let created = state.gateway.definitions().create_schema(&caller, request).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -60,17 +61,13 @@ pub(crate) async fn create(
         (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
     ),
 )]
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    QueryParams(query): QueryParams<DefinitionQuery>,
-) -> Result<Json<DefinitionList>, HttpError> {
-    Ok(Json(state.gateway.definitions().list(&caller, KIND, &query).await?))
+pub(crate) async fn list(context: Context, query: QueryParams<DefinitionQuery>) -> Answer<DefinitionList> {
+    definitions::list(KIND, context, query).await
 }
 
 /// Get a schema in one version, by default the latest.
 #[utoipa::path(
-    get, path = "/v1/schemas/{id}", operation_id = "get_schema", tag = "definitions", security(("token" = [])),
+    get, path = "/v1/schemas/{id}", operation_id = "get_schema_definition", tag = "definitions", security(("token" = [])),
     params(
         ("id" = String, Path, description = "Id or name, alone or with a version or a label, such as `invoice@1.0.0`", example = "invoice"),
         VersionQuery,
@@ -82,11 +79,11 @@ pub(crate) async fn list(
     ),
 )]
 pub(crate) async fn get(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     PathParam(id): PathParam<String>,
     QueryParams(query): QueryParams<VersionQuery>,
-) -> Result<Json<StoredSchemaBody>, HttpError> {
+) -> Answer<StoredSchemaBody> {
+    let (State(state), Extension(caller)) = context;
     Ok(Json(state.gateway.definitions().get_schema(&caller, &id, query.version.as_deref()).await?))
 }
 
@@ -114,11 +111,11 @@ pub(crate) async fn get(
     ),
 )]
 pub(crate) async fn update(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     PathParam(id): PathParam<String>,
     JsonBody(request): JsonBody<UpdateSchema>,
-) -> Result<Json<StoredSchemaBody>, HttpError> {
+) -> Answer<StoredSchemaBody> {
+    let (State(state), Extension(caller)) = context;
     Ok(Json(state.gateway.definitions().update_schema(&caller, &id, request).await?))
 }
 
@@ -136,12 +133,11 @@ pub(crate) async fn update(
     ),
 )]
 pub(crate) async fn change(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-    JsonBody(request): JsonBody<ChangeDefinition>,
-) -> Result<Json<DefinitionEntry>, HttpError> {
-    Ok(Json(state.gateway.definitions().change(&caller, KIND, &id, request).await?))
+    context: Context,
+    path: PathParam<String>,
+    body: JsonBody<ChangeDefinition>,
+) -> Answer<DefinitionEntry> {
+    definitions::change(KIND, context, path, body).await
 }
 
 /// Delete a schema with its versions. One that is in use is refused: one with a label, and one that a template of the organisation names.
@@ -156,17 +152,13 @@ pub(crate) async fn change(
         (status = 409, description = "It is in use", body = ErrorEnvelope),
     ),
 )]
-pub(crate) async fn delete(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-) -> Result<Json<DefinitionDeleted>, HttpError> {
-    Ok(Json(state.gateway.definitions().delete(&caller, KIND, &id).await?))
+pub(crate) async fn delete(context: Context, path: PathParam<String>) -> Answer<DefinitionDeleted> {
+    definitions::delete(KIND, context, path).await
 }
 
 /// List the versions of a schema, the latest first.
 #[utoipa::path(
-    get, path = "/v1/schemas/{id}/versions", operation_id = "list_schema_versions", tag = "definitions",
+    get, path = "/v1/schemas/{id}/versions", operation_id = "list_schema_definition_versions", tag = "definitions",
     security(("token" = [])),
     params(("id" = String, Path, description = "Id or name", example = "invoice"), PageQuery),
     responses(
@@ -176,12 +168,11 @@ pub(crate) async fn delete(
     ),
 )]
 pub(crate) async fn versions(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-    QueryParams(query): QueryParams<PageQuery>,
-) -> Result<Json<VersionList>, HttpError> {
-    Ok(Json(state.gateway.definitions().versions(&caller, KIND, &id, &query).await?))
+    context: Context,
+    path: PathParam<String>,
+    query: QueryParams<PageQuery>,
+) -> Answer<VersionList> {
+    definitions::versions(KIND, context, path, query).await
 }
 
 /// Compare two versions of a schema: their differences, and whether answers of the earlier one fit the later one.
@@ -196,12 +187,11 @@ pub(crate) async fn versions(
     ),
 )]
 pub(crate) async fn diff(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-    QueryParams(query): QueryParams<DiffQuery>,
-) -> Result<Json<DiffBody>, HttpError> {
-    Ok(Json(state.gateway.definitions().diff(&caller, KIND, &id, &query).await?))
+    context: Context,
+    path: PathParam<String>,
+    query: QueryParams<DiffQuery>,
+) -> Answer<DiffBody> {
+    definitions::diff(KIND, context, path, query).await
 }
 
 /// Check a changed schema against a stored version, without storing it: whether answers of the earlier one fit the later one.
@@ -216,11 +206,11 @@ pub(crate) async fn diff(
     ),
 )]
 pub(crate) async fn check(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     PathParam(id): PathParam<String>,
     JsonBody(request): JsonBody<CheckSchema>,
-) -> Result<Json<CompatibilityBody>, HttpError> {
+) -> Answer<CompatibilityBody> {
+    let (State(state), Extension(caller)) = context;
     Ok(Json(state.gateway.definitions().check_schema(&caller, &id, request).await?))
 }
 
@@ -242,12 +232,11 @@ pub(crate) async fn check(
     ),
 )]
 pub(crate) async fn move_label(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam((id, label)): PathParam<(String, String)>,
-    JsonBody(request): JsonBody<MoveLabel>,
-) -> Result<Json<DefinitionEntry>, HttpError> {
-    Ok(Json(state.gateway.definitions().move_label(&caller, KIND, &id, &label, &request).await?))
+    context: Context,
+    path: PathParam<(String, String)>,
+    body: JsonBody<MoveLabel>,
+) -> Answer<DefinitionEntry> {
+    definitions::move_label(KIND, context, path, body).await
 }
 
 /// Remove a label of a schema.
@@ -268,11 +257,9 @@ pub(crate) async fn move_label(
     ),
 )]
 pub(crate) async fn remove_label(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam((id, label)): PathParam<(String, String)>,
-    QueryParams(query): QueryParams<RemoveLabelQuery>,
-) -> Result<Json<DefinitionEntry>, HttpError> {
-    let definitions = state.gateway.definitions();
-    Ok(Json(definitions.remove_label(&caller, KIND, &id, &label, query.expected).await?))
+    context: Context,
+    path: PathParam<(String, String)>,
+    query: QueryParams<RemoveLabelQuery>,
+) -> Answer<DefinitionEntry> {
+    definitions::remove_label(KIND, context, path, query).await
 }

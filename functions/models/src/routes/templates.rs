@@ -2,8 +2,7 @@
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use hearth_domain::DefinitionKind;
-use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams};
+use hearth_http::{HttpError, JsonBody, PathParam, QueryParams};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{
@@ -16,6 +15,8 @@ use hearth_wire::{
         organisations::PageQuery,
     },
 };
+
+use super::definitions::{self, Answer, Context};
 
 const KIND: DefinitionKind = DefinitionKind::Template;
 
@@ -49,10 +50,10 @@ const KIND: DefinitionKind = DefinitionKind::Template;
     ),
 )]
 pub(crate) async fn create(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     JsonBody(request): JsonBody<CreateTemplate>,
 ) -> Result<(StatusCode, Json<StoredTemplateBody>), HttpError> {
+    let (State(state), Extension(caller)) = context;
     let created = state.gateway.definitions().create_template(&caller, request).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -66,12 +67,8 @@ pub(crate) async fn create(
         (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
     ),
 )]
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    QueryParams(query): QueryParams<DefinitionQuery>,
-) -> Result<Json<DefinitionList>, HttpError> {
-    Ok(Json(state.gateway.definitions().list(&caller, KIND, &query).await?))
+pub(crate) async fn list(context: Context, query: QueryParams<DefinitionQuery>) -> Answer<DefinitionList> {
+    definitions::list(KIND, context, query).await
 }
 
 /// Get a template in one version, by default the latest.
@@ -88,11 +85,11 @@ pub(crate) async fn list(
     ),
 )]
 pub(crate) async fn get(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     PathParam(id): PathParam<String>,
     QueryParams(query): QueryParams<VersionQuery>,
-) -> Result<Json<StoredTemplateBody>, HttpError> {
+) -> Answer<StoredTemplateBody> {
+    let (State(state), Extension(caller)) = context;
     Ok(Json(state.gateway.definitions().get_template(&caller, &id, query.version.as_deref()).await?))
 }
 
@@ -126,11 +123,11 @@ pub(crate) async fn get(
     ),
 )]
 pub(crate) async fn update(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     PathParam(id): PathParam<String>,
     JsonBody(request): JsonBody<UpdateTemplate>,
-) -> Result<Json<StoredTemplateBody>, HttpError> {
+) -> Answer<StoredTemplateBody> {
+    let (State(state), Extension(caller)) = context;
     Ok(Json(state.gateway.definitions().update_template(&caller, &id, request).await?))
 }
 
@@ -148,12 +145,11 @@ pub(crate) async fn update(
     ),
 )]
 pub(crate) async fn change(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-    JsonBody(request): JsonBody<ChangeDefinition>,
-) -> Result<Json<DefinitionEntry>, HttpError> {
-    Ok(Json(state.gateway.definitions().change(&caller, KIND, &id, request).await?))
+    context: Context,
+    path: PathParam<String>,
+    body: JsonBody<ChangeDefinition>,
+) -> Answer<DefinitionEntry> {
+    definitions::change(KIND, context, path, body).await
 }
 
 /// Delete a template with its versions. One that is in use is refused: one with a label.
@@ -168,12 +164,8 @@ pub(crate) async fn change(
         (status = 409, description = "It is in use", body = ErrorEnvelope),
     ),
 )]
-pub(crate) async fn delete(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-) -> Result<Json<DefinitionDeleted>, HttpError> {
-    Ok(Json(state.gateway.definitions().delete(&caller, KIND, &id).await?))
+pub(crate) async fn delete(context: Context, path: PathParam<String>) -> Answer<DefinitionDeleted> {
+    definitions::delete(KIND, context, path).await
 }
 
 /// List the versions of a template, the latest first.
@@ -188,12 +180,11 @@ pub(crate) async fn delete(
     ),
 )]
 pub(crate) async fn versions(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-    QueryParams(query): QueryParams<PageQuery>,
-) -> Result<Json<VersionList>, HttpError> {
-    Ok(Json(state.gateway.definitions().versions(&caller, KIND, &id, &query).await?))
+    context: Context,
+    path: PathParam<String>,
+    query: QueryParams<PageQuery>,
+) -> Answer<VersionList> {
+    definitions::versions(KIND, context, path, query).await
 }
 
 /// Compare two versions of a template: their differences, and whether variables of the earlier one fit the later one.
@@ -208,12 +199,11 @@ pub(crate) async fn versions(
     ),
 )]
 pub(crate) async fn diff(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam(id): PathParam<String>,
-    QueryParams(query): QueryParams<DiffQuery>,
-) -> Result<Json<DiffBody>, HttpError> {
-    Ok(Json(state.gateway.definitions().diff(&caller, KIND, &id, &query).await?))
+    context: Context,
+    path: PathParam<String>,
+    query: QueryParams<DiffQuery>,
+) -> Answer<DiffBody> {
+    definitions::diff(KIND, context, path, query).await
 }
 
 /// Check a changed template against a stored version, without storing it: whether variables of the earlier one fit the later one.
@@ -228,11 +218,11 @@ pub(crate) async fn diff(
     ),
 )]
 pub(crate) async fn check(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     PathParam(id): PathParam<String>,
     JsonBody(request): JsonBody<CheckTemplate>,
-) -> Result<Json<CompatibilityBody>, HttpError> {
+) -> Answer<CompatibilityBody> {
+    let (State(state), Extension(caller)) = context;
     Ok(Json(state.gateway.definitions().check_template(&caller, &id, request).await?))
 }
 
@@ -254,12 +244,11 @@ pub(crate) async fn check(
     ),
 )]
 pub(crate) async fn move_label(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam((id, label)): PathParam<(String, String)>,
-    JsonBody(request): JsonBody<MoveLabel>,
-) -> Result<Json<DefinitionEntry>, HttpError> {
-    Ok(Json(state.gateway.definitions().move_label(&caller, KIND, &id, &label, &request).await?))
+    context: Context,
+    path: PathParam<(String, String)>,
+    body: JsonBody<MoveLabel>,
+) -> Answer<DefinitionEntry> {
+    definitions::move_label(KIND, context, path, body).await
 }
 
 /// Remove a label of a template.
@@ -280,13 +269,11 @@ pub(crate) async fn move_label(
     ),
 )]
 pub(crate) async fn remove_label(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    PathParam((id, label)): PathParam<(String, String)>,
-    QueryParams(query): QueryParams<RemoveLabelQuery>,
-) -> Result<Json<DefinitionEntry>, HttpError> {
-    let definitions = state.gateway.definitions();
-    Ok(Json(definitions.remove_label(&caller, KIND, &id, &label, query.expected).await?))
+    context: Context,
+    path: PathParam<(String, String)>,
+    query: QueryParams<RemoveLabelQuery>,
+) -> Answer<DefinitionEntry> {
+    definitions::remove_label(KIND, context, path, query).await
 }
 
 /// Render a template with variables, without calling a model.
@@ -302,10 +289,10 @@ pub(crate) async fn remove_label(
     ),
 )]
 pub(crate) async fn render(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
+    context: Context,
     PathParam(id): PathParam<String>,
     JsonBody(request): JsonBody<RenderTemplate>,
-) -> Result<Json<RenderedBody>, HttpError> {
+) -> Answer<RenderedBody> {
+    let (State(state), Extension(caller)) = context;
     Ok(Json(state.gateway.definitions().render_only(&caller, &id, request).await?))
 }
