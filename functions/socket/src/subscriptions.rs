@@ -140,22 +140,22 @@ impl Feed {
     async fn watch_models(&self) -> Result<(), ApiError> {
         self.caller.require(Action::ReadModels)?;
         let query = ModelQuery { provider: Some("local".to_owned()), ..ModelQuery::default() };
-        let mut known: HashMap<String, Option<ShownState>> = HashMap::new();
+        let mut states: HashMap<String, Option<ShownState>> = HashMap::new();
         self.send(&SocketMessage::Subscribed { topic: Topic::Models }).await;
         loop {
             let models = self.gateway.every_model(&self.caller, &query).await?;
-            let mut removed: Vec<String> = known.keys().cloned().collect();
+            let mut removed: Vec<String> = states.keys().cloned().collect();
             for model in models {
                 removed.retain(|id| *id != model.id);
                 let state = model.runtime_status.as_ref().map(ShownState::of);
-                if known.get(&model.id) != Some(&state) {
-                    known.insert(model.id.clone(), state);
+                if states.get(&model.id) != Some(&state) {
+                    states.insert(model.id.clone(), state);
                     let (model, runtime_status) = (model.id, model.runtime_status);
                     self.send(&SocketMessage::Model { model, runtime_status }).await;
                 }
             }
             for model in removed {
-                if known.insert(model.clone(), None) != Some(None) {
+                if states.insert(model.clone(), None) != Some(None) {
                     self.send(&SocketMessage::Model { model, runtime_status: None }).await;
                 }
             }

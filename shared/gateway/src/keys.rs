@@ -21,6 +21,13 @@ impl GatewayKeys {
         Self { store, new_secret, keys: OnceCell::new() }
     }
 
+    /// Keys of a new secret.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        let keys = Keys::derive(&Keys::generate_secret()).unwrap();
+        Self { store: Store::unconnected(), new_secret: None, keys: OnceCell::new_with(Some(keys)) }
+    }
+
     /// The keys.
     ///
     /// # Errors

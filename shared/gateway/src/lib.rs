@@ -57,6 +57,7 @@ mod moment;
 pub mod nodes;
 mod operations;
 mod options;
+mod pager;
 mod providers;
 mod public_address;
 mod readiness;

@@ -181,7 +181,7 @@ impl LostRuns {
                 Ok(true)
             }
             Err(StoreError::Conflict) => {
-                announced.withdraw().await;
+                announced.confirm().await;
                 Ok(false)
             }
             Err(error) => Err(error::store(error)),

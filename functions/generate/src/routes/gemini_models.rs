@@ -3,7 +3,10 @@
 use axum::{Extension, Json, extract::State};
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, QueryParams};
-use hearth_wire::gemini::{GeminiError, GeminiModel, GeminiModelList, GeminiModelQuery};
+use hearth_wire::{
+    ApiError,
+    gemini::{GeminiError, GeminiModel, GeminiModelList, GeminiModelQuery},
+};
 
 /// List models, as Google's clients do: first those of nodes, then those that the providers list for their keys.
 #[utoipa::path(
@@ -19,9 +22,20 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     QueryParams(query): QueryParams<GeminiModelQuery>,
 ) -> Result<Json<GeminiModelList>, HttpError> {
-    let page = state.gateway.list_models(&caller, query.into()).await?;
+    let page = state.gateway.list_models(&caller, query.into()).await.map_err(in_google_terms)?;
     let models = page.models.into_iter().map(GeminiModel::from).collect();
     Ok(Json(GeminiModelList { models, next_page_token: page.next_cursor }))
+}
+
+/// Renames the parameter at fault as Google's API does.
+fn in_google_terms(error: ApiError) -> ApiError {
+    match error.param.as_deref() {
+        Some("cursor") => {
+            ApiError::invalid("pageToken", "pageToken isn't one of this list; begin without a pageToken")
+        }
+        Some("limit") => error.at("pageSize"),
+        _ => error,
+    }
 }
 
 /// Get a model, as Google's clients do.

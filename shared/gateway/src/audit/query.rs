@@ -15,9 +15,8 @@ use super::{
     Audit,
     verify::{AuditBreak, Verification, VerifyRequest},
 };
-use crate::{Caller, error, time_filter::parse_moment};
+use crate::{Caller, error, pager::Pager, time_filter::parse_moment};
 
-const DEFAULT_PAGE_COUNT: u32 = 50;
 const PAGE_MAX_COUNT: u32 = 1000;
 /// Days before now at which a list without a beginning begins.
 const DEFAULT_DAYS: i64 = 7;
@@ -50,10 +49,8 @@ impl Audit {
     /// `invalid_request` for a bad parameter; `forbidden` for another organisation's log; `internal` if the store
     /// fails.
     pub async fn list(&self, caller: &Caller, query: &AuditQuery) -> Result<AuditList, ApiError> {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE_COUNT);
-        if !(1..=PAGE_MAX_COUNT).contains(&limit) {
-            return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
-        }
+        let list = list_of(query);
+        let pager = Pager::with_max(&self.keys, caller.owner(), &list, query.limit, PAGE_MAX_COUNT)?;
         let logs = logs_of(caller, query.organisation.as_deref())?;
         let now = Timestamp::now();
         let from = match &query.from {
@@ -64,20 +61,12 @@ impl Audit {
             Some(text) => parse_moment("to", text, true)?,
             None => now,
         };
-        let context = context(caller, query);
-        let start = match &query.cursor {
-            Some(cursor) => {
-                let position = self.keys.get().await?.open_cursor(&context, cursor);
-                position.as_deref().and_then(Position::parse).ok_or_else(bad_cursor)?
-            }
-            None => Position { day: AuditDay::of(from), owner: None, id: None },
-        };
-        let mut scan = Scan { query, limit: limit as usize, entries: Vec::new(), read: 0, partitions: 0 };
+        let start = pager.open_with(query.cursor.as_deref(), Position::parse).await?;
+        let start = start.unwrap_or_else(|| Position { day: AuditDay::of(from), owner: None, id: None });
+        let limit = pager.limit as usize;
+        let mut scan = Scan { query, limit, entries: Vec::new(), read: 0, partitions: 0 };
         let next = self.scan(&mut scan, logs, (from, to), start).await?;
-        let next_cursor = match next {
-            Some(position) => Some(self.keys.get().await?.seal_cursor(&context, &position.to_text())),
-            None => None,
-        };
+        let next_cursor = pager.seal(next.map(|position| position.to_text())).await?;
         Ok(AuditList { entries: scan.entries, next_cursor })
     }
 
@@ -234,9 +223,9 @@ fn logs_of(caller: &Caller, organisation: Option<&str>) -> Result<Logs, ApiError
 }
 
 /// The list that a cursor is valid for.
-fn context(caller: &Caller, query: &AuditQuery) -> String {
+fn list_of(query: &AuditQuery) -> String {
     let filter = AuditQuery { limit: None, cursor: None, ..query.clone() };
-    format!("{}|{}|audit|{filter:?}", caller.user, caller.organisation)
+    format!("audit|{filter:?}")
 }
 
 fn parse_seal(text: &str) -> Option<(u64, String)> {
@@ -247,10 +236,6 @@ fn parse_seal(text: &str) -> Option<(u64, String)> {
 
 fn bad_seal() -> ApiError {
     ApiError::invalid("seal", "seal must be NUMBER:HASH, as the result of a verification has it")
-}
-
-fn bad_cursor() -> ApiError {
-    ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor")
 }
 
 fn entry_body(entry: AuditEntry, record: AuditRecord) -> AuditEntryBody {

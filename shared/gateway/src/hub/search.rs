@@ -17,7 +17,7 @@ use super::{
     fit::{memory_fit, quantisation},
     read_json,
 };
-use crate::access::Caller;
+use crate::{access::Caller, pager::check_limit};
 
 const DEFAULT_PAGE_COUNT: u32 = 10;
 const PAGE_MAX_COUNT: u32 = 50;
@@ -32,10 +32,7 @@ const FILES_MAX_COUNT: usize = 100;
 
 impl Hub {
     pub(super) async fn search(&self, caller: &Caller, query: HubQuery) -> Result<HubSearch, ApiError> {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE_COUNT);
-        if !(1..=PAGE_MAX_COUNT).contains(&limit) {
-            return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
-        }
+        let limit = check_limit(query.limit, DEFAULT_PAGE_COUNT, PAGE_MAX_COUNT)?;
         for (name, text) in [("query", &query.query), ("author", &query.author)] {
             if text.as_ref().is_some_and(|text| text.chars().count() > WORDS_MAX_CHARS) {
                 let message = format!("{name} must have at most {WORDS_MAX_CHARS} characters");

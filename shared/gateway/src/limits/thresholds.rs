@@ -107,7 +107,7 @@ impl Thresholds {
                 }
             }
             Err(error) => {
-                announced.withdraw().await;
+                announced.leave();
                 tracing::warn!(%error, "a budget's event can't be stored; the next run reports it");
             }
         }

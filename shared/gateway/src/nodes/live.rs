@@ -192,17 +192,17 @@ impl Nodes {
         age: StatusAge,
     ) -> Vec<Result<LiveNode, ApiError>> {
         let mut results = vec![None; records.len()];
-        let mut asked = FuturesUnordered::new();
+        let mut requests = FuturesUnordered::new();
         for (index, record) in records.iter().cloned().enumerate() {
             let nodes = Arc::clone(self);
-            asked.push(async move { (index, nodes.ask_one(&record, age).await) });
+            requests.push(async move { (index, nodes.ask_one(&record, age).await) });
         }
         let limit = if age == StatusAge::Cached { SLOW_NODE_TIMEOUT.0 } else { SLOW_NODE_TIMEOUT.1 };
         let mut has_answer = false;
         loop {
             let next = match has_answer {
-                false => asked.next().await,
-                true => timeout(limit, asked.next()).await.unwrap_or_default(),
+                false => requests.next().await,
+                true => timeout(limit, requests.next()).await.unwrap_or_default(),
             };
             let Some((index, result)) = next else { break };
             has_answer |= result.is_ok();

@@ -282,7 +282,7 @@ async fn finish(shared: Arc<Shared>, mut recorder: Box<Recorder>, progress: Prog
             progress.set_stored();
         }
         Err(error) => {
-            announced.withdraw().await;
+            announced.leave();
             metrics::counter!("hearth_records_lost_total").increment(1);
             tracing::error!(run = %shared.id, trace_id = shared.trace.trace_id(), %error, "a run's end couldn't be recorded");
         }

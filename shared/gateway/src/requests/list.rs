@@ -14,11 +14,10 @@ use crate::{
     Gateway,
     access::{Caller, Credential},
     error,
+    pager::Pager,
     time_filter::parse_moment,
 };
 
-const DEFAULT_PAGE_COUNT: u32 = 50;
-const PAGE_MAX_COUNT: u32 = 200;
 /// Records that are read at a time to find those that a filter selects.
 const BATCH_MAX_COUNT: u32 = 100;
 /// Records that one request reads.
@@ -53,24 +52,11 @@ impl Requests {
     /// # Errors
     /// `invalid_request` for a bad parameter; `internal` if the store fails.
     pub(crate) async fn list(&self, caller: &Caller, query: &RequestQuery) -> Result<RequestList, ApiError> {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE_COUNT);
-        if !(1..=PAGE_MAX_COUNT).contains(&limit) {
-            return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
-        }
+        let pager = Pager::new(&self.keys, caller.owner(), &list_of(caller, query), query.limit)?;
         let filter = RunFilter::parse(query)?;
-        let context = context(caller, query);
-        let after = match &query.cursor {
-            Some(cursor) => {
-                let position = self.keys.get().await?.open_cursor(&context, cursor);
-                Some(position.and_then(|id| id.parse().ok()).ok_or_else(bad_cursor)?)
-            }
-            None => None,
-        };
-        let (runs, next) = self.select(caller, &filter, after, limit as usize).await?;
-        let next_cursor = match next {
-            Some(last) => Some(self.keys.get().await?.seal_cursor(&context, &last.to_string())),
-            None => None,
-        };
+        let after = pager.open(query.cursor.as_deref()).await?;
+        let (runs, next) = self.select(caller, &filter, after, pager.limit as usize).await?;
+        let next_cursor = pager.seal(next).await?;
         Ok(RequestList { requests: runs.into_iter().map(RequestEntry::from).collect(), next_cursor })
     }
 
@@ -161,17 +147,13 @@ pub(super) fn may_manage(caller: &Caller, run: &Run) -> bool {
 }
 
 /// The list that a cursor is valid for.
-fn context(caller: &Caller, query: &RequestQuery) -> String {
+fn list_of(caller: &Caller, query: &RequestQuery) -> String {
     let filter = RequestQuery { limit: None, cursor: None, ..query.clone() };
     let key = match caller.credential {
         Credential::AccessKey(key) => Some(key),
         _ => None,
     };
-    format!("{}|{}|{key:?}|requests|{filter:?}", caller.user, caller.organisation)
-}
-
-fn bad_cursor() -> ApiError {
-    ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor")
+    format!("{key:?}|requests|{filter:?}")
 }
 
 #[cfg(test)]

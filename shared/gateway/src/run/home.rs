@@ -252,17 +252,17 @@ impl Driver {
                 self.run.output.context.router.wake_nodes(&self.run.caller);
                 wake_at = Instant::now() + WAKE_INTERVAL;
             }
-            let found = tokio::select! {
-                found = timeout_at(deadline, self.look_after(interval, &failed)) => found,
+            let look = tokio::select! {
+                look = timeout_at(deadline, self.look_after(interval, &failed)) => look,
                 () = self.run.client_leaves() => return self.emit_stop().await.map(|()| Search::Ended),
                 () = self.run.output.stop.received() => return self.emit_stop().await.map(|()| Search::Ended),
             };
-            let Ok(found) = found else { return Ok(Search::Over(too_late(reason, until))) };
-            let Look { nodes: found, renewal } = found?;
+            let Ok(look) = look else { return Ok(Search::Over(too_late(reason, until))) };
+            let Look { nodes: candidates, renewal } = look?;
             if let Some(renewal) = renewal {
                 self.renew(renewal);
             }
-            nodes = found;
+            nodes = candidates;
         }
     }
 

@@ -257,6 +257,11 @@ impl Runs {
         self.0.active.count()
     }
 
+    /// True if the process stops: it starts no more runs, and cuts those in progress short.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.active.is_stopping()
+    }
+
     /// Starts no more runs, waits for those in progress for `grace` at most, and then ends them.
     pub(crate) async fn stop_all(&self, grace: Duration) {
         self.0.active.stop_all(grace).await;

@@ -129,7 +129,8 @@ pub struct WebhookBody {
     pub events: Vec<String>,
     /// Target.
     pub target: WebhookTarget,
-    /// Address without its secret parts.
+    /// Address without its secret parts: scheme and host of a URL, an address of email whole.
+    #[schema(example = "https://receiver.example/...")]
     pub url: String,
     /// Names of the further headers.
     pub headers: Vec<String>,
