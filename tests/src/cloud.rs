@@ -143,6 +143,17 @@ impl Cloud {
         deleted.unwrap_or_else(|error| panic!("{key}: {error}"));
     }
 
+    /// The keys of the bucket's objects with this prefix.
+    ///
+    /// # Panics
+    /// If they can't be listed.
+    pub async fn objects(&self, prefix: &str) -> Vec<String> {
+        let s3 = self.emulator.s3(&self.services.url);
+        let listed = s3.list_objects_v2().bucket(BUCKET).prefix(prefix).send().await;
+        let listed = listed.unwrap_or_else(|error| panic!("{prefix}: {error}"));
+        listed.contents().iter().filter_map(|object| object.key().map(ToOwned::to_owned)).collect()
+    }
+
     /// The permissions of a function's role that none of its calls has used yet.
     #[must_use]
     pub fn unused_permissions(&self, function: &str) -> Vec<String> {

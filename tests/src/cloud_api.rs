@@ -13,7 +13,20 @@ impl Cloud {
     /// # Panics
     /// If the template can't be read, or there is no port.
     pub async fn api(&self, placement: Placement) -> ApiGateway {
-        serve_api(placement, |name| self.function_env(name)).await
+        self.api_with(placement, &[]).await
+    }
+
+    /// The same with further variables of each function, which override the others.
+    ///
+    /// # Panics
+    /// As [`Self::api`].
+    pub async fn api_with(&self, placement: Placement, variables: &[(&str, &str)]) -> ApiGateway {
+        serve_api(placement, |name| {
+            let mut env = self.function_env(name);
+            env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            env
+        })
+        .await
     }
 }
 
@@ -41,7 +54,8 @@ pub(crate) fn binary_media_types() -> MediaTypes {
     )
 }
 
-fn template() -> Template {
+/// The template of this repository, as it is now.
+pub(crate) fn template() -> Template {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Template::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -6,7 +6,8 @@ use aws_emulator::AwsEmulator;
 use sam_template::{Stack, Template};
 use serde_json::Value;
 
-const TEMPLATE: &str = include_str!("../../infra/template.yaml");
+use crate::cloud_api::template;
+
 const MANAGED_POLICY: &str = "AWS::IAM::ManagedPolicy";
 /// Names of the stack beside those of its table, bucket and secrets.
 const PSEUDO_PARAMETERS: [(&str, &str); 5] = [
@@ -80,10 +81,6 @@ pub(crate) fn add_roles(emulator: &AwsEmulator, resources: &Resources<'_>, param
         let added = emulator.add_role(&binary, &documents);
         added.unwrap_or_else(|error| panic!("the role of {binary}: {error}"));
     }
-}
-
-fn template() -> Template {
-    Template::parse(TEMPLATE).unwrap_or_else(|error| panic!("infra/template.yaml: {error}"))
 }
 
 /// `GenerateFunction` is built from the package `hearth-fn-generate`.

@@ -69,6 +69,12 @@ impl ScriptedNode {
         Self { id: enrolled.node, clock_offset_seconds: 0, key, client, models: Vec::new() }
     }
 
+    /// The same node, which reaches its gateway at another address.
+    #[must_use]
+    pub fn at(self, url: &str) -> Self {
+        Self { client: Client::new(url, None), ..self }
+    }
+
     /// Says from now on that it has these models.
     #[must_use]
     pub fn with_models(mut self, names: &[&str]) -> Self {

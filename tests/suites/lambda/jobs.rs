@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::{MODEL, Placeholders, invoke, of_operator};
 
-const MODELS: &str = "hearth-fn-models";
-const SWEEP: &str = "hearth-fn-sweep";
+pub(crate) const MODELS: &str = "hearth-fn-models";
+pub(crate) const SWEEP: &str = "hearth-fn-sweep";
 
 /// Sends a sample of the function `models` with another path, method or body.
-async fn ask(
+pub(crate) async fn ask(
     function: &Emulator,
     values: &Placeholders,
     method: &str,
@@ -36,29 +36,29 @@ async fn ask(
     (answer.status.as_u16(), answer.json().unwrap_or_default())
 }
 
-fn job(prompt: &str) -> Value {
+pub(crate) fn job(prompt: &str) -> Value {
     let parameters = json!({"max_tokens": 8, "temperature": 0.0});
     json!({"kind": "generate", "input": {"model": MODEL, "input": {"prompt": prompt}, "parameters": parameters}})
 }
 
-async fn submit(models: &Emulator, values: &Placeholders, body: Value) -> String {
+pub(crate) async fn submit(models: &Emulator, values: &Placeholders, body: Value) -> String {
     let (status, job) = ask(models, values, "POST", "/v1/jobs", body).await;
     assert_eq!(status, 202, "{job}");
     job["id"].as_str().unwrap().to_owned()
 }
 
-async fn get(models: &Emulator, values: &Placeholders, id: &str) -> Value {
+pub(crate) async fn get(models: &Emulator, values: &Placeholders, id: &str) -> Value {
     ask(models, values, "GET", &format!("/v1/jobs/{id}"), Value::Null).await.1
 }
 
 /// The event of the schedule.
-async fn sweep(sweep: &Emulator) {
+pub(crate) async fn sweep(sweep: &Emulator) {
     let event = json!({"source": "aws.events", "detail-type": "Scheduled Event"});
     sweep.trigger(&event).await.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// Has a job looked at by the next sweep.
-async fn make_due(cloud: &Cloud, id: &str, change: impl Fn(&mut JobWork)) {
+pub(crate) async fn make_due(cloud: &Cloud, id: &str, change: impl Fn(&mut JobWork)) {
     let jobs = cloud.store().jobs();
     let mut record = jobs.get(id.parse().unwrap()).await.unwrap().unwrap();
     record.revision += 1;
@@ -266,29 +266,4 @@ async fn stored(cloud: &Cloud, owner: Owner) -> JobRecord {
         SubmittedWork::New(job) => *job,
         earlier @ SubmittedWork::Earlier(..) => panic!("{earlier:?}"),
     }
-}
-
-#[tokio::test]
-async fn worker_uses_the_permissions_for_jobs() {
-    let cloud = Cloud::start().await;
-    let (models, worker) = tokio::join!(cloud.function(MODELS), cloud.function(WORKER));
-    let values = of_operator(&cloud).await;
-    for priority in ["high", "normal", "low"] {
-        let mut body = job("Hello");
-        body["priority"] = priority.into();
-        // An object, for which the model has no room.
-        body["input"]["input"]["prompt"] = "a ".repeat(60_000).into();
-        submit(&models, &values, body).await;
-    }
-    submit(&models, &values, job("Hello")).await;
-    cloud.work(&worker).await;
-    let of_jobs = ["JobQueues:", " Jobs:", "JobObjects:"];
-    let unused = cloud.unused_permissions(WORKER);
-    let unused = unused.iter().filter(|line| of_jobs.iter().any(|statement| line.contains(statement)));
-    // A message for another slice, and a result of more than 32 KB, are none of a short answer. What a run needs beside is tested
-    // with the function `generate`.
-    let unused: Vec<_> = unused
-        .filter(|line| !["sqs:SendMessage", "s3:PutObject"].iter().any(|rare| line.contains(rare)))
-        .collect();
-    assert!(unused.is_empty(), "{unused:#?}");
 }

@@ -9,6 +9,7 @@ mod configuration;
 mod definitions;
 mod files;
 mod gateway_responses;
+mod held_jobs;
 mod identity_providers;
 mod jobs;
 mod limits;
@@ -19,6 +20,7 @@ mod people;
 mod permissions;
 mod provider_keys;
 mod relay;
+mod resumed_analysis;
 mod runs;
 mod samples;
 mod shapes;
@@ -26,6 +28,8 @@ mod sign_in;
 mod sockets;
 mod turns;
 mod webhooks;
+mod worker;
+mod worker_permissions;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

@@ -277,6 +277,7 @@ async fn sweep_erases_a_user_who_has_exported_everything() {
             "EventOutbox",
             "Presence",
             "SilentNodes",
+            "AnnouncedBudgets",
             "NewJobs",
             "DueJobs",
             "JobPauses",

@@ -19,12 +19,12 @@ use lambda_emulator::{Emulator, Invocation};
 use serde_json::{Value, json};
 
 use crate::{
-    MODEL, Placeholders, batches, definitions, files, invoke, jobs, limits, of_operator, people,
+    MODEL, Placeholders, batches, definitions, files, invoke, jobs, limits, of_operator, owned_work, people,
     provider_keys, relay, replay, sign_in, webhooks, with_job, with_node, with_session,
 };
 
 /// The smallest PNG there is: one pixel.
-const PNG: &str =
+pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
 fn values(cloud: &Cloud) -> Placeholders {
@@ -75,7 +75,7 @@ pub(crate) async fn configure(cloud: &Cloud, first: u64, vendor: &Upstream) {
 }
 
 /// An answer of the vendor with this text.
-fn answer(text: &str) -> Reply {
+pub(crate) fn answer(text: &str) -> Reply {
     let chunk = |delta: Value, finish: Option<&str>| {
         json!({"id": "x", "object": "chat.completion.chunk",
                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
@@ -174,7 +174,7 @@ async fn use_stored_keys(cloud: &Cloud) {
 }
 
 #[track_caller]
-fn assert_all_used(cloud: &Cloud, function: &str) {
+pub(crate) fn assert_all_used(cloud: &Cloud, function: &str) {
     let unused = cloud.unused_permissions(function);
     assert!(unused.is_empty(), "no call needs these permissions of infra/template.yaml: {unused:#?}");
 }
@@ -267,6 +267,7 @@ async fn generate_uses_every_permission() {
     send(&function, &values, "get_v1.artifacts.id.json", &path, Value::Null, 404).await;
     send(&function, &values, "delete_v1.artifacts.id.json", &path, Value::Null, 200).await;
     files::use_files(&cloud, &function, &values).await;
+    owned_work::export(&cloud, &function, &values).await;
     batches::use_batches(&cloud, &function, &values).await;
     definitions::use_definitions(&cloud, &function, &values).await;
     use_stored_keys(&cloud).await;

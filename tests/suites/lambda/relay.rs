@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::{Placeholders, invoke, of_operator};
 
 /// The model of the node.
-const RELAYED: &str = "relayed";
+pub(crate) const RELAYED: &str = "relayed";
 /// An address at which no node answers.
 const CLOSED_URL: &str = "http://127.0.0.1:9";
 
@@ -54,7 +54,7 @@ impl PlayedNode {
     }
 
     /// Waits for orders that have something.
-    async fn orders(&self) -> NodeOrders {
+    pub(crate) async fn orders(&self) -> NodeOrders {
         eventually("orders", async || {
             let orders = self.gateway.relay().orders(&self.record, Duration::ZERO).await.unwrap();
             let has_none = orders.runs.is_empty() && orders.calls.is_empty();
@@ -81,6 +81,12 @@ impl PlayedNode {
         self.post(&run, numbered(1, answer())).await;
     }
 
+    /// Posts the answer of a run that it has claimed, and which its process doesn't follow.
+    pub(crate) async fn answer(&self, run: RunId) {
+        let claimed = self.gateway.relay().claim(&self.record, run, ClaimBody::default()).await.unwrap();
+        self.post(&claimed, numbered(1, answer())).await;
+    }
+
     /// Answers the next call.
     pub(crate) async fn answer_call(&self, status: u16, body: Value) -> NodeCall {
         let call = self.orders().await.calls.remove(0);
@@ -90,7 +96,7 @@ impl PlayedNode {
     }
 
     /// Begins the next run, and ends it when it is cancelled.
-    async fn serve_until_cancelled(&self) {
+    pub(crate) async fn serve_until_cancelled(&self) {
         let run = self.claim().await;
         let begin = vec![RunEventBody::Started { prompt_tokens: 3 }, RunEventBody::text("Once")];
         self.post(&run, numbered(1, begin)).await;
@@ -319,7 +325,7 @@ async fn sweep(cloud: &Cloud, function: &Emulator) {
 }
 
 /// An open run at the node whose process has died before its first event.
-async fn lost_run(cloud: &Cloud, node: &PlayedNode) -> Run {
+pub(crate) async fn lost_run(cloud: &Cloud, node: &PlayedNode) -> Run {
     let operator = cloud.store().operator().await.unwrap();
     let named = Selection::new(ModelId::new(RELAYED), "local", Modality::Text, "named");
     let run = Run {

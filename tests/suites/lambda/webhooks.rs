@@ -9,6 +9,7 @@ use hearth_domain::{
 use hearth_store::{
     Store,
     event_outbox::OutboxEntry,
+    limit_events::LimitEvent,
     nodes::NodeRecord,
     webhooks::{DeliveryRecord, EventFilter, WebhookRecord, context},
 };
@@ -51,6 +52,7 @@ pub(crate) async fn store_webhook(
         state_reason: None,
         state_at: None,
         is_internal: false,
+        expires_at: None,
         created_at: now,
         updated_at: now,
         revision: RevisionId::new(),
@@ -160,8 +162,27 @@ async fn sweep_sends_the_events_of_dead_processes_and_of_silent_nodes() {
         data: json!({}),
         webhook: Some(WebhookId::new()),
         is_announced: true,
+        changed_at: None,
     };
     store.event_outbox().put(&left).await.unwrap();
+    // A process has announced two events of a budget, and died after it had stored the first.
+    let reached = LimitEvent {
+        organisation: owner.organisation,
+        subject: format!("user:{user}"),
+        period: "2026-11".to_owned(),
+        resource: "tokens".to_owned(),
+        percent: 50,
+        at: old,
+    };
+    store.limit_events().put(&reached).await.unwrap();
+    for (percent, milliseconds) in [(50, 1), (80, 2)] {
+        let data = json!({"budget": reached.subject, "period": reached.period, "resource": "tokens", "percent": percent});
+        let id = EventId::first_of(old.plus(Duration::from_millis(milliseconds)));
+        let (kind, webhook) = (EventKind::BudgetThreshold, None);
+        let subject = reached.subject.clone();
+        let announced = OutboxEntry { id, kind, subject, data, webhook, ..left.clone() };
+        store.event_outbox().put(&announced).await.unwrap();
+    }
     let node = NodeRecord::new(NodeId::new(), owner, "silent");
     store.nodes().put(&node).await.unwrap();
     assert!(store.node_presence().add(node.id).await.unwrap());
@@ -172,11 +193,19 @@ async fn sweep_sends_the_events_of_dead_processes_and_of_silent_nodes() {
     for webhook in [active, paused] {
         let (deliveries, _) = store.deliveries().page(webhook.id, range, None, 10).await.unwrap();
         let kinds: Vec<EventKind> = deliveries.iter().map(|one| one.kind).collect();
-        assert_eq!(kinds, [EventKind::NodeOffline, EventKind::ModelRemoved]);
+        assert_eq!(kinds, [EventKind::NodeOffline, EventKind::BudgetThreshold, EventKind::ModelRemoved]);
+        assert!(deliveries[1].payload.contains(r#""percent":50"#), "{deliveries:?}");
     }
     assert!(store.event_outbox().older_than(Duration::ZERO).await.unwrap().is_empty());
     assert!(!store.node_presence().contains(node.id).await.unwrap());
-    let of_events = ["EventOutbox", "Presence", "SilentNodes", "NewJobs", "Webhooks: dynamodb:GetItem"];
+    let of_events = [
+        "EventOutbox",
+        "Presence",
+        "SilentNodes",
+        "AnnouncedBudgets",
+        "NewJobs",
+        "Webhooks: dynamodb:GetItem",
+    ];
     let unused = cloud.unused_permissions(SWEEP);
     let unused: Vec<_> =
         unused.iter().filter(|line| of_events.iter().any(|part| line.contains(part))).collect();
