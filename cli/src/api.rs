@@ -75,3 +75,26 @@ fn tags() -> Vec<Tag> {
     .map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build())
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    /// Generators of clients name functions by the ids.
+    #[test]
+    fn operation_ids_are_unique() {
+        let document: Value = serde_json::from_str(&super::document().unwrap()).unwrap();
+        let mut paths = BTreeMap::<String, Vec<String>>::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                if let Some(id) = operation["operationId"].as_str() {
+                    paths.entry(id.to_owned()).or_default().push(format!("{method} {path}"));
+                }
+            }
+        }
+        paths.retain(|_, paths| paths.len() > 1);
+        assert!(paths.is_empty(), "{paths:#?}");
+    }
+}

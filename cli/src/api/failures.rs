@@ -52,9 +52,6 @@ pub(super) fn document(path: &mut PathItem) {
 }
 
 fn add(operation: &mut Operation, is_post: bool) {
-    if operation.security.as_ref().is_none_or(Vec::is_empty) {
-        return;
-    }
     let mut by_status = BTreeMap::<u16, Vec<&str>>::new();
     for code in codes(operation, is_post) {
         let names = by_status.entry(code.status()).or_default();
@@ -77,7 +74,8 @@ fn add(operation: &mut Operation, is_post: bool) {
 }
 
 fn codes(operation: &Operation, is_post: bool) -> Vec<ErrorCode> {
-    let mut codes = GUARDED.to_vec();
+    let is_open = operation.security.as_ref().is_none_or(Vec::is_empty);
+    let mut codes = if is_open { Vec::new() } else { GUARDED.to_vec() };
     let has = |place: &ParameterIn| {
         let mut parameters = operation.parameters.iter().flatten();
         parameters
@@ -90,6 +88,7 @@ fn codes(operation: &Operation, is_post: bool) -> Vec<ErrorCode> {
     let runs_model = is_post && (is_of(&["generate", "compatible"]) || TURNS.contains(&id));
     if operation.request_body.is_some() {
         codes.extend(BODY);
+        codes.push(Internal);
     }
     if has(&ParameterIn::Query) {
         codes.push(InvalidRequest);
@@ -124,5 +123,9 @@ mod tests {
         let tokens = responses("get", "/v1/users/tokens");
         assert!(tokens.get("401").is_some() && tokens.get("429").is_none(), "{tokens}");
         assert!(responses("get", "/health").get("401").is_none());
+        let login = responses("post", "/v1/users/login");
+        for status in ["408", "413", "415", "500"] {
+            assert!(login[status]["description"].is_string(), "{status}: {login}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::{error::Error, io};
 
 use hearth_wire::error::{ErrorBody, ErrorEnvelope};
 use reqwest::StatusCode;
+use serde_json::Value;
 
 /// An error that the gateway returned.
 #[derive(Debug)]
@@ -20,8 +21,23 @@ impl std::fmt::Display for GatewayError {
         if !request_id.is_empty() {
             write!(f, ", request id {request_id}")?;
         }
-        write!(f, "){}", self.hint)
+        f.write_str(")")?;
+        // The message names the list that a program finds in the details.
+        let lists = self.body.details.iter().filter(|(name, _)| message.contains(&format!("details.{name}")));
+        for entry in lists.filter_map(|(_, list)| list.as_array()).flatten() {
+            write!(f, "\n  {}", detail(entry))?;
+        }
+        f.write_str(self.hint)
     }
+}
+
+/// One entry of a list in an error's details: its fields but for null and empty ones, or the value itself.
+fn detail(entry: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let Value::Object(fields) = entry else { return text(entry) };
+    let fields = fields.iter().filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
+    let fields: Vec<String> = fields.map(|(name, value)| format!("{name}: {}", text(value))).collect();
+    fields.join(", ")
 }
 
 impl Error for GatewayError {}
@@ -184,6 +200,22 @@ mod tests {
     use hearth_wire::{ApiError, ErrorCode};
 
     use super::*;
+
+    #[test]
+    fn lists_in_the_details_are_shown_by_line() {
+        let body = serde_json::from_value(serde_json::json!({
+            "code": "invalid_answer", "type": "x", "message": "no answer fits; details.validation_errors has the places", "param": null, "request_id": "", "retryable": false,
+            "details": {
+                "data": [1, 2],
+                "validation_errors": [{"path": "/total", "reason": "\"a\" is not a number"}, {"path": "", "reason": "shop is missing"}],
+            },
+        }));
+        let error = GatewayError::new(body.unwrap());
+        assert_eq!(
+            error.to_string(),
+            "no answer fits; details.validation_errors has the places (invalid_answer)\n  path: /total, reason: \"a\" is not a number\n  reason: shop is missing"
+        );
+    }
 
     #[test]
     fn gateway_error_shows_message_code_and_request_id() {

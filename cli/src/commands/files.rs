@@ -72,6 +72,9 @@ enum FilesCommand {
         /// The file's id, as `list` shows it
         #[arg(value_name = "ID")]
         id: String,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -92,7 +95,8 @@ impl Files {
                 Ok(terminal::print_line(&file.id)?)
             }
             FilesCommand::Get { id, output } => get(&gateway, &id, output.as_deref()).await,
-            FilesCommand::Delete { id } => {
+            FilesCommand::Delete { id, yes } => {
+                terminal::ensure_confirmed(&format!("Delete {id}?"), yes, "nothing was deleted")?;
                 let deleted: FileDeleted = gateway.delete_json(&["v1", "files", &id]).await?;
                 if json {
                     return terminal::print_json(&deleted);

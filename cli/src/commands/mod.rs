@@ -94,7 +94,7 @@ pub(crate) enum ConfiguredCommand {
     Batch(batch::Batch),
     /// List, pull, load and remove models
     Models(models::Models),
-    /// List, show, cancel, pause and resume downloads of models
+    /// Submit, list, follow, pause and cancel jobs: generations, analyses, batches and downloads
     Jobs(jobs::Jobs),
     /// Show how much disk space the models use, and remove unused ones
     Storage(storage::Storage),

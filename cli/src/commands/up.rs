@@ -108,6 +108,10 @@ impl Up {
         if interrupted_runs > 0 {
             tracing::warn!(interrupted_runs, "runs of an earlier process were ended");
         }
+        let broken_uploads = gateway.end_broken_uploads().await?;
+        if broken_uploads > 0 {
+            tracing::warn!(broken_uploads, "uploads of an earlier process were deleted");
+        }
         let erasures = gateway.resume_erasures().await?;
         if erasures > 0 {
             tracing::info!(erasures, "erasures of users go on");

@@ -41,8 +41,10 @@ async fn request_is_listed_shown_replayed_and_deleted() {
     let cancelled = prints(&home, &["requests", "cancel", id]).await;
     assert!(cancelled.contains("had ended before"), "{cancelled}");
 
-    // Standard input is no terminal: nothing is asked.
-    prints(&home, &["requests", "delete", id, &both[0]]).await;
+    let refused = fails(command(&home, &["requests", "delete", id, &both[0]])).await;
+    assert!(refused.stderr.contains("no terminal to ask at; add --yes"), "{refused:?}");
+    listed(&home, 2).await;
+    prints(&home, &["requests", "delete", id, &both[0], "--yes"]).await;
     listed(&home, 0).await;
     let gone = fails(command(&home, &["requests", "show", id])).await;
     assert!(gone.stderr.contains("there is no request"), "{gone:?}");
@@ -93,7 +95,7 @@ async fn chat_in_a_session_is_continued_shown_searched_exported_and_deleted() {
     assert!(closed.contains("closed"), "{closed}");
     let refused = fails(command(&home, &["chat", "--session", "sess_01J9ZX5V2QH8N4T6W0C3M7K1RB"])).await;
     assert!(!refused.stderr.is_empty(), "{refused:?}");
-    prints(&home, &["sessions", "delete", &id]).await;
+    prints(&home, &["sessions", "delete", &id, "--yes"]).await;
     fails(command(&home, &["sessions", "show", &id])).await;
     home.stop().await;
 }

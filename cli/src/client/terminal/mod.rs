@@ -79,6 +79,24 @@ pub(crate) fn confirm(question: &str) -> io::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Asks before a step that can't be undone, unless `yes` is set.
+///
+/// # Errors
+/// `outcome`, such as "nothing was deleted", where the user refuses, or where there is no terminal to ask at.
+pub(crate) fn ensure_confirmed(question: &str, yes: bool, outcome: &str) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    anyhow::ensure!(stdin_is_terminal(), "{outcome}: there is no terminal to ask at; add --yes");
+    anyhow::ensure!(confirm(question)?, "{outcome}");
+    Ok(())
+}
+
+/// Prints a value as JSON of several lines, for people.
+pub(crate) fn print_pretty_json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print_line(&serde_json::to_string_pretty(value)?)?)
+}
+
 /// Removes control characters from a model's text for a terminal, which would otherwise execute escape sequences in it.
 /// A pipe or a file gets the text unchanged.
 pub(crate) fn printable(text: &str, to_terminal: bool) -> Cow<'_, str> {

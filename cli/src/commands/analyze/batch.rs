@@ -3,6 +3,7 @@
 use std::{
     io::{IsTerminal as _, Read as _},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -29,20 +30,23 @@ struct Sums {
     tokens: u64,
 }
 
-/// Analyzes the texts of a file, and prints the results in their order.
+/// Analyzes the texts of a file but for the first `skip`, and prints the results in their order. Those before an error are printed
+/// too.
 pub(super) async fn run(
     gateway: &GatewayClient,
     path: &Path,
+    skip: usize,
     flags: &AnalysisFlags,
     json: bool,
 ) -> anyhow::Result<()> {
-    let items = parse(&read(path)?)?;
-    anyhow::ensure!(!items.is_empty(), "{} has no texts", path.display());
+    let items: Vec<AnalyzeItem> = parse(&read(path)?)?.into_iter().skip(skip).collect();
+    anyhow::ensure!(!items.is_empty(), "{} has no texts after the first {skip}", path.display());
     // The text is replaced by those of the items.
     let AnalyzeRequest { schema, schema_id, template_id, variables, options, .. } =
         flags.request("text".to_owned())?;
     let bar = progress_bar(items.len());
     let (total, mut sums, mut printed) = (items.len(), Sums::default(), 0);
+    let mut failure = None;
     let mut table = Table::new(["ITEM", "STATUS", "CONFIDENCE", "RESULT"]);
     for group in items.chunks(GROUP_COUNT) {
         let request = AnalyzeBatchRequest {
@@ -56,12 +60,17 @@ pub(super) async fn run(
         };
         let sent = gateway.post::<AnalyzeBatchResponse>(&["v1", "analyze", "batch"], &request);
         let response = interrupt::or_interrupted(sent).await;
-        let response =
-            response.with_context(|| format!("{printed} of {total} texts were analyzed before this"))?;
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        };
         for result in response.results {
             let result = AnalyzeBatchResult {
-                index: result.index + printed,
-                duplicate_of: result.duplicate_of.map(|index| index + printed),
+                index: result.index + skip + printed,
+                duplicate_of: result.duplicate_of.map(|index| index + skip + printed),
                 ..result
             };
             sums.add(&result);
@@ -76,6 +85,12 @@ pub(super) async fn run(
     bar.finish_and_clear();
     if flags.format == OutputFormat::Table && !json {
         terminal::print(&table.fitted(terminal::columns()))?;
+    }
+    if let Some(error) = failure {
+        let done = skip + printed;
+        return Err(error.context(format!(
+            "{printed} of {total} texts were analyzed before this; `--skip {done}` goes on with the rest"
+        )));
     }
     let Sums { failed, cached, duplicates, low_confidence, tokens } = sums;
     terminal::note(&format!(
@@ -138,6 +153,8 @@ fn progress_bar(count: usize) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
         bar.set_style(style);
     }
+    // It is shown before the first group is complete.
+    bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 

@@ -41,6 +41,9 @@ pub(crate) struct Analyze {
     /// Read many texts from a file of JSON Lines, each a text or an object with `prompt`; `-` for standard input
     #[arg(long, value_name = "FILE")]
     batch: Option<PathBuf>,
+    /// Leave out so many texts of the file: those that an earlier run has analyzed
+    #[arg(long, value_name = "N", requires = "batch", default_value_t = 0)]
+    skip: usize,
     #[command(flatten)]
     flags: AnalysisFlags,
     #[command(flatten)]
@@ -119,7 +122,7 @@ impl Analyze {
         let gateway = GatewayClient::new(&context.connection)?;
         let json = context.connection.json;
         if let Some(path) = &self.batch {
-            return batch::run(&gateway, path, &self.flags, json).await;
+            return batch::run(&gateway, path, self.skip, &self.flags, json).await;
         }
         let text = match (&self.file, self.text.as_slice()) {
             (Some(path), _) => Some(read_file(path)?),

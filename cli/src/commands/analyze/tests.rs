@@ -1,6 +1,9 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
-use axum::{Json, Router, routing::post};
+use axum::{Json, Router, http::StatusCode, routing::post};
 use clap::Parser;
 use serde_json::json;
 
@@ -101,6 +104,36 @@ fn data_is_printed_in_each_format() {
 }
 
 #[tokio::test]
+async fn batch_that_breaks_off_names_the_text_to_go_on_with() {
+    let answered = Arc::new(AtomicBool::new(false));
+    let answer = move || {
+        let is_first = !answered.swap(true, Ordering::Relaxed);
+        let results: Vec<Value> = (0..20)
+            .map(|index| json!({"index": index, "status": "ok", "analysis": response(&json!({}))}))
+            .collect();
+        let usage =
+            json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "cached_tokens": 0});
+        let body = json!({"request_id": "req_1", "object": "analysis.batch", "results": results, "summary": {
+            "total": 1, "ok": 1, "failed": 0, "cached": 0, "duplicates": 0, "low_confidence": 0, "usage": usage,
+            "cost": null, "time_ms": 1,
+        }});
+        async move {
+            if is_first { (StatusCode::OK, Json(body)) } else { (StatusCode::BAD_GATEWAY, Json(json!({}))) }
+        }
+    };
+    let url = serve(Router::new().route("/v1/analyze/batch", post(answer))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("texts.jsonl");
+    let lines: String = (0..45).map(|number| format!("\"text {number}\"\n")).collect();
+    std::fs::write(&path, lines).unwrap();
+    let error = batch::run(&gateway(&url), &path, 3, &line(&["x"]).flags, true).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "20 of 42 texts were analyzed before this; `--skip 23` goes on with the rest"
+    );
+}
+
+#[tokio::test]
 async fn batch_is_sent_in_groups_and_a_failed_text_fails_the_command() {
     let received = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&received);
@@ -131,8 +164,11 @@ async fn batch_is_sent_in_groups_and_a_failed_text_fails_the_command() {
     let analyze = line(&["--batch", path.to_str().unwrap()]);
     analyze.run(&context(&url)).await.unwrap();
     assert_eq!(*received.lock().unwrap(), [20, 20, 5]);
+    let rest = line(&["--batch", path.to_str().unwrap(), "--skip", "43"]);
+    rest.run(&context(&url)).await.unwrap();
+    assert_eq!(received.lock().unwrap()[3..], [2]);
 
     std::fs::write(&path, "\"good\"\n\"bad\"\n").unwrap();
-    let error = batch::run(&gateway(&url), &path, &line(&["x"]).flags, true).await.unwrap_err();
+    let error = batch::run(&gateway(&url), &path, 0, &line(&["x"]).flags, true).await.unwrap_err();
     assert!(error.to_string().starts_with("1 of 2 texts"), "{error}");
 }

@@ -193,10 +193,8 @@ pub(super) struct Delete {
 
 impl Delete {
     pub(super) async fn run(self, target: &Target<'_>) -> anyhow::Result<()> {
-        if !self.yes {
-            let question = format!("Delete {} with all versions?", self.names.join(", "));
-            ensure!(terminal::confirm(&question)?, "nothing was deleted");
-        }
+        let question = format!("Delete {} with all versions?", self.names.join(", "));
+        terminal::ensure_confirmed(&question, self.yes, "nothing was deleted")?;
         for name in &self.names {
             let deleted: DefinitionDeleted = target.gateway.delete_json(&target.route(&[name])).await?;
             if target.json {

@@ -94,15 +94,18 @@ impl Show {
         };
         let format = target.format(self.format);
         if self.content {
-            let format = if format == Format::Table { Format::Json } else { format };
-            return output::print_as(format, &content).map(drop);
+            // A person edits it.
+            return match format {
+                Format::Json | Format::Table => terminal::print_pretty_json(&content),
+                Format::Yaml => output::print_as(format, &content).map(drop),
+            };
         }
         if output::print_as(format, &body)? {
             return Ok(());
         }
         terminal::note(&output::entry(&entry));
         terminal::note(&format!("version {}:", version.version));
-        terminal::print_json(&content)
+        terminal::print_pretty_json(&content)
     }
 }
 

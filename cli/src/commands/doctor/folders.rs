@@ -1,6 +1,11 @@
 //! Checks of the data folder, the model folder, and the models in it.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use bytesize::ByteSize;
 use hearth_domain::{Modality, Timestamp};
@@ -36,6 +41,11 @@ fn folder(about: &'static str, path: &Path) -> Finding {
     if path.is_dir() {
         return match try_writing(path) {
             Ok(()) => Finding::ok(about, format!("{shown} can be written to")),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Finding::problem(
+                about,
+                format!("{shown} can't be written to: the disk is full"),
+                "make room on this disk: until then nothing can be stored",
+            ),
             Err(error) => Finding::problem(
                 about,
                 format!("{shown} can't be written to: {error}"),
@@ -87,8 +97,13 @@ fn master_key(folder: &Path) -> Option<Finding> {
 
 fn try_writing(folder: &Path) -> io::Result<()> {
     let path = folder.join(format!(".hearth-doctor-{}", std::process::id()));
-    fs::File::create_new(&path)?;
-    fs::remove_file(path)
+    let written = fs::File::create_new(&path).and_then(|mut file| {
+        // An empty file can be created on a full disk. Some file systems notice only when they write it to the disk.
+        file.write_all(&[0; 4096])?;
+        file.sync_all()
+    });
+    let removed = fs::remove_file(path);
+    written.and(removed)
 }
 
 fn space(folder: &Path, free: Option<u64>) -> Option<Finding> {

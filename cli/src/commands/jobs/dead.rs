@@ -1,6 +1,6 @@
 //! `hearth jobs dead`: failed jobs that were neither retried nor dropped.
 
-use hearth_domain::JobId;
+use hearth_domain::{JobId, JobKind};
 use hearth_wire::native::jobs::JobBody;
 use serde_json::json;
 
@@ -62,7 +62,10 @@ impl Chosen {
     async fn change(self, gateway: &GatewayClient, change: &str, json: bool) -> anyhow::Result<()> {
         let ids = match self.all {
             true => {
-                let jobs = read(gateway, &[("dead", "true")], CHANGE_MAX_COUNT).await?;
+                let mut jobs = read(gateway, &[("dead", "true")], CHANGE_MAX_COUNT).await?;
+                if change == "retry" {
+                    leave_out_batches(&mut jobs);
+                }
                 jobs.into_iter().map(|job| job.id).collect()
             }
             false => self.ids,
@@ -81,4 +84,17 @@ impl Chosen {
         }
         if json { terminal::print_json(&json!({ "jobs": changed })) } else { Ok(()) }
     }
+}
+
+/// Leaves out the jobs of batches, which the gateway doesn't retry.
+fn leave_out_batches(jobs: &mut Vec<JobBody>) {
+    jobs.retain(|job| {
+        if job.kind == JobKind::Batch {
+            terminal::note(&format!(
+                "{} is the job of a batch: create the batch again (hearth batch submit)",
+                job.id
+            ));
+        }
+        job.kind != JobKind::Batch
+    });
 }

@@ -83,9 +83,9 @@ impl Login {
     fn address_of_others(&self, context: &Context) -> Connection {
         let settings = &context.settings;
         let set = self.connection.url.clone().or_else(|| settings.url.clone());
-        let found = set.or_else(|| CommandsAccess::read(&settings.data).map(|access| access.url));
+        let recent = set.or_else(|| CommandsAccess::read(&settings.data).map(|access| access.url));
         let default = Connection::default();
-        let url = found.unwrap_or_else(|| default.url().to_owned());
+        let url = recent.unwrap_or_else(|| default.url().to_owned());
         default.at(&url)
     }
 

@@ -264,7 +264,7 @@ async fn delete(gateway: &GatewayClient, id: Option<String>, yes: bool, json: bo
         }
     };
     let question = format!("Delete {id}, with its teams and memberships? All its tokens stop working.");
-    anyhow::ensure!(yes || terminal::confirm(&question)?, "nothing was deleted; confirm it with --yes");
+    terminal::ensure_confirmed(&question, yes, "nothing was deleted")?;
     let route: Vec<&str> = route.iter().map(String::as_str).collect();
     gateway.delete(&route).await?;
     print_done(json, "organisation", &id, "deleted")

@@ -111,15 +111,11 @@ async fn cancel(gateway: &GatewayClient, id: &str, json: bool) -> anyhow::Result
 }
 
 async fn delete(gateway: &GatewayClient, ids: &[String], yes: bool, json: bool) -> anyhow::Result<()> {
-    if !yes && terminal::stdin_is_terminal() {
-        let question = match ids {
-            [id] => format!("Delete {id}, with its output, events, conversation and files?"),
-            ids => {
-                format!("Delete {} requests, with their outputs, events, conversations and files?", ids.len())
-            }
-        };
-        anyhow::ensure!(terminal::confirm(&question)?, "nothing was deleted");
-    }
+    let question = match ids {
+        [id] => format!("Delete {id}, with its output, events, conversation and files?"),
+        ids => format!("Delete {} requests, with their outputs, events, conversations and files?", ids.len()),
+    };
+    terminal::ensure_confirmed(&question, yes, "nothing was deleted")?;
     for id in ids {
         let deleted: RequestDeleted = gateway.delete_json(&["v1", "requests", id, "record"]).await?;
         if json {

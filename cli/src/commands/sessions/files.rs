@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use futures::StreamExt as _;
-use hearth_wire::native::sessions::SessionImportReport;
+use hearth_wire::native::sessions::{IMPORTED_BEFORE, SessionImportReport};
 use reqwest::Body;
 use tokio::io::AsyncRead;
 use tokio_util::{bytes::Bytes, io::ReaderStream};
@@ -104,6 +104,10 @@ pub(super) async fn import(gateway: &GatewayClient, file: &Path, json: bool) -> 
     for part in &report.skipped {
         terminal::note(&format!("left out of {:?}: {} ({})", part.conversation, part.reason, part.count));
     }
-    anyhow::ensure!(!report.imported.is_empty(), "the file has no conversation that can be imported");
+    let is_repetition = report.skipped.iter().any(|part| part.reason == IMPORTED_BEFORE);
+    anyhow::ensure!(
+        is_repetition || !report.imported.is_empty(),
+        "the file has no conversation that can be imported"
+    );
     Ok(())
 }

@@ -120,13 +120,11 @@ impl Sessions {
             SessionsCommand::Archive { ids } => archive(&gateway, &ids, json).await,
             SessionsCommand::Close { ids } => end(&gateway, &ids, false, json).await,
             SessionsCommand::Delete { ids, yes } => {
-                if !yes && terminal::stdin_is_terminal() {
-                    let question = match ids.as_slice() {
-                        [id] => format!("Delete {id} with all of its messages?"),
-                        ids => format!("Delete {} sessions with all of their messages?", ids.len()),
-                    };
-                    anyhow::ensure!(terminal::confirm(&question)?, "nothing was deleted");
-                }
+                let question = match ids.as_slice() {
+                    [id] => format!("Delete {id} with all of its messages?"),
+                    ids => format!("Delete {} sessions with all of their messages?", ids.len()),
+                };
+                terminal::ensure_confirmed(&question, yes, "nothing was deleted")?;
                 end(&gateway, &ids, true, json).await
             }
             SessionsCommand::Export(export) => export.run(&gateway).await,

@@ -231,11 +231,8 @@ async fn set_disabled(gateway: &GatewayClient, id: &str, disabled: bool, json: b
 }
 
 async fn erase(gateway: &GatewayClient, id: &str, yes: bool, json: bool) -> anyhow::Result<()> {
-    if !yes {
-        anyhow::ensure!(terminal::stdin_is_terminal(), "to erase a user without a terminal, add --yes");
-        let question = format!("Erase {id} and everything of theirs? This can't be undone.");
-        anyhow::ensure!(terminal::confirm(&question)?, "nothing was erased");
-    }
+    let question = format!("Erase {id} and everything of theirs? This can't be undone.");
+    terminal::ensure_confirmed(&question, yes, "nothing was erased")?;
     let erasure: ErasureBody = gateway.delete_json(&["v1", "users", id]).await?;
     if json {
         return terminal::print_json(&erasure);

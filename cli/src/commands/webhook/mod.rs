@@ -5,7 +5,7 @@ mod output;
 
 use std::time::Duration;
 
-use hearth_domain::{DeliveryState, EventId, WebhookId};
+use hearth_domain::{DeliveryState, EventId, WebhookId, WebhookState};
 use hearth_wire::native::webhooks::{
     DeliveryBody, DeliveryList, ReplayResult, WebhookBody, WebhookList, WebhookWithSecret,
 };
@@ -119,6 +119,9 @@ enum WebhookCommand {
         /// The webhook's id
         #[arg(value_name = "ID")]
         id: WebhookId,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -163,7 +166,10 @@ impl Webhook {
                 if json {
                     return terminal::print_json(&delivery);
                 }
-                Ok(terminal::print_line(&format!("{event} is sent again"))?)
+                let webhook: WebhookBody = gateway.get(&["v1", "webhooks", &id.to_string()], &[]).await?;
+                let when =
+                    if webhook.state == WebhookState::Paused { " when the webhook is resumed" } else { "" };
+                Ok(terminal::print_line(&format!("{event} is sent again{when}"))?)
             }
             WebhookCommand::Replay { id, event: None, since, until, state } => {
                 let mut body = Map::new();
@@ -178,7 +184,9 @@ impl Webhook {
                 let more = if result.has_more { "; there are more, replay again for them" } else { "" };
                 Ok(terminal::print_line(&format!("{} events are sent again{more}", result.replayed))?)
             }
-            WebhookCommand::Delete { id } => {
+            WebhookCommand::Delete { id, yes } => {
+                let question = format!("Delete {id}? Its waiting events are not delivered.");
+                terminal::ensure_confirmed(&question, yes, "nothing was deleted")?;
                 gateway.delete(&["v1", "webhooks", &id.to_string()]).await?;
                 if json {
                     return terminal::print_json(&json!({ "id": id, "deleted": true }));
