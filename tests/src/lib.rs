@@ -9,6 +9,7 @@
 //! - [`Socket`] is a WebSocket of a client or a node.
 //! - [`Upstream`] plays a vendor's API, as well or as badly as a test wants it; [`Collector`] an OpenTelemetry collector;
 //!   [`OpenIdProvider`] an identity provider.
+//! - [`WebhookReceiver`] is an endpoint of webhooks.
 //! - [`Person`] is a further user, with an organisation and a token.
 //! - [`relay`] has a gateway, and nodes that reach it through a [`FaultProxy`].
 //! - [`eventually`] waits for what is only visible by asking again.
@@ -37,6 +38,7 @@ mod socket;
 mod stream;
 mod upstream;
 mod wait;
+mod webhook_receiver;
 
 pub use binaries::{backend_results, binary};
 pub use client::{Answer, Client};
@@ -59,3 +61,4 @@ pub use socket::Socket;
 pub use stream::{Event, Events};
 pub use upstream::{Received, Reply, Upstream};
 pub use wait::{DEADLINE, eventually, within};
+pub use webhook_receiver::{WebhookReceiver, WebhookReply, WebhookRequest};

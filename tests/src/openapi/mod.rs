@@ -40,7 +40,9 @@ static DOCUMENT: LazyLock<Option<Document>> = LazyLock::new(Document::load);
 struct Document {
     pieces: Pieces,
     routes: Vec<Route>,
-    /// Validators by the text of their schemas.
+    /// Operations by the names of their pieces.
+    operations: Mutex<HashMap<String, Arc<Value>>>,
+    /// Validators by the places of their schemas in the document.
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
 
@@ -100,7 +102,7 @@ impl Document {
             .collect();
         // The most exact ones first.
         routes.sort_by_key(|route| std::cmp::Reverse(route.template.literal_chars()));
-        Some(Self { pieces, routes, validators: Mutex::default() })
+        Some(Self { pieces, routes, operations: Mutex::default(), validators: Mutex::default() })
     }
 
     fn check(
@@ -128,7 +130,7 @@ impl Document {
             let known = &routes[0].path;
             return if is_expected { Ok(()) } else { Err(format!("{known} has no such method")) };
         };
-        let operation = self.pieces.read(piece).ok_or("its piece can't be read")?;
+        let operation = self.operation(piece).ok_or("its piece can't be read")?;
         let at = format!("#/paths/{}/{name}/responses", route.path.replace('/', "~1"));
         let code = status.as_u16().to_string();
         let range = format!("{}XX", status.as_u16() / 100);
@@ -171,8 +173,19 @@ impl Document {
         if path.starts_with(SHARED_PATH) && (is_anthropics(&instance) || is_gemini_list(&instance)) {
             return Ok(());
         }
-        self.check_body(&declared["schema"], &instance)
-            .map_err(|problem| format!("{at}/{key}/content/application~1json: {problem}"))
+        let at = format!("{at}/{key}/content/application~1json");
+        self.check_body(&at, &declared["schema"], &instance).map_err(|problem| format!("{at}: {problem}"))
+    }
+
+    /// An operation, which is read once.
+    fn operation(&self, piece: &str) -> Option<Arc<Value>> {
+        let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(operation) = operations.get(piece) {
+            return Some(Arc::clone(operation));
+        }
+        let operation = Arc::new(self.pieces.read(piece)?);
+        operations.insert(piece.to_owned(), Arc::clone(&operation));
+        Some(operation)
     }
 
     /// The routes of the path, the most exact first; ids with slashes only where nothing else matches.
@@ -187,11 +200,12 @@ impl Document {
         Vec::new()
     }
 
-    fn check_body(&self, schema: &Value, instance: &Value) -> Result<(), String> {
+    /// Checks a body by the schema at this place of the document.
+    fn check_body(&self, at: &str, schema: &Value, instance: &Value) -> Result<(), String> {
         if schema.is_null() {
             return Ok(());
         }
-        let validator = self.validator(schema)?;
+        let validator = self.validator(at, schema)?;
         let problems: Vec<String> = validator
             .iter_errors(instance)
             .take(3)
@@ -200,16 +214,15 @@ impl Document {
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 
-    fn validator(&self, schema: &Value) -> Result<Arc<Validator>, String> {
-        let text = schema.to_string();
+    fn validator(&self, at: &str, schema: &Value) -> Result<Arc<Validator>, String> {
         let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(validator) = validators.get(&text) {
+        if let Some(validator) = validators.get(at) {
             return Ok(Arc::clone(validator));
         }
-        let whole = self.with_definitions(&text)?;
+        let whole = self.with_definitions(&schema.to_string())?;
         let validator = jsonschema::options().with_draft(Draft::Draft202012).build(&whole);
         let validator = Arc::new(validator.map_err(|error| format!("its schema is invalid: {error}"))?);
-        validators.insert(text, Arc::clone(&validator));
+        validators.insert(at.to_owned(), Arc::clone(&validator));
         Ok(validator)
     }
 

@@ -24,6 +24,8 @@ pub struct Operation {
     pub body: Option<Value>,
     /// Its body is a form.
     pub is_form: bool,
+    /// The names of the parameters of its query.
+    pub query: Vec<String>,
 }
 
 impl Operation {
@@ -53,6 +55,7 @@ pub fn operations(document: &Value) -> Vec<Operation> {
                     is_for_nodes: operation["x-hearth-action"] == NODE_ACTION,
                     body: body(operation),
                     is_form: operation["requestBody"]["content"].get("multipart/form-data").is_some(),
+                    query: query(operation),
                 })
             })
         })
@@ -66,6 +69,13 @@ fn action(path: &str, operation: &Value) -> Option<Action> {
     }
     let action = Action::ALL.into_iter().find(|action| action.as_str() == name);
     Some(action.unwrap_or_else(|| panic!("{path} has the unknown action {name}")))
+}
+
+/// The names of the parameters of the query.
+fn query(operation: &Value) -> Vec<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let of_query = parameters.filter(|parameter| parameter["in"] == "query");
+    of_query.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
 }
 
 /// The example of a JSON body.

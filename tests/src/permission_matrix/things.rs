@@ -411,6 +411,7 @@ async fn webhook(store: &Store, owner: Owner) -> WebhookId {
         state_reason: None,
         state_at: None,
         is_internal: false,
+        expires_at: None,
         created_at: now,
         updated_at: now,
         revision: RevisionId::new(),

@@ -5,6 +5,7 @@
 mod analyze;
 mod audit;
 mod authentication;
+mod bad_input;
 mod browser;
 mod cancel;
 mod chat;
@@ -27,6 +28,7 @@ mod nodes;
 mod ollama;
 mod operations;
 mod organisations;
+mod owned_work;
 mod people;
 mod permissions;
 mod queue;
