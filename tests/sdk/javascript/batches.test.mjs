@@ -61,3 +61,26 @@ test('a batch of messages streams its results', async () => {
   assert.deepEqual([...new Set(results.map((entry) => entry.result.type))], ['succeeded']);
   assert.equal((await batches.delete(batch.id)).type, 'message_batch_deleted');
 });
+
+test('cancelled batches end with a result for each request', async () => {
+  const file = await client.files.create({ file: await toFile(Buffer.from(lines(1000)), 'in.jsonl'), purpose: 'batch' });
+  const created = await client.batches.create({ input_file_id: file.id, endpoint, completion_window: '24h' });
+  assert.match((await client.batches.cancel(created.id)).status, /^cancell/);
+  await until(
+    () => client.batches.retrieve(created.id),
+    ({ status }) => status === 'cancelled',
+  );
+
+  const params = { model, max_tokens: 64, messages: [{ role: 'user', content: 'Hello!' }] };
+  const requests = Array.from({ length: 500 }, (_, number) => ({ custom_id: `m${number}`, params }));
+  const { id } = await batches.create({ requests });
+  assert.ok((await batches.cancel(id)).cancel_initiated_at);
+  const batch = await until(
+    () => batches.retrieve(id),
+    ({ processing_status: status }) => status === 'ended',
+  );
+  const types = [];
+  for await (const entry of await batches.results(id)) types.push(entry.result.type);
+  assert.equal(types.length, 500);
+  assert.equal(types.filter((type) => type === 'canceled').length, batch.request_counts.canceled);
+});

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from langchain_core.embeddings import Embeddings
@@ -150,7 +151,7 @@ def test_a_model_that_is_there_is_pulled_at_once(ollama, model):
     assert [part.status for part in ollama.pull(model, stream=True)][-1] == "success"
 
 
-@pytest.mark.parametrize("ask", ["chat", "generate", "show", "embed", "delete", "pull"])
+@pytest.mark.parametrize("ask", ["chat", "generate", "show", "embed", "delete"])
 def test_an_unknown_model_is_not_found(ollama, ask):
     asked = {"chat": {"messages": user("Hi")}, "generate": {"prompt": "Hi"}, "embed": {"input": "Hi"}}
     with pytest.raises(ResponseError) as caught:
@@ -158,6 +159,21 @@ def test_an_unknown_model_is_not_found(ollama, ask):
 
     assert caught.value.status_code == 404
     assert caught.value.error.startswith("model 'no-such-model' not found")
+
+
+def test_an_unknown_model_is_not_pulled_without_the_permission(gateway):
+    # With it the gateway asks the registry of Ollama's library.
+    own = {"Authorization": f"Bearer {gateway.token}"}
+    limits = {"name": "no downloads", "scopes": ["generate", "models:read"]}
+    created = httpx.post(f"{gateway.url}/v1/users/tokens", headers=own, json=limits)
+    token = created.json()["token"] if created.status_code == 201 else gateway.token
+    with Client(host=gateway.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        with pytest.raises(ResponseError) as caught:
+            client.pull("no-such-model")
+
+    assert caught.value.status_code == 404
+    assert caught.value.error.startswith("model 'no-such-model' not found")
+    assert "hearth models pull" in caught.value.error
 
 
 def test_what_is_not_offered_says_what_to_do(ollama, model):

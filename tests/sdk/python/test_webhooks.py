@@ -78,3 +78,38 @@ def test_both_secrets_verify_during_a_rotation(api, receiver, webhook):
     headers, body = wait(receiver)
     for secret in (webhook["secret"], rotated["secret"]):
         assert Webhook(secret).verify(body, headers)["type"] == "webhook.test"
+
+
+def test_events_of_a_batch_and_of_a_job_are_verified(api, client, model, receiver):
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    created = api.post("/v1/webhooks", json={"events": ["batch.*", "job.completed"], "url": url})
+    if created.status_code == 400:
+        pytest.skip("the gateway doesn't allow webhooks at private addresses")
+    webhook = created.json()
+    body = {"model": model, "max_tokens": 8, "messages": [{"role": "user", "content": "Hello!"}]}
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    file = client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+    batch = client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    events = {}
+    for _ in range(2):
+        headers, body = wait(receiver)
+        event = Webhook(webhook["secret"]).verify(body, headers)
+        events[event["type"]] = event
+    assert api.delete(f"/v1/webhooks/{webhook['id']}").status_code == 204
+    assert events["batch.completed"]["data"]["id"] == batch.id
+    assert events["batch.completed"]["data"]["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+    assert events["job.completed"]["data"]["kind"] == "batch"
+
+
+def test_the_webhook_of_a_job_has_a_secret_of_its_own(api, receiver):
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    webhook = {"url": f"http://127.0.0.1:{receiver.server_port}/hook", "secret": secret}
+    job = {"kind": "generate", "input": {"input": {"prompt": "Hello!"}, "parameters": {"max_tokens": 4}}}
+    submitted = api.post("/v1/jobs", json={**job, "webhook": webhook})
+    if submitted.status_code == 400:
+        pytest.skip("the gateway doesn't allow webhooks at private addresses")
+    headers, body = wait(receiver)
+    event = Webhook(secret).verify(body, headers)
+    assert (event["type"], event["data"]["id"]) == ("job.completed", submitted.json()["id"])
