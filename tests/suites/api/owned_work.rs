@@ -134,8 +134,8 @@ fn lines(text: &str) -> Vec<Value> {
 /// The line with this value of a field.
 #[track_caller]
 fn line<'a>(lines: &'a [Value], field: &str, value: &str) -> &'a Value {
-    let found = lines.iter().find(|line| line[field] == value);
-    found.unwrap_or_else(|| panic!("no line has {field} {value}: {lines:#?}"))
+    let line = lines.iter().find(|line| line[field] == value);
+    line.unwrap_or_else(|| panic!("no line has {field} {value}: {lines:#?}"))
 }
 
 fn check_export(answer: &Answer, work: &Work) {

@@ -77,7 +77,7 @@ fn exceeded(reason: &'static str) -> Error {
 /// Prints a value in parts, so that `write` can stop it: the text of a list may be far longer than the texts in it.
 ///
 /// # Errors
-/// Those of `write`.
+/// The error of `write`.
 fn print(value: &Value, write: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
     let mut printer = Printer { write, error: None };
     let printed = write!(printer, "{value}");
