@@ -7,6 +7,7 @@ use hearth_domain::{Action, RunId, RuntimeState};
 use hearth_gateway::{Caller, Gateway, sockets::SocketId};
 use hearth_wire::{
     ApiError, ErrorCode, RunEventBody,
+    json_body::parse_text,
     native::{
         models::ModelQuery,
         render::Renderer,
@@ -18,7 +19,7 @@ use hearth_wire::{
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::session::error_text;
+use crate::error_message::error_message;
 
 /// Limit of the number of subscriptions of a socket.
 const SUBSCRIPTION_MAX_COUNT: usize = 32;
@@ -61,7 +62,7 @@ impl Subscriptions {
 
     /// Handles a message of the client; returns the reply, unless the subscription's task sends it.
     pub(crate) fn handle(&mut self, text: &str) -> Option<String> {
-        let request: SocketRequest = match serde_json::from_str(text) {
+        let request: SocketRequest = match parse_text(text) {
             Ok(request) => request,
             Err(error) => {
                 let message =
@@ -93,7 +94,7 @@ impl Subscriptions {
     }
 
     fn refuse(&self, code: ErrorCode, message: &str) -> String {
-        error_text(&ApiError::new(code, message), &self.feed.socket)
+        error_message(&ApiError::new(code, message), &self.feed.socket)
     }
 }
 
@@ -107,7 +108,7 @@ impl Feed {
         };
         if let Err(error) = ended {
             let error = error.with("topic", topic.to_string());
-            let _ = self.sender.send(error_text(&error, &self.socket)).await;
+            let _ = self.sender.send(error_message(&error, &self.socket)).await;
         }
         self.send(&SocketMessage::Unsubscribed { topic }).await;
     }

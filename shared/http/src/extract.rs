@@ -8,7 +8,7 @@ use axum::{
 };
 use hearth_wire::{
     ApiError, ErrorCode, field_of_reason,
-    json_body::{abridge, parse_any_json, parse_json},
+    json_body::{abridge, parse_json},
     plain_reason,
 };
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
@@ -52,21 +52,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJsonBody<T>
         }
         is_json?;
         Ok(Self(parse_json(&body)?))
-    }
-}
-
-/// JSON body of a request, of any shape: also a list.
-#[derive(Debug, Clone)]
-pub struct AnyJson(pub serde_json::Value);
-
-impl<S: Send + Sync> FromRequest<S> for AnyJson {
-    type Rejection = HttpError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
-        check_media_type(request.headers())?;
-        body_budget::admit(request.extensions(), request.headers()).await?;
-        let body = read(request.into_body()).await?;
-        Ok(Self(parse_any_json(&body)?))
     }
 }
 

@@ -4,34 +4,33 @@ use std::borrow::Cow;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{ApiError, ErrorCode, field_of_reason, json_size, plain_reason, run_options::option_error};
+use crate::{
+    ApiError, ErrorCode, field_of_reason, json_size, objects_only::ObjectsOnly, plain_reason,
+    run_options::option_error,
+};
 
 /// Characters of the beginning and the end of a long value that an error quotes.
 const QUOTED_BEGIN_MAX_COUNT: usize = 300;
 const QUOTED_END_MAX_COUNT: usize = 100;
 
-/// Parses a JSON body.
+/// Parses a JSON body. A list in the place of an object is refused.
 ///
 /// # Errors
 /// `invalid_request`, naming the field at fault.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let text = text_of(body)?;
-    // serde accepts a list for a struct, with the items as its fields.
-    let is_list = text.trim_ascii_start().starts_with('[');
-    match serde_json::from_str(text) {
-        Ok(_) if is_list => Err(not_an_object()),
-        Ok(value) => Ok(value),
-        Err(error) => Err(explain::<T>(text, &error)),
-    }
+    parse_text(text).map_err(|error| explain::<T>(text, &error))
 }
 
-/// Parses a JSON body of any shape, such as a list.
+/// Parses a JSON text. A list in the place of an object is refused.
 ///
 /// # Errors
-/// `invalid_request`, naming the field at fault.
-pub fn parse_any_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let text = text_of(body)?;
-    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error))
+/// The first mistake, in the words of `serde_json`.
+pub fn parse_text<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(ObjectsOnly(&mut json))?;
+    json.end()?;
+    Ok(value)
 }
 
 /// Returns the text of a body, if it isn't empty and not too large to parse.
@@ -52,7 +51,7 @@ fn text_of(body: &[u8]) -> Result<&str, ApiError> {
 /// parsing it: valid bodies, which most are, don't pay for that.
 fn explain<T: DeserializeOwned>(body: &str, error: &serde_json::Error) -> ApiError {
     let mut json = serde_json::Deserializer::from_str(body);
-    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+    match serde_path_to_error::deserialize::<_, T>(ObjectsOnly(&mut json)) {
         Err(error) => {
             let is_json = serde_json::from_str::<IgnoredAny>(body).is_ok();
             malformed(&error.path().to_string(), error.inner(), is_json)
@@ -140,5 +139,60 @@ fn plain_syntax(text: &str) -> String {
         Some(value) => format!("it ends within {value}"),
         None if text == "expected ident" => "expected true, false or null".to_owned(),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        anthropic::MessagesRequest,
+        native::request::GenerateRequest,
+        openai::{chat::ChatRequest, responses::ResponsesRequest},
+    };
+
+    fn refusal<T: DeserializeOwned>(body: &Value) -> (String, String) {
+        let Err(error) = parse_json::<T>(body.to_string().as_bytes()) else { panic!("{body} is accepted") };
+        (error.param.unwrap_or_default(), error.message)
+    }
+
+    #[test]
+    fn list_in_the_place_of_an_object_is_refused_with_its_field() {
+        let parts = |part: Value| json!({"model": "m", "messages": [{"role": "user", "content": [part]}]});
+        let image = json!({"type": "image_url", "image_url": ["https://example.org/a.png"]});
+        let choice = json!({"type": "function", "function": ["f"]});
+        let list = json!({"type": "message", "content": [["input_text", "Hi"]]});
+        for ((param, message), expected) in [
+            (refusal::<GenerateRequest>(&json!({"parameters": [0.5]})), "parameters"),
+            (refusal::<GenerateRequest>(&json!({"input": ["Hi"]})), "input"),
+            (refusal::<GenerateRequest>(&json!({"fallback": ["a"]})), "fallback"),
+            (refusal::<ChatRequest>(&json!({"model": "m", "fallback": []})), "fallback"),
+            (refusal::<ChatRequest>(&json!({"model": "m", "stream_options": [true]})), "stream_options"),
+            (refusal::<ChatRequest>(&json!({"model": "m", "messages": [["user", "Hi"]]})), "messages[0]"),
+            (refusal::<ChatRequest>(&parts(json!(["text", "Hi"]))), "messages[0].content[0]"),
+            (refusal::<ChatRequest>(&parts(image)), "messages[0].content[0].image_url"),
+            (refusal::<ChatRequest>(&json!({"tool_choice": choice})), "tool_choice.function"),
+            (refusal::<ChatRequest>(&json!({"tool_choice": ["function", "f"]})), "tool_choice"),
+            (refusal::<ResponsesRequest>(&json!({"input": [list]})), "input[0].content[0]"),
+            (refusal::<ResponsesRequest>(&json!({"conversation": ["conv_1"]})), "conversation"),
+            (refusal::<MessagesRequest>(&json!({"thinking": ["enabled"]})), "thinking"),
+        ] {
+            assert_eq!(param, expected, "{message}");
+            assert!(message.starts_with(&format!("{expected}: expected ")), "{message}");
+            assert!(message.ends_with(", not a list"), "{message}");
+        }
+        assert_eq!(refusal::<ChatRequest>(&json!(["m"])).1, "the body must be a JSON object");
+        assert_eq!(
+            refusal::<GenerateRequest>(&json!({"parameters": [0.5]})).1,
+            "parameters: expected an object, not a list"
+        );
+    }
+
+    #[test]
+    fn list_is_a_body_where_the_route_takes_any_json() {
+        assert_eq!(parse_json::<Value>(b" [1, {}]").unwrap(), json!([1, {}]));
+        assert!(parse_json::<Value>(b"[1] 2").is_err());
     }
 }

@@ -13,7 +13,7 @@ const PARSERS: [(&str, &str); 9] = [
     ("cannot parse char from empty string", "must be one character, and is empty"),
 ];
 /// Names of types and of serde's data model, behind the word "expected".
-const EXPECTED: [(&str, &str); 24] = [
+const EXPECTED: [(&str, &str); 27] = [
     ("u8", "a whole number from 0 to 255"),
     ("u16", "a whole number from 0 to 65535"),
     ("u32", "a whole number from 0 to 4294967295"),
@@ -36,14 +36,24 @@ const EXPECTED: [(&str, &str); 24] = [
     ("a map", "an object"),
     ("map with a single key", "an object with one field"),
     ("string or map", "a string or an object"),
+    ("unit variant", "a name, which is a string"),
+    ("newtype variant", "an object with one field"),
+    ("tuple variant", "an object with one field, a list"),
     ("unit", "null"),
     ("variant identifier", "a name, which is a string"),
 ];
 /// Kinds of Rust's types before their names, behind the word "expected". Each is an object in JSON.
-const OBJECTS: [&str; 4] = ["struct ", "internally tagged enum ", "adjacently tagged enum ", "enum "];
+const OBJECTS: [&str; 5] =
+    ["struct variant ", "struct ", "internally tagged enum ", "adjacently tagged enum ", "enum "];
 /// Values of serde's data model, behind "invalid type" or "invalid value".
-const VALUES: [(&str, &str); 4] =
-    [("map", "an object"), ("sequence", "a list"), ("unit value", "null"), ("string ", "the text ")];
+const VALUES: [(&str, &str); 6] = [
+    ("map", "an object"),
+    ("sequence", "a list"),
+    ("unit value", "null"),
+    ("unit variant", "a name"),
+    ("newtype variant", "an object with one field"),
+    ("string ", "the text "),
+];
 /// The same for values in backquotes.
 const QUOTED_VALUES: [(&str, &str); 3] =
     [("integer `", "the number "), ("floating point `", "the number "), ("boolean `", "")];
@@ -99,7 +109,7 @@ fn split_unexpected(reason: &str) -> Option<(&str, &str, &str)> {
 
 fn plain_type(expected: &str) -> String {
     if let Some(name) = OBJECTS.iter().find_map(|kind| expected.strip_prefix(kind)) {
-        let rest = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let rest = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
         return format!("an object{rest}");
     }
     for list in ["a tuple of size ", "an array of length "] {
@@ -141,6 +151,15 @@ mod tests {
             ("invalid type: string \"a\", expected f64", "expected a number, not the text \"a\""),
             ("invalid type: map, expected a sequence", "expected a list, not an object"),
             ("invalid type: sequence, expected a map", "expected an object, not a list"),
+            ("invalid type: sequence, expected struct Point", "expected an object, not a list"),
+            (
+                "invalid type: sequence, expected struct variant Shape::Square",
+                "expected an object, not a list",
+            ),
+            (
+                "invalid type: unit variant, expected newtype variant",
+                "expected an object with one field, not a name",
+            ),
             ("invalid type: map, expected a string", "expected a string, not an object"),
             (
                 "limit: invalid type: unit value, expected u64",

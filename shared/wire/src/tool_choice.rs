@@ -1,25 +1,51 @@
 //! The field `tool_choice` in OpenAI's chat format, which the native dialect uses too.
 
 use hearth_domain::{Tool, ToolChoice};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        IntoDeserializer as _, MapAccess,
+        value::{self, StrDeserializer},
+    },
+};
 use utoipa::ToSchema;
 
-use crate::{ApiError, required::missing, tools::require_function};
+use crate::{
+    ApiError,
+    forms::{self, Forms},
+    required::missing,
+    tools::require_function,
+};
 
 /// The field that lists the allowed tools.
 pub(crate) const ALLOWED_TOOLS_PARAM: &str = "tool_choice.allowed_tools.tools";
 
 /// Controls whether the model calls a tool, and which.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(
-    untagged,
-    expecting = "expected \"none\", \"auto\", \"required\", or an object such as {\"type\": \"function\", \"function\": {\"name\": ...}}"
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum ToolChoiceBody {
     /// `none`, `auto` or `required`.
     Mode(ToolMode),
     /// One tool, or a list of allowed tools.
     Tools(ChosenTools),
+}
+
+impl<'de> Forms<'de> for ToolChoiceBody {
+    const EXPECTED: &'static str = "\"none\", \"auto\", \"required\", or an object such as {\"type\": \"function\", \"function\": {\"name\": ...}}";
+
+    fn from_text(text: String) -> Result<Self, String> {
+        ToolMode::parse(&text).map(Self::Mode).ok_or(text)
+    }
+
+    fn from_object<A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error> {
+        forms::object(fields).map(Self::Tools)
+    }
+}
+
+impl<'de> Deserialize<'de> for ToolChoiceBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        forms::deserialize(deserializer)
+    }
 }
 
 /// Controls whether the model calls a tool.
@@ -76,6 +102,14 @@ pub struct ToolName {
 pub struct FunctionName {
     /// The name.
     pub name: String,
+}
+
+impl ToolMode {
+    /// Returns the mode with this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let name: StrDeserializer<'_, value::Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
+    }
 }
 
 impl ToolChoiceBody {

@@ -1,16 +1,13 @@
 //! The messages of a request: turns, which consist of blocks.
 
-use std::fmt;
-
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{
-        MapAccess, SeqAccess, Visitor,
-        value::{MapAccessDeserializer, SeqAccessDeserializer},
-    },
+    de::{MapAccess, SeqAccess},
 };
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::forms::{self, Forms};
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
@@ -47,36 +44,25 @@ pub enum MessagesContent {
     Other(Map<String, Value>),
 }
 
-/// Not derived: an error of the derived form names neither the block nor the field.
-impl<'de> Deserialize<'de> for MessagesContent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
+impl<'de> Forms<'de> for MessagesContent {
+    const EXPECTED: &'static str = "a string or a list of content blocks";
+
+    fn from_text(text: String) -> Result<Self, String> {
+        Ok(Self::Text(text))
+    }
+
+    fn from_list<A: SeqAccess<'de>>(blocks: A) -> Result<Self, A::Error> {
+        forms::items(blocks).map(Self::Blocks)
+    }
+
+    fn from_object<A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error> {
+        forms::object(fields).map(Self::Other)
     }
 }
 
-struct ContentVisitor;
-
-impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = MessagesContent;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or a list of content blocks")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<MessagesContent, E> {
-        Ok(MessagesContent::Text(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<MessagesContent, E> {
-        Ok(MessagesContent::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, blocks: A) -> Result<MessagesContent, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(blocks)).map(MessagesContent::Blocks)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<MessagesContent, A::Error> {
-        Map::deserialize(MapAccessDeserializer::new(fields)).map(MessagesContent::Other)
+impl<'de> Deserialize<'de> for MessagesContent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        forms::deserialize(deserializer)
     }
 }
 
@@ -147,28 +133,21 @@ pub enum MessagesBlockSource {
     Text(String),
 }
 
-/// Not derived: an error of the derived form doesn't name the field.
+impl<'de> Forms<'de> for MessagesBlockSource {
+    const EXPECTED: &'static str = "an object or a string";
+
+    fn from_text(text: String) -> Result<Self, String> {
+        Ok(Self::Text(text))
+    }
+
+    fn from_object<A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error> {
+        forms::object(fields).map(Self::File)
+    }
+}
+
 impl<'de> Deserialize<'de> for MessagesBlockSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SourceVisitor;
-
-        impl<'de> Visitor<'de> for SourceVisitor {
-            type Value = MessagesBlockSource;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object or a string")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(MessagesBlockSource::Text(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
-                MessagesSource::deserialize(MapAccessDeserializer::new(fields)).map(MessagesBlockSource::File)
-            }
-        }
-
-        deserializer.deserialize_any(SourceVisitor)
+        forms::deserialize(deserializer)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::ApiError;
+use crate::{ApiError, objects_only::ObjectsOnly, plain_reason};
 
 /// Limit of the bytes of a text other than an id.
 const TEXT_MAX_BYTES: usize = 4096;
@@ -203,9 +203,11 @@ impl ModelRegistration {
         }
         let mut merged = serde_json::to_value(self).unwrap_or_default();
         merge(&mut merged, patch);
-        serde_path_to_error::deserialize(merged).map_err(|error| {
+        serde_path_to_error::deserialize(ObjectsOnly(merged)).map_err(|error| {
             let path = error.path().to_string();
-            ApiError::invalid(if path == "." { "body".to_owned() } else { path }, error.inner().to_string())
+            let param = if path == "." { "body".to_owned() } else { path };
+            let message = format!("{param}: {}", plain_reason(&error.inner().to_string()));
+            ApiError::invalid(param, message)
         })
     }
 }
@@ -405,6 +407,7 @@ mod tests {
             (json!({"id": "b"}), "id"),
             (json!({"colour": "red"}), "colour"),
             (json!({"lifecycle": {"slots": "two"}}), "lifecycle.slots"),
+            (json!({"lifecycle": [true, 2]}), "lifecycle"),
             (json!([]), "body"),
         ] {
             let error = before.patched(&patch).unwrap_err();

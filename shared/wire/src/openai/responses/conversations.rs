@@ -3,21 +3,42 @@
 use std::collections::BTreeMap;
 
 use hearth_domain::Session;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::MapAccess};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::InputItem;
-use crate::{ApiError, ErrorCode};
+use crate::{
+    ApiError, ErrorCode,
+    forms::{self, Forms},
+};
 
 /// The conversation of a request: its id, or an object with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "expected a conversation's id, or an object with it")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum ConversationParam {
     /// The id.
     Id(String),
     /// An object with the id.
     Object(ConversationReference),
+}
+
+impl<'de> Forms<'de> for ConversationParam {
+    const EXPECTED: &'static str = "a conversation's id, or an object with it";
+
+    fn from_text(id: String) -> Result<Self, String> {
+        Ok(Self::Id(id))
+    }
+
+    fn from_object<A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error> {
+        forms::object(fields).map(Self::Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConversationParam {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        forms::deserialize(deserializer)
+    }
 }
 
 /// A conversation's id.

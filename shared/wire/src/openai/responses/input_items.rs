@@ -1,15 +1,11 @@
 //! The field `input` of a request: a text or a list of items.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
-};
+use serde::{Deserialize, Deserializer, Serialize, de::SeqAccess};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::ResponsesTool;
+use crate::forms::{self, Forms};
 
 /// A user's text, or a list of items.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -21,28 +17,21 @@ pub enum ResponsesInput {
     Items(Vec<InputItem>),
 }
 
-/// Not derived: an error of the derived form doesn't name the field of the item.
+impl<'de> Forms<'de> for ResponsesInput {
+    const EXPECTED: &'static str = "a string or a list of items";
+
+    fn from_text(text: String) -> Result<Self, String> {
+        Ok(Self::Text(text))
+    }
+
+    fn from_list<A: SeqAccess<'de>>(items: A) -> Result<Self, A::Error> {
+        forms::items(items).map(Self::Items)
+    }
+}
+
 impl<'de> Deserialize<'de> for ResponsesInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InputVisitor;
-
-        impl<'de> Visitor<'de> for InputVisitor {
-            type Value = ResponsesInput;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of items")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(ResponsesInput::Text(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(items)).map(ResponsesInput::Items)
-            }
-        }
-
-        deserializer.deserialize_any(InputVisitor)
+        forms::deserialize(deserializer)
     }
 }
 
@@ -110,13 +99,31 @@ pub enum ItemRole {
 }
 
 /// A text, or a list of parts.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "expected a string or a list of content parts")]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum ItemContent {
     /// The whole text.
     Text(String),
     /// Parts, in order.
     Parts(Vec<ItemPart>),
+}
+
+impl<'de> Forms<'de> for ItemContent {
+    const EXPECTED: &'static str = "a string or a list of content parts";
+
+    fn from_text(text: String) -> Result<Self, String> {
+        Ok(Self::Text(text))
+    }
+
+    fn from_list<A: SeqAccess<'de>>(parts: A) -> Result<Self, A::Error> {
+        forms::items(parts).map(Self::Parts)
+    }
+}
+
+impl<'de> Deserialize<'de> for ItemContent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        forms::deserialize(deserializer)
+    }
 }
 
 /// One part of an item.

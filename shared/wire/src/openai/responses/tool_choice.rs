@@ -1,12 +1,18 @@
 //! The field `tool_choice`.
 
 use hearth_domain::ToolChoice;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::MapAccess};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{offered_tools::unsupported_tool, tool_names::function_name};
-use crate::{ApiError, offered_tools::OfferedTools, required::required, tool_choice::ToolMode};
+use crate::{
+    ApiError,
+    forms::{self, Forms},
+    offered_tools::OfferedTools,
+    required::required,
+    tool_choice::ToolMode,
+};
 
 const FUNCTION: &str = "function";
 const CUSTOM: &str = "custom";
@@ -15,16 +21,32 @@ const CUSTOM: &str = "custom";
 const ALLOWED_TOOLS_PARAM: &str = "tool_choice.tools";
 
 /// Controls whether the model calls a tool, and which.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(
-    untagged,
-    expecting = "expected \"none\", \"auto\", \"required\", or an object such as {\"type\": \"function\", \"name\": ...}"
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum ResponsesToolChoice {
     /// `none`, `auto` or `required`.
     Mode(ToolMode),
     /// One tool, or a list of allowed tools.
     Tools(ResponsesChosenTools),
+}
+
+impl<'de> Forms<'de> for ResponsesToolChoice {
+    const EXPECTED: &'static str =
+        "\"none\", \"auto\", \"required\", or an object such as {\"type\": \"function\", \"name\": ...}";
+
+    fn from_text(text: String) -> Result<Self, String> {
+        ToolMode::parse(&text).map(Self::Mode).ok_or(text)
+    }
+
+    fn from_object<A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error> {
+        forms::object(fields).map(Self::Tools)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResponsesToolChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        forms::deserialize(deserializer)
+    }
 }
 
 /// The tools that the model may or must call.
