@@ -4,11 +4,13 @@
 //! The operations come from the document that the gateway serves, so that a new route is in the matrix by itself.
 
 mod credentials;
+mod nested_objects;
 mod operations;
 mod people;
 mod things;
 
 pub use credentials::{Credential, Kind};
+pub use nested_objects::NestedObject;
 pub use operations::{Operation, operations};
 pub use people::{Allowed, People};
 pub use things::{Ownership, Things, Unknown};

@@ -4,7 +4,10 @@ use hearth_domain::Action;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Expected, Kind};
+use super::{
+    Expected, Kind,
+    nested_objects::{NestedObject, nested_objects},
+};
 
 /// The name in the place of an action of operations for nodes.
 const NODE_ACTION: &str = "node";
@@ -22,6 +25,8 @@ pub struct Operation {
     pub is_for_nodes: bool,
     /// The example of its body.
     pub body: Option<Value>,
+    /// Places in a JSON body where an object with fields is expected.
+    pub nested_objects: Vec<NestedObject>,
     /// Its body is a form.
     pub is_form: bool,
     /// The names of the parameters of its query.
@@ -54,6 +59,10 @@ pub fn operations(document: &Value) -> Vec<Operation> {
                     action: action(path, operation),
                     is_for_nodes: operation["x-hearth-action"] == NODE_ACTION,
                     body: body(operation),
+                    nested_objects: nested_objects(
+                        document,
+                        &operation["requestBody"]["content"]["application/json"]["schema"],
+                    ),
                     is_form: operation["requestBody"]["content"].get("multipart/form-data").is_some(),
                     query: query(operation),
                 })

@@ -1,6 +1,7 @@
 //! Fields of a wrong type, unknown ones, and fields that are there twice.
 
-use serde_json::Value;
+use hearth_tests::permission_matrix::NestedObject;
+use serde_json::{Value, json};
 
 use super::{
     bodies::takes_json,
@@ -31,6 +32,24 @@ pub(super) fn is_vendors(path: &str) -> bool {
 #[tokio::test]
 async fn field_of_a_wrong_type_is_named_on_every_route() {
     Table::start(takes_json).await.check(cases).await;
+}
+
+#[tokio::test]
+async fn list_in_the_place_of_a_nested_object_is_refused_on_every_route() {
+    Table::start(takes_json).await.check(lists_for_objects).await;
+}
+
+/// A list in the place of each nested object of the body: an empty one, and one with a value of the object's first field.
+fn lists_for_objects(row: &Row) -> Vec<Case> {
+    let lists = |object: &NestedObject| [json!([]), json!([object.first_value])];
+    let objects = row.operation.nested_objects.iter();
+    let cases = objects.flat_map(|object| {
+        lists(object).map(|list| {
+            let name = format!("{list} as {}", object.path());
+            Case::body(name, object.body(list).to_string()).at(object.field())
+        })
+    });
+    cases.collect()
 }
 
 fn cases(row: &Row) -> Vec<Case> {
