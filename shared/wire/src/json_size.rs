@@ -5,8 +5,9 @@
 
 use crate::{ApiError, ErrorCode};
 
-/// Bodies up to this size aren't counted: parsed they take a few megabytes at most.
-const UNCOUNTED_MAX_BYTES: usize = 64 << 10;
+/// Bodies up to this size aren't counted. Of JSON, the densest is a list of empty objects: `{},` weighs 9 in 3 bytes. So this many
+/// bytes can't weigh more than [`VALUES_MAX_COUNT`], with the open objects of a body that is nested as deep as the parser allows.
+const UNCOUNTED_MAX_BYTES: usize = 320 << 10;
 /// Values that an object counts as: it has a table of its keys beside them.
 const OBJECT_WEIGHT: usize = 8;
 /// Most values of a body, of 72 bytes each. The 300,000 tokens of a large request for embeddings are a third of them.
@@ -56,7 +57,42 @@ fn skip_string(mut rest: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+
+    /// Levels of nesting that the parser allows.
+    const LEVELS_MAX_COUNT: usize = 127;
+
+    /// Any value, as a text without spaces.
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![Just(Value::Null), any::<u8>().prop_map(Value::from), Just(Value::from(""))];
+        let value = leaf.prop_recursive(6, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::vec(("[a-c]{0,2}", inner), 0..8)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        });
+        value.prop_map(|value| value.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn beginning_of_json_weighs_at_most_three_a_byte(text in json(), end in any::<prop::sample::Index>()) {
+            let open = LEVELS_MAX_COUNT * OBJECT_WEIGHT;
+            for part in [text.as_str(), &text[..end.index(text.len())]] {
+                prop_assert!(count(part.as_bytes()) <= 3 * part.len() + open + 1, "{part}");
+            }
+        }
+    }
+
+    #[test]
+    fn densest_body_that_is_not_counted_is_within_the_limit() {
+        let objects = "{},".repeat(UNCOUNTED_MAX_BYTES / 3);
+        assert!(count(objects.as_bytes()) + LEVELS_MAX_COUNT * OBJECT_WEIGHT <= VALUES_MAX_COUNT);
+    }
 
     #[test]
     fn count_ignores_the_contents_of_strings() {
