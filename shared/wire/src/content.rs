@@ -1,24 +1,45 @@
 //! A message's content in OpenAI's chat format, which the native dialect uses too: a text, or a list of parts.
 
+use std::fmt;
+
 use hearth_domain::{ArtifactId, Document, DocumentSource, FileId, Image, Message, Role};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::SeqAccess};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::{
     ApiError,
+    forms::{self, Forms},
     message_parts::MessageParts,
     required::{missing, required},
 };
 
 /// A text, or a list of parts.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "expected a string or a list of content parts")]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
 pub enum MessageContent {
     /// The whole text.
     Text(String),
     /// Parts, in order.
     Parts(Vec<ContentPart>),
+}
+
+impl<'de> Forms<'de> for MessageContent {
+    const EXPECTED: &'static str = "a string or a list of content parts";
+
+    fn from_text(text: String) -> Result<Self, String> {
+        Ok(Self::Text(text))
+    }
+
+    fn from_list<A: SeqAccess<'de>>(parts: A) -> Result<Self, A::Error> {
+        forms::items(parts).map(Self::Parts)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageContent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        forms::deserialize(deserializer)
+    }
 }
 
 /// One part of a message.
@@ -72,11 +93,11 @@ pub struct FileData {
 }
 
 impl MessageContent {
-    /// Converts the content to a message of `role`. `param` is the content's field, for the error.
+    /// Converts the content to a message of `role`. `param` is the content's field, for the error: it is formatted only then.
     ///
     /// # Errors
     /// `invalid_request`, naming the field that a part lacks.
-    pub fn into_message(self, role: Role, param: &str) -> Result<Message, ApiError> {
+    pub fn into_message(self, role: Role, param: fmt::Arguments<'_>) -> Result<Message, ApiError> {
         let parts = match self {
             Self::Text(text) => return Ok(Message::new(role, text)),
             Self::Parts(parts) => parts,
@@ -85,19 +106,19 @@ impl MessageContent {
         let separator = if role == Role::Assistant { "" } else { "\n" };
         let mut message = MessageParts::default();
         for (index, part) in parts.into_iter().enumerate() {
-            let param = format!("{param}[{index}]");
+            let param = format_args!("{param}[{index}]");
             match part.kind.as_str() {
                 "text" => {
-                    message.add_text(&required(part.text, &param, "text")?, separator, part.extra);
+                    message.add_text(required(part.text, param, "text")?, separator, part.extra);
                 }
                 "refusal" => {
-                    message.add_text(&required(part.refusal, &param, "refusal")?, separator, part.extra);
+                    message.add_text(required(part.refusal, param, "refusal")?, separator, part.extra);
                 }
                 "image_url" => {
-                    let ImageUrl { url, detail } = required(part.image_url, &param, "image_url")?;
+                    let ImageUrl { url, detail } = required(part.image_url, param, "image_url")?;
                     message.add_image(Image { detail, ..Image::at(url) }, part.extra);
                 }
-                "file" => match required(part.file.clone(), &param, "file")? {
+                "file" => match required(part.file.clone(), param, "file")? {
                     FileData { file_data: Some(data), filename, .. } => {
                         let source = document_source(data, &format!("{param}.file.file_data"))?;
                         message.add_document(Document { source, name: filename }, part.extra);
@@ -106,10 +127,10 @@ impl MessageContent {
                         let source = DocumentSource::Url(id);
                         message.add_document(Document { source, name: filename }, part.extra);
                     }
-                    FileData { file_id: Some(_), .. } => message.add_opaque(param, json!(part)),
+                    FileData { file_id: Some(_), .. } => message.add_opaque(param.to_string(), json!(part)),
                     FileData { .. } => return Err(missing(format!("{param}.file.file_data"))),
                 },
-                _ => message.add_opaque(param, json!(part)),
+                _ => message.add_opaque(param.to_string(), json!(part)),
             }
         }
         Ok(message.into_message(role))

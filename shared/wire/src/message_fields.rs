@@ -1,5 +1,7 @@
 //! Message of a conversation in the fields that OpenAI's chat completions and the native API share.
 
+use std::fmt;
+
 use hearth_domain::{Message, Reasoning, Role, ToolCall};
 
 use crate::{
@@ -24,22 +26,21 @@ pub(crate) struct MessageFields {
 }
 
 impl MessageFields {
-    /// Converts the message. `param` is its field, for the error.
+    /// Converts the message. `param` is its field, for the error: it is formatted only then.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub(crate) fn into_message(self, param: &str) -> Result<Message, ApiError> {
+    pub(crate) fn into_message(self, param: fmt::Arguments<'_>) -> Result<Message, ApiError> {
         let role = self.role;
         let tool_calls = self.tool_calls.unwrap_or_default();
         if role != Role::Assistant && !tool_calls.is_empty() {
             let message = "only an assistant's message can have tool_calls";
             return Err(ApiError::invalid(format!("{param}.tool_calls"), message));
         }
-        let content_param = format!("{param}.content");
         let message = match self.content {
-            Some(content) => content.into_message(role, &content_param)?,
+            Some(content) => content.into_message(role, format_args!("{param}.content"))?,
             None if role == Role::Assistant => Message::new(role, ""),
-            None => return Err(missing(content_param)),
+            None => return Err(missing(format!("{param}.content"))),
         };
         let details = reasoning_blocks(self.reasoning_details.unwrap_or_default());
         let text = self.reasoning.filter(|text| details.is_empty() && !text.is_empty());

@@ -21,15 +21,23 @@ pub(crate) struct MessageParts {
 impl MessageParts {
     /// Adds a text, with `separator` between it and a text right before it. An empty text is not a part.
     /// `fields` are the part's unknown fields, for a provider of the client's dialect.
-    pub(crate) fn add_text(&mut self, text: &str, separator: &str, fields: Map<String, Value>) {
-        if text.is_empty() {
+    pub(crate) fn add_text(
+        &mut self,
+        text: impl AsRef<str> + Into<String>,
+        separator: &str,
+        fields: Map<String, Value>,
+    ) {
+        if text.as_ref().is_empty() {
             return;
         }
         if self.after_text {
             self.attach(AttachmentContent::Break(separator.len()));
             self.text.push_str(separator);
         }
-        self.text.push_str(text);
+        match self.text.is_empty() {
+            true => self.text = text.into(),
+            false => self.text.push_str(text.as_ref()),
+        }
         self.count_part(fields);
         self.after_text = true;
     }

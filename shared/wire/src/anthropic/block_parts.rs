@@ -26,7 +26,7 @@ impl MessagesBlock {
         }
         if self.kind == "text" {
             let fields = self.take_vendor_fields();
-            message.add_text(&required(self.text, param, "text")?, separator, fields);
+            message.add_text(required(self.text, param, "text")?, separator, fields);
             return Ok(());
         }
         if (self.kind == "image" || self.kind == "document")

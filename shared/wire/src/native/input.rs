@@ -74,7 +74,7 @@ impl Input {
             (None, Some(turns)) if !turns.is_empty() => {
                 for (index, turn) in turns.into_iter().enumerate() {
                     let fields = MessageFields::from(turn);
-                    messages.push(fields.into_message(&format!("input.messages[{index}]"))?);
+                    messages.push(fields.into_message(format_args!("input.messages[{index}]"))?);
                 }
             }
             (Some(_), Some(_)) => {

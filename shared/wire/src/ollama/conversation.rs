@@ -139,7 +139,7 @@ impl OllamaMessage {
             }
         };
         let mut parts = MessageParts::default();
-        parts.add_text(&self.content.unwrap_or_default(), "", Map::new());
+        parts.add_text(self.content.unwrap_or_default(), "", Map::new());
         for (number, data) in self.images.unwrap_or_default().into_iter().enumerate() {
             let param = format!("{param}.images[{number}]");
             if matches!(role, Role::System | Role::Assistant) {

@@ -1,5 +1,7 @@
 //! The messages of a chat request.
 
+use std::fmt;
+
 use hearth_domain::{Message, PartExtra, PartPlace, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -63,11 +65,11 @@ pub enum ChatRole {
 }
 
 impl ChatMessage {
-    /// Converts the message. `param` is its field, for the error.
+    /// Converts the message. `param` is its field, for the error: it is formatted only then.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn into_domain(self, param: &str) -> Result<Message, ApiError> {
+    pub fn into_domain(self, param: fmt::Arguments<'_>) -> Result<Message, ApiError> {
         if self.function_call.is_some() {
             let message = "function_call is deprecated and not supported; send tool_calls instead";
             return Err(ApiError::invalid(format!("{param}.function_call"), message));

@@ -125,7 +125,7 @@ impl ChatRequest {
         let newer_limit = self.max_completion_tokens.is_some();
         let mut messages = Vec::with_capacity(self.messages.len());
         for (index, message) in self.messages.into_iter().enumerate() {
-            messages.push(message.into_domain(&format!("messages[{index}]"))?);
+            messages.push(message.into_domain(format_args!("messages[{index}]"))?);
         }
         name_results(&mut messages);
         let mut offered = chat_tools(self.tools)?;

@@ -146,7 +146,7 @@ fn assistant_turn(
 fn joined_texts(parts: Vec<ItemPart>, param: &str) -> Result<String, ApiError> {
     let mut texts = Vec::with_capacity(parts.len());
     for (index, part) in parts.into_iter().enumerate() {
-        texts.push(required(part.text, &format!("{param}[{index}]"), "text")?);
+        texts.push(required(part.text, format_args!("{param}[{index}]"), "text")?);
     }
     Ok(texts.join("\n\n"))
 }
@@ -177,10 +177,10 @@ impl ItemContent {
                 "input_text" | "output_text" | "text" => {
                     // The sources in an answer's part are valid in that answer alone.
                     let fields = if part.kind == "output_text" { Map::new() } else { part.extra };
-                    message.add_text(&required(part.text, &param, "text")?, separator, fields);
+                    message.add_text(required(part.text, &param, "text")?, separator, fields);
                 }
                 "refusal" => {
-                    message.add_text(&required(part.refusal, &param, "refusal")?, separator, Map::new());
+                    message.add_text(required(part.refusal, &param, "refusal")?, separator, Map::new());
                 }
                 "input_image" if part.image_url.is_some() || !part.extra.contains_key("file_id") => {
                     let url = required(part.image_url, &param, "image_url")?;
