@@ -53,6 +53,7 @@ pub mod sampling;
 pub mod scope;
 pub mod secret;
 pub mod session;
+pub mod shared;
 pub mod structured;
 pub mod task;
 #[cfg(feature = "testing")]
@@ -119,6 +120,7 @@ pub use session::{
     ContextOverflow, Session, SessionBranch, SessionMessage, SessionMessageState, SessionStatus,
     SessionSummary,
 };
+pub use shared::Shared;
 pub use structured::{
     Concession, Enforcement, SchemaViolation, Structured, StructuredHow, StructuredOptions, StructuredStatus,
 };

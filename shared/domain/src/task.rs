@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Image, ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, SchemaLabel,
-    StructuredOptions, Tool, ToolChoice,
+    Shared, StructuredOptions, Tool, ToolChoice,
 };
 
 /// Task of a request.
@@ -31,8 +31,9 @@ pub enum Task {
 /// The next turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextTask {
-    /// Conversation, never empty.
-    pub messages: Vec<Message>,
+    /// Conversation, never empty. It may be large, and a run has several tasks: as requested, with a model's defaults, by a
+    /// vendor's rules.
+    pub messages: Shared<Vec<Message>>,
     /// Sampling parameters and stop conditions.
     #[serde(default)]
     pub sampling: Sampling,
@@ -100,7 +101,7 @@ impl TextTask {
     #[must_use]
     pub fn new(messages: Vec<Message>, sampling: Sampling) -> Self {
         Self {
-            messages,
+            messages: messages.into(),
             sampling,
             response_format: ResponseFormat::Text,
             schema_label: SchemaLabel::default(),

@@ -127,7 +127,7 @@ mod tests {
         let mut plain = TextTask::new(vec![user.clone()], Sampling::default());
         defaults().complete(&mut plain);
         assert_eq!((plain.sampling.temperature, plain.sampling.max_tokens), (Some(0.25), Some(100)));
-        assert_eq!(plain.messages, [Message::new(Role::System, "Answer in French."), user.clone()]);
+        assert_eq!(*plain.messages, [Message::new(Role::System, "Answer in French."), user.clone()]);
         let own = Sampling { temperature: Some(0.0), max_tokens: Some(5), ..Sampling::default() };
         let with_own = TextTask::new(vec![Message::new(Role::System, "Be brief."), user], own);
         let mut complete = with_own.clone();

@@ -167,7 +167,7 @@ impl<'a> TurnBuilder<'a> {
     ) -> Result<Option<Candidate>, ApiError> {
         let mut probe = generation.clone();
         if let Task::Text(task) = &mut probe.task {
-            task.messages = input.to_vec();
+            task.messages = input.to_vec().into();
         }
         self.gateway.preferences.apply(self.caller, &mut probe).await;
         match self.gateway.router.resolve(routing, self.caller, &probe).await {
@@ -248,7 +248,7 @@ impl<'a> TurnBuilder<'a> {
         let policy = self.turn.overflow.unwrap_or(self.session.overflow);
         let sizes = match candidate {
             Some(candidate) => {
-                let fixed = TextTask { messages: fixed, ..task.clone() };
+                let fixed = TextTask { messages: fixed.into(), ..task.clone() };
                 prompt_sizes(candidate, fixed, &history, room, estimate).await
             }
             None => PromptSizes::estimated(estimate, &fixed, &task.tools, &history),
@@ -305,7 +305,8 @@ impl<'a> TurnBuilder<'a> {
         history: Vec<Message>,
         input: Vec<Message>,
     ) {
-        task.messages = system.into_iter().chain(history).chain(input).collect();
+        let messages: Vec<_> = system.into_iter().chain(history).chain(input).collect();
+        task.messages = messages.into();
         name_results(&mut task.messages);
         self.prompt_estimate = Some(TokenEstimate::default().of_messages(&task.messages));
     }

@@ -132,7 +132,7 @@ fn every_block_becomes_part_of_a_message() {
         Message { reasoning: vec![reasoning("A cat.", None)], ..Message::new(Role::Assistant, "") },
         Message::new(Role::System, "Be kind."),
     ];
-    assert_eq!(task(json!({"messages": turns, "system": system})).messages, expected);
+    assert_eq!(*task(json!({"messages": turns, "system": system})).messages, expected);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn task(body: Value) -> TextTask {
 fn messages(contents: Value) -> Vec<Message> {
     let mut body = json!({});
     body["contents"] = contents;
-    task(body).messages
+    task(body).messages.into_inner()
 }
 
 fn refused_param(body: Value) -> String {

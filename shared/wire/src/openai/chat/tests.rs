@@ -49,7 +49,7 @@ fn called() -> Value {
 #[test]
 fn absent_fields_have_their_defaults() {
     let plain = task(json!({}));
-    assert_eq!(plain, TextTask::new(plain.messages.clone(), hearth_domain::Sampling::default()));
+    assert_eq!(plain, TextTask::new(plain.messages.to_vec(), hearth_domain::Sampling::default()));
     let null = task(json!({
         "tools": null, "tool_choice": null, "parallel_tool_calls": null, "response_format": null, "n": null,
         "logprobs": null, "top_logprobs": null, "logit_bias": null, "functions": null, "function_call": null,

@@ -76,7 +76,7 @@ fn text_prompt_becomes_a_user_message() {
             "stop": ["X"], "user": "ada",
         });
         let [task] = &tasks(fields)[..] else { panic!("one prompt gives one task") };
-        assert_eq!(task.messages, [Message::new(Role::User, "Say")]);
+        assert_eq!(*task.messages, [Message::new(Role::User, "Say")]);
         assert_eq!((task.choices, task.top_logprobs, task.sampling.max_tokens), (2, Some(3), Some(5)));
         assert_eq!(task.sampling.stop, ["X"]);
     }
