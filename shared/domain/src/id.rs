@@ -32,6 +32,34 @@ macro_rules! prefixed_id {
             pub fn new() -> Self {
                 Self(Ulid::generate())
             }
+
+            /// Creates an id that sorts behind `previous`, even in the same millisecond or after the clock was set back.
+            #[must_use]
+            pub fn after(previous: Option<Self>) -> Self {
+                let id = Self::new();
+                match previous {
+                    Some(previous) if id <= previous => Self(previous.0.increment().unwrap_or(id.0)),
+                    _ => id,
+                }
+            }
+
+            /// The time at which it was created.
+            #[must_use]
+            pub fn created_at(self) -> Timestamp {
+                Timestamp::from_unix_millis(self.0.timestamp_ms())
+            }
+
+            /// The first id of a millisecond.
+            #[must_use]
+            pub fn first_of(at: Timestamp) -> Self {
+                Self(Ulid::from_parts(at.unix_millis(), 0))
+            }
+
+            /// The last id of a millisecond.
+            #[must_use]
+            pub fn last_of(at: Timestamp) -> Self {
+                Self(Ulid::from_parts(at.unix_millis(), u128::MAX))
+            }
         }
 
         impl fmt::Display for $name {
@@ -220,24 +248,6 @@ impl RunId {
     pub fn derived(created_at: Timestamp, hash: [u8; 16]) -> Self {
         Self(Ulid::from_parts(created_at.unix_millis(), u128::from_be_bytes(hash)))
     }
-
-    /// The time at which it was created.
-    #[must_use]
-    pub fn created_at(self) -> Timestamp {
-        Timestamp::from_unix_millis(self.0.timestamp_ms())
-    }
-
-    /// The first id of a millisecond.
-    #[must_use]
-    pub fn first_of(at: Timestamp) -> Self {
-        Self(Ulid::from_parts(at.unix_millis(), 0))
-    }
-
-    /// The last id of a millisecond.
-    #[must_use]
-    pub fn last_of(at: Timestamp) -> Self {
-        Self(Ulid::from_parts(at.unix_millis(), u128::MAX))
-    }
 }
 
 impl AuditId {
@@ -245,35 +255,8 @@ impl AuditId {
     pub const MIN: Self = Self(Ulid::nil());
     /// The last id of all.
     pub const MAX: Self = Self(Ulid::max());
-
-    /// Creates an id that sorts behind `previous`, even in the same millisecond or after the clock was set back.
-    #[must_use]
-    pub fn after(previous: Option<Self>) -> Self {
-        let id = Self::new();
-        match previous {
-            Some(previous) if id <= previous => Self(previous.0.increment().unwrap_or(id.0)),
-            _ => id,
-        }
-    }
-
-    /// The first id of a millisecond.
-    #[must_use]
-    pub fn first_of(at: Timestamp) -> Self {
-        Self(Ulid::from_parts(at.unix_millis(), 0))
-    }
-
-    /// The last id of a millisecond.
-    #[must_use]
-    pub fn last_of(at: Timestamp) -> Self {
-        Self(Ulid::from_parts(at.unix_millis(), u128::MAX))
-    }
-
-    /// The time at which it was created.
-    #[must_use]
-    pub fn created_at(self) -> Timestamp {
-        Timestamp::from_unix_millis(self.0.timestamp_ms())
-    }
 }
+
 prefixed_id!(
     /// Id of a webhook: a subscription to events, or the webhook of one job.
     WebhookId, "wh_"
@@ -282,36 +265,6 @@ prefixed_id!(
     /// Id of an event. With a webhook's id it names the event's delivery to that webhook.
     EventId, "evt_"
 );
-
-impl EventId {
-    /// Creates an id that sorts behind `previous`, even in the same millisecond or after the clock was set back.
-    #[must_use]
-    pub fn after(previous: Option<Self>) -> Self {
-        let id = Self::new();
-        match previous {
-            Some(previous) if id <= previous => Self(previous.0.increment().unwrap_or(id.0)),
-            _ => id,
-        }
-    }
-
-    /// The time at which it was created.
-    #[must_use]
-    pub fn created_at(self) -> Timestamp {
-        Timestamp::from_unix_millis(self.0.timestamp_ms())
-    }
-
-    /// The first id of a millisecond.
-    #[must_use]
-    pub fn first_of(at: Timestamp) -> Self {
-        Self(Ulid::from_parts(at.unix_millis(), 0))
-    }
-
-    /// The last id of a millisecond.
-    #[must_use]
-    pub fn last_of(at: Timestamp) -> Self {
-        Self(Ulid::from_parts(at.unix_millis(), u128::MAX))
-    }
-}
 
 prefixed_id!(
     /// Id of the erasure of a user. It isn't derived from the user's, and only the person who asked for it has it.
