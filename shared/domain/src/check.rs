@@ -20,8 +20,11 @@ pub const MAX_TOOLS: usize = 2048;
 pub const MAX_TOOL_NAME: usize = 256;
 /// Maximum nesting depth of a JSON Schema.
 pub const MAX_SCHEMA_DEPTH: usize = 64;
-/// Maximum bytes of a JSON Schema without whitespace.
+/// Maximum bytes of a JSON Schema without whitespace: of a tool's arguments, or stored.
 pub const MAX_SCHEMA_BYTES: usize = 128 << 10;
+/// Maximum bytes of the JSON Schema of a request's answer. The largest schemas of configuration files have a few hundred KiB, most of
+/// them descriptions.
+pub const MAX_ANSWER_SCHEMA_BYTES: usize = 512 << 10;
 /// Maximum number of texts to embed in a request.
 pub const MAX_INPUTS: usize = 2048;
 
@@ -113,7 +116,7 @@ impl TextTask {
             .check()
             .map_err(|e| invalid(Field::Sampling(e.param), format!("must be {}", e.expected)))?;
         if let ResponseFormat::JsonSchema(schema) = &self.response_format {
-            check_schema(Field::ResponseSchema, schema)?;
+            check_schema(Field::ResponseSchema, schema, MAX_ANSWER_SCHEMA_BYTES)?;
         }
         check_tools(&self.tools)?;
         check_tool_choice(&self.tool_choice, &self.tools)?;
@@ -190,7 +193,7 @@ fn check_tools(tools: &[Tool]) -> Result<(), InvalidTask> {
             let problem = "is the name of an earlier tool too; give each tool a name of its own";
             return Err(invalid(Field::ToolName(index), problem));
         }
-        check_schema(Field::ToolParameters(index), &tool.parameters)?;
+        check_schema(Field::ToolParameters(index), &tool.parameters, MAX_SCHEMA_BYTES)?;
     }
     Ok(())
 }
@@ -219,20 +222,20 @@ fn check_tool_choice(choice: &ToolChoice, tools: &[Tool]) -> Result<(), InvalidT
 /// # Errors
 /// The problem, of [`Field::ResponseSchema`].
 pub fn check_answer_schema(schema: &Value) -> Result<(), InvalidTask> {
-    check_schema(Field::ResponseSchema, schema)
+    check_schema(Field::ResponseSchema, schema, MAX_SCHEMA_BYTES)
 }
 
 /// Checks the size of a schema. Compiling it into a grammar recurses as deep as the schema is nested, so deep schemas
 /// are rejected first.
-fn check_schema(field: Field, schema: &Value) -> Result<(), InvalidTask> {
+fn check_schema(field: Field, schema: &Value, max_bytes: usize) -> Result<(), InvalidTask> {
     if !schema.is_object() {
         return Err(invalid(field, "must be a JSON Schema, which is an object"));
     }
     if is_deeper_than(MAX_SCHEMA_DEPTH, schema) {
         return Err(invalid(field, format!("must be nested at most {MAX_SCHEMA_DEPTH} levels deep")));
     }
-    if schema.to_string().len() > MAX_SCHEMA_BYTES {
-        return Err(invalid(field, format!("must have at most {} KiB", MAX_SCHEMA_BYTES >> 10)));
+    if schema.to_string().len() > max_bytes {
+        return Err(invalid(field, format!("must have at most {} KiB", max_bytes >> 10)));
     }
     Ok(())
 }

@@ -41,6 +41,7 @@ mod selection;
 mod sign_in;
 mod sign_in_hashes;
 mod structured;
+mod structured_configurations;
 mod structured_samples;
 mod tokens;
 mod tools;

@@ -62,7 +62,12 @@ fn an_invalid_task_names_the_field() {
         (|t| t.response_format = ResponseFormat::JsonSchema(nested(65)), Err(Field::ResponseSchema)),
         (|t| t.response_format = ResponseFormat::JsonSchema(json!("object")), Err(Field::ResponseSchema)),
         (
-            |t| t.response_format = ResponseFormat::JsonSchema(json!({"const": "x".repeat(128 << 10)})),
+            |t| t.tools = vec![tool("a", json!({"const": "x".repeat(128 << 10)}))],
+            Err(Field::ToolParameters(0)),
+        ),
+        (|t| t.response_format = ResponseFormat::JsonSchema(json!({"const": "x".repeat(500 << 10)})), Ok(())),
+        (
+            |t| t.response_format = ResponseFormat::JsonSchema(json!({"const": "x".repeat(512 << 10)})),
             Err(Field::ResponseSchema),
         ),
         (|t| t.template_kwargs = kwargs(&json!({"enable_thinking": false, "depth": [{"a": 1}]})), Ok(())),
