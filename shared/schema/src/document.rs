@@ -12,6 +12,10 @@ const PATTERNS_MAX_COUNT: usize = 500;
 /// it.
 const INTERSECTED_PATTERNS_MAX_COUNT: usize = 3;
 
+/// Largest number of properties of one object that a grammar can express: the time to compile it grows with their square, and
+/// the states of its parser with their number.
+const PROPERTIES_MAX_COUNT: usize = 2000;
+
 /// A schema whose references all point to its own definitions.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -46,6 +50,11 @@ impl Document {
         }
         let anywhere = |schema: &Value| max_intersected(schema, &counts);
         self.definitions.iter().map(anywhere).max().unwrap_or(0) > INTERSECTED_PATTERNS_MAX_COUNT
+    }
+
+    /// Returns whether an object has more properties than a grammar can express.
+    pub(super) fn has_many_properties(&self) -> bool {
+        self.definitions.iter().any(has_many_properties)
     }
 
     /// Number of patterns in the schema.
@@ -142,6 +151,17 @@ fn max_intersected(schema: &Value, counts: &[usize]) -> usize {
     let inner = inner.flat_map(|(keyword, value)| keywords::subschemas(keyword, value));
     let inner = inner.map(|schema| max_intersected(schema, counts)).max().unwrap_or(0);
     inner.max(count_intersected(schema, counts))
+}
+
+fn has_many_properties(schema: &Value) -> bool {
+    let members = schema.as_object().into_iter().flatten();
+    members.into_iter().any(|(keyword, value)| {
+        let count = match keyword.as_str() {
+            "properties" => value.as_object().map_or(0, Map::len),
+            _ => 0,
+        };
+        count > PROPERTIES_MAX_COUNT || keywords::subschemas(keyword, value).any(has_many_properties)
+    })
 }
 
 fn count_patterns(schema: &Value) -> usize {

@@ -11,9 +11,11 @@ mod built_in;
 mod check;
 mod document;
 mod draft;
+mod empty;
 mod extract;
 mod keywords;
 mod lenient;
+mod pattern;
 mod relax;
 mod resolve;
 #[cfg(any(test, feature = "testing"))]
@@ -44,7 +46,13 @@ impl AnswerSchema {
 
     /// The levels to which the schema can be relaxed, the most exact first.
     pub fn levels(&self) -> &'static [RelaxLevel] {
-        if self.document.intersects_many_patterns() { &RelaxLevel::ALL[1..] } else { RelaxLevel::ALL }
+        if self.document.has_many_properties() {
+            &[RelaxLevel::Json]
+        } else if self.document.intersects_many_patterns() {
+            &RelaxLevel::ALL[1..]
+        } else {
+            RelaxLevel::ALL
+        }
     }
 
     /// Relaxes the schema to `level`.

@@ -10,12 +10,19 @@ use serde_json::{Map, Value, json};
 use super::{
     document::{Document, referenced},
     keywords::{self, SubschemaForm},
+    pattern,
 };
 
 /// Longest pattern that goes into a grammar.
 const PATTERN_MAX_BYTES: usize = 512;
 /// Largest bound of a text's length that goes into a grammar, which has a state for each character.
 const LENGTH_MAX: u64 = 2000;
+/// Largest divisor that goes into a grammar, written without its point: a grammar has a state for each remainder.
+const DIVISOR_MAX: u64 = 10_000;
+/// Largest bound of a number, and least bound beside zero, that goes into a grammar. Its library expresses bounds below 2^63, each of
+/// them as a pattern of their digits.
+const BOUND_MAX: f64 = 1e15;
+const BOUND_MIN: f64 = 1e-15;
 /// Formats that the grammar's library supports. Others are annotations, by draft 2020-12.
 const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"];
@@ -143,29 +150,31 @@ impl Relaxer {
         written: &mut Map<String, Value>,
     ) {
         let exact = self.level == RelaxLevel::Exact;
+        let expresses_names =
+            !members.contains_key("patternProperties") || exact && has_expressible_names(members);
         let is_expressible = match keyword {
-            "$ref" | "type" | "enum" | "const" | "required" | "minItems" | "maxItems" | "minimum"
-            | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => true,
-            "pattern" => exact && value.as_str().is_some_and(|pattern| pattern.len() <= PATTERN_MAX_BYTES),
+            "$ref" | "type" | "enum" | "const" | "required" | "minItems" | "maxItems" => true,
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => is_expressible_bound(value),
+            "pattern" => exact && value.as_str().is_some_and(is_expressible_pattern),
             "format" => {
                 if !value.as_str().is_some_and(|format| FORMATS.contains(&format)) {
                     return;
                 }
                 exact
             }
-            "multipleOf" => exact,
+            "multipleOf" => exact && has_few_remainders(value),
             "minLength" | "maxLength" => value.as_u64().is_some_and(|length| length <= LENGTH_MAX),
             "minProperties" | "maxProperties" => exact && requires_all(members),
-            "patternProperties" => exact,
+            "patternProperties" => expresses_names,
             "properties" | "items" | "prefixItems" | "allOf" | "anyOf" => true,
             // Names that match a dropped pattern must stay allowed.
-            "additionalProperties" => exact || !members.contains_key("patternProperties"),
+            "additionalProperties" => expresses_names,
             "oneOf" => {
                 self.drop_keyword(keyword);
                 return self.any_of(value, members, written);
             }
             // Without other schemas beside it, it equals `additionalProperties`.
-            "unevaluatedProperties" if evaluates_by_name(members) => {
+            "unevaluatedProperties" if evaluates_by_name(members) && expresses_names => {
                 let schema = self.schema(value);
                 written.insert("additionalProperties".to_owned(), schema);
                 return;
@@ -239,6 +248,27 @@ impl Relaxer {
             written.insert("allOf".to_owned(), json!([first]));
         }
     }
+}
+
+/// Returns whether a grammar's lexer can have a state for each remainder of division by this number, written without its point.
+fn has_few_remainders(divisor: &Value) -> bool {
+    let text = divisor.to_string();
+    let digits: String = text.chars().filter(|character| *character != '.').collect();
+    digits.parse::<u64>().is_ok_and(|digits| digits <= DIVISOR_MAX)
+}
+
+fn is_expressible_bound(bound: &Value) -> bool {
+    bound.as_f64().is_some_and(|bound| bound == 0.0 || (BOUND_MIN..=BOUND_MAX).contains(&bound.abs()))
+}
+
+fn is_expressible_pattern(pattern: &str) -> bool {
+    pattern.len() <= PATTERN_MAX_BYTES && !pattern::backtracks(pattern)
+}
+
+/// Returns whether a grammar can express all patterns of property names.
+fn has_expressible_names(members: &Map<String, Value>) -> bool {
+    let patterns = members.get("patternProperties").and_then(Value::as_object);
+    patterns.is_none_or(|patterns| patterns.keys().all(|pattern| is_expressible_pattern(pattern)))
 }
 
 /// Returns whether all named properties are required: only then can a grammar count an object's properties.

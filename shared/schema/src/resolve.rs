@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use jsonschema::Draft;
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 use url::Url;
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     document::{self, Document},
     draft::{keeps_siblings, named_draft},
     keywords::{self, SubschemaForm},
+    pattern,
 };
 
 /// Largest number of reference targets.
@@ -206,6 +207,19 @@ impl<'a> Resolver<'a> {
                 }
                 ("dependentSchemas", schemas.into())
             }
+            ("pattern", Value::String(pattern)) => (keyword, pattern::portable(pattern).into()),
+            ("patternProperties", Value::Object(schemas)) => {
+                let named =
+                    schemas.iter().map(|(name, schema)| Ok((pattern::portable(name), rewrite(schema)?)));
+                let schemas: Result<Map<String, Value>, String> = named.collect();
+                (keyword, schemas?.into())
+            }
+            // A count may be written as 2.0.
+            (
+                "minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties" | "maxProperties"
+                | "minContains" | "maxContains",
+                Value::Number(count),
+            ) => (keyword, integer(count).map_or_else(|| value.clone(), Value::from)),
             (keyword, value) => match (keywords::subschema_form(keyword), value) {
                 (Some(SubschemaForm::One), schema) => (keyword, rewrite(schema)?),
                 (Some(SubschemaForm::List), Value::Array(schemas)) => {
@@ -284,6 +298,17 @@ impl<'a> Resolver<'a> {
         self.index(schema, uri, draft);
         true
     }
+}
+
+/// Returns a count as an integer, also if it is written with a fraction of zero.
+fn integer(count: &Number) -> Option<u64> {
+    /// Integers below are exact in a number with a fraction.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    count.as_u64().or_else(|| {
+        let whole =
+            count.as_f64().filter(|count| count.fract() == 0.0 && (0.0..EXACT_MAX).contains(count))?;
+        format!("{whole:.0}").parse().ok()
+    })
 }
 
 /// Returns the identifier of a schema.

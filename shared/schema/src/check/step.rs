@@ -11,6 +11,7 @@ use jsonschema::{Draft, FancyRegex, Keyword, PatternCache, PatternOptions, Valid
 use serde_json::{Map, Value, json};
 
 use super::{ENDS_AT, Unfinished, count_steps, leave};
+use crate::pattern::backtracks;
 
 /// Largest number of backtracking steps of a pattern; then it doesn't match.
 const BACKTRACK_MAX_COUNT: usize = 100_000;
@@ -24,8 +25,6 @@ const BACKTRACKED_MAX_BYTES: usize = 16 << 10;
 const UNREHEARSED_MAX_COUNT: usize = 64;
 /// Parts of the remaining time of which a rehearsal may take one: a validator repeats its matches for other keywords and for errors.
 const REHEARSAL_PARTS: u32 = 4;
-/// Beginnings of the groups of a pattern that needs backtracking.
-const BACKTRACKING_GROUPS: [&str; 5] = ["(?=", "(?!", "(?<", "(?>", "(?("];
 
 /// Limits of the patterns of a schema.
 pub(super) struct PatternLimits {
@@ -153,11 +152,4 @@ impl<'i> Keyword<'i> for Step {
         self.count(value);
         true
     }
-}
-
-/// True for a pattern that may need backtracking: with look-around or a back reference.
-fn backtracks(pattern: &str) -> bool {
-    let follows_backslash = |next: char| matches!(next, '1'..='9' | 'k');
-    BACKTRACKING_GROUPS.iter().any(|group| pattern.contains(group))
-        || pattern.split('\\').skip(1).any(|rest| rest.starts_with(follows_backslash))
 }

@@ -33,6 +33,30 @@ fn inexpressible_keywords_are_dropped_and_listed() {
         (json!({"format": "ipv4"}), json!({"format": "ipv4"}), vec![]),
         (json!({"format": "semver"}), json!({}), vec![]),
         (json!({"minLength": 3, "maxLength": 100_000}), json!({"minLength": 3}), vec!["maxLength"]),
+        (json!({"minimum": i64::MIN, "maximum": 5}), json!({"maximum": 5}), vec!["minimum"]),
+        (json!({"maximum": 1e300, "minimum": 0}), json!({"minimum": 0}), vec!["maximum"]),
+        (json!({"exclusiveMinimum": 5e-324}), json!({}), vec!["exclusiveMinimum"]),
+        (
+            json!({"items": {"pattern": "^(?!x)"}, "contains": true, "pattern": "^(?<a>b)$"}),
+            json!({"items": {}, "pattern": "^(?<a>b)$"}),
+            vec!["contains", "pattern"],
+        ),
+        // A name that matches the pattern must stay allowed.
+        (
+            json!({"patternProperties": {"^(?=a)": true}, "additionalProperties": false}),
+            json!({}),
+            vec!["additionalProperties", "patternProperties"],
+        ),
+        (
+            json!({"patternProperties": {"^(?=a)": true}, "unevaluatedProperties": false}),
+            json!({}),
+            vec!["patternProperties", "unevaluatedProperties"],
+        ),
+        (json!({"multipleOf": 10_000}), json!({"multipleOf": 10_000}), vec![]),
+        (json!({"multipleOf": 0.001}), json!({"multipleOf": 0.001}), vec![]),
+        (json!({"multipleOf": 10_007}), json!({}), vec!["multipleOf"]),
+        (json!({"multipleOf": 999.983}), json!({}), vec!["multipleOf"]),
+        (json!({"multipleOf": 1e-9}), json!({}), vec!["multipleOf"]),
         (
             json!({"properties": {"a": true}, "minProperties": 2}),
             json!({"properties": {"a": true}}),

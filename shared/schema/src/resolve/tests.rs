@@ -61,6 +61,12 @@ fn older_drafts_are_rewritten() {
             json!({"dependencies": {"a": ["b"], "c": {"minLength": 1}}}),
             json!({"dependentRequired": {"a": ["b"]}, "dependentSchemas": {"c": {"minLength": 1}}}),
         ),
+        (seven, json!({"minItems": 2.0, "maxLength": 1e3}), json!({"minItems": 2, "maxLength": 1000})),
+        (
+            seven,
+            json!({"pattern": "^[^]$", "patternProperties": {"[a&&b]": {"pattern": "${a}"}}}),
+            json!({"pattern": "^[\\s\\S]$", "patternProperties": {"[a\\x26\\x26b]": {"pattern": "$\\{a}"}}}),
+        ),
         // Before 2019-09, keywords beside a reference are ignored.
         (seven, json!({"items": {"$ref": "#", "type": "null"}}), json!({"items": {"$ref": "#/$defs/d0"}})),
         (
