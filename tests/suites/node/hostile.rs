@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_domain::{Priority, ResponseFormat, Sampling};
+use hearth_domain::{Enforcement, Priority, ResponseFormat, Sampling, TextTask};
 use hearth_tests::Home;
 use hearth_wire::{ErrorCode, RunEventBody};
 use reqwest::Method;
@@ -48,6 +48,12 @@ fn text(pattern: &str) -> Value {
     json!({"type": "string", "pattern": pattern})
 }
 
+/// A schema whose grammar takes long to compile.
+fn name_patterns(seed: usize) -> Value {
+    let patterns = (0..200).map(|n| (format!("^x{seed}{n}[a-z]*$"), json!({"type": "integer"})));
+    json!({"type": "object", "patternProperties": patterns.collect::<serde_json::Map<String, Value>>()})
+}
+
 fn schemas() -> Vec<(&'static str, Value)> {
     let words: Vec<String> = (0..20_000).map(|n| format!("word {n}")).collect();
     let more_words: Vec<String> = (0..4_000).map(|n| format!("{n} is a word")).collect();
@@ -81,11 +87,22 @@ fn schemas() -> Vec<(&'static str, Value)> {
             "all of many that repeat",
             json!({"allOf": (1..60).map(|n| text(&format!("^(.{{0,{n}}}a)*"))).collect::<Vec<_>>()}),
         ),
+        ("a large divisor", json!({"type": "integer", "multipleOf": 999_983})),
+        ("many patterns of names", name_patterns(0)),
         ("three that repeat", json!({"allOf": ([40, 50, 60].map(|n| text(&format!("^(.{{0,{n}}}a)*"))))})),
         ("a reference elsewhere", json!({"$ref": "https://example.com/schema.json"})),
         ("no schema", json!("none")),
         ("false", json!(false)),
     ]
+}
+
+/// A task with a short answer of this schema.
+fn structured_task(schema: Value) -> TextTask {
+    let sampling =
+        Sampling { temperature: Some(1.2), seed: Some(1), max_tokens: Some(40), ..Sampling::default() };
+    let mut task = user_task("Give me JSON with name and age for Ada.", sampling);
+    task.response_format = ResponseFormat::JsonSchema(schema);
+    task
 }
 
 /// Each schema is refused or enforced within a deadline, and the worker survives.
@@ -96,11 +113,7 @@ async fn malicious_schema_ends_in_time_and_leaves_the_worker_alive() {
     let worker = node.worker(LONG_MODEL).await;
     for (name, schema) in schemas() {
         let began = Instant::now();
-        let sampling =
-            Sampling { temperature: Some(1.2), seed: Some(1), max_tokens: Some(40), ..Sampling::default() };
-        let mut task = user_task("Give me JSON with name and age for Ada.", sampling);
-        task.response_format = ResponseFormat::JsonSchema(schema);
-        let run = node.submit(LONG_MODEL, task, Priority::Normal).await;
+        let run = node.submit(LONG_MODEL, structured_task(schema), Priority::Normal).await;
         // Other runs are served meanwhile.
         node.assert_answers().await;
         let events = match run {
@@ -123,5 +136,33 @@ async fn malicious_schema_ends_in_time_and_leaves_the_worker_alive() {
         eprintln!("{name}: {took:?} {:?}", events.last());
     }
     node.assert_answers().await;
+    node.stop().await;
+}
+
+/// Three compilations that take seconds are more than may run at once, and another schema keeps its pattern.
+#[tokio::test]
+async fn schemas_that_take_long_leave_another_run_its_grammar() {
+    let node = InProcessNode::start(|config| config.settings.slots = 4).await;
+    node.assert_answers().await;
+    let mut slow = Vec::new();
+    for n in 0..3 {
+        slow.push(node.run(structured_task(name_patterns(n))).await);
+    }
+    let schema =
+        json!({"type": "object", "properties": {"name": text("^[A-Z][a-z]{1,8}$")}, "required": ["name"]});
+    let began = Instant::now();
+    let events = node.run(structured_task(schema)).await.rest().await;
+    assert!(began.elapsed() < DEADLINE / 3, "{:?}", began.elapsed());
+    let reports = events.iter().filter_map(|event| match event {
+        RunEventBody::Structured { structured, .. } => {
+            Some((structured.enforced, structured.relaxed.clone()))
+        }
+        _ => None,
+    });
+    assert_eq!(reports.collect::<Vec<_>>(), [(Enforcement::Grammar, Vec::<String>::new())], "{events:?}");
+    for run in slow {
+        node.cancel(&run).await;
+        run.rest().await;
+    }
     node.stop().await;
 }

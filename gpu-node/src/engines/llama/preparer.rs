@@ -126,7 +126,7 @@ impl Preparer {
         };
         preparation.checkpoint()?;
         let format = self.template.tool_format();
-        let compiled = self.grammars.compile(&self.model, &self.vocabulary, format, &task)?;
+        let compiled = self.grammars.compile(&self.model, &self.vocabulary, format, &task, preparation)?;
         // Harmony marks prose too, so its answers are always parsed.
         let parses_tools = end.is_some() && (!offered.is_empty() || format == ToolFormat::Harmony);
         let tools = parses_tools.then(|| ToolSyntax {

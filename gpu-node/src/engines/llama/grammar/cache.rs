@@ -3,10 +3,11 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Instant,
 };
 
 use hearth_domain::{ResponseFormat, TextTask, Tool, ToolChoice};
-use hearth_schema::{AnswerSchema, RelaxLevel};
+use hearth_schema::{AnswerSchema, RelaxLevel, RelaxedSchema};
 use hearth_wire::ApiError;
 use llama_cpp_2::{model::LlamaModel, sampling::LlamaSampler};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
@@ -14,12 +15,13 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    compile::{CompileCost, CompileError, Compiler, factory},
+    compile::{COMPILE_TIMEOUT, CompileCost, CompileError, Compiler, factory},
     constraint::SharedMatcher,
     schema_check::SchemaCheck,
 };
 use crate::engines::llama::{
     grammar_schema::single_line_schema,
+    preparation::Preparation,
     tools::{ToolFormat, call_grammar},
     vocabulary::Vocabulary,
 };
@@ -59,7 +61,8 @@ struct CachedGrammars {
 type Key = [u8; 32];
 
 impl Grammars {
-    /// Compiles the grammar of a task's answers, or finds it in the cache; `None` if they may be any text.
+    /// Compiles the grammar of a task's answers, or finds it in the cache; `None` if they may be any text. Ends early when
+    /// the run is cancelled.
     ///
     /// # Errors
     /// `invalid_request` for a schema that is refused.
@@ -69,6 +72,7 @@ impl Grammars {
         vocabulary: &Vocabulary,
         format: ToolFormat,
         task: &TextTask,
+        preparation: &Preparation,
     ) -> Result<Option<CompiledGrammar>, ApiError> {
         let Some(key) = key(task) else { return Ok(None) };
         if let Some(cached) = self.lock().by_key.get(&key) {
@@ -79,7 +83,7 @@ impl Grammars {
         let factory = factory.as_ref().map_err(|reason| refused(task, reason))?;
         let grammar_with = |answer: Option<&Value>| grammar(vocabulary, format, task, answer);
         let compile = |answer: Option<&Value>, cost| match grammar_with(answer) {
-            Ok(Some(grammar)) => self.compiler.compile(factory, grammar, cost).map(Some),
+            Ok(Some(grammar)) => self.compiler.compile(factory, grammar, cost, preparation).map(Some),
             Ok(None) => Ok(None),
             Err(reason) => Err(CompileError::Unsupported(reason)),
         };
@@ -133,18 +137,40 @@ pub(super) fn compile_schema(
     for level in schema.levels() {
         let relaxed = schema.relax(*level);
         let cost = if *level == RelaxLevel::Json { CompileCost::Bounded } else { CompileCost::Unbounded };
-        match compile(Some(&single_line_schema(relaxed.schema, true)), cost) {
+        let compile = |schema: &Value| compile(Some(&single_line_schema(schema.clone(), true)), cost);
+        let (relaxed, compiled) = match compile(&relaxed.schema) {
+            // A definition that no value fits makes the whole grammar empty, also where it isn't needed.
+            Err(CompileError::Empty) => {
+                let Some(pruned) = prune(relaxed, compile) else {
+                    return Err("the schema allows no JSON value at all".to_owned());
+                };
+                let compiled = compile(&pruned.schema);
+                (pruned, compiled)
+            }
+            compiled => (relaxed, compiled),
+        };
+        match compiled {
             Ok(Some(matcher)) => {
                 let check = SchemaCheck { checker, lenient, relaxed: relaxed.keywords };
                 return Ok(Some((matcher, Some(Arc::new(check)))));
             }
             Ok(None) => return Ok(None),
-            // The grammar accepts more than the schema, and still nothing.
-            Err(CompileError::Empty) => return Err("the schema allows no JSON value at all".to_owned()),
+            Err(error @ CompileError::Cancelled) => return Err(error.to_string()),
             Err(error) => tracing::debug!(?level, %error, "a schema is relaxed further"),
         }
     }
     Err("the schema can't be compiled to a grammar in time; make it simpler".to_owned())
+}
+
+/// Removes the definitions that no value fits; `None` if no value fits the schema. After [`COMPILE_TIMEOUT`] the others stay.
+fn prune(
+    relaxed: RelaxedSchema,
+    compile: impl Fn(&Value) -> Result<Option<Matcher>, CompileError>,
+) -> Option<RelaxedSchema> {
+    let ends_at = Instant::now() + COMPILE_TIMEOUT;
+    relaxed.without_empty_definitions(|schema| {
+        Instant::now() < ends_at && matches!(compile(schema), Err(CompileError::Empty))
+    })
 }
 
 /// Returns whether the answer must be a tool call.

@@ -13,12 +13,15 @@ use super::{
     compile::{CompileCost, Compiler},
     *,
 };
-use crate::engines::llama::grammar_schema::{
-    OBJECT_MAX_MEMBERS, SCHEMA_MAX_BYTES, SCHEMA_MAX_DEPTH, check_schema_size, single_line_schema,
+use crate::engines::llama::{
+    grammar_schema::{
+        OBJECT_MAX_MEMBERS, SCHEMA_MAX_BYTES, SCHEMA_MAX_DEPTH, check_schema_size, single_line_schema,
+    },
+    preparation::Preparation,
 };
 
 /// A vocabulary of all bytes.
-fn bytes() -> TokEnv {
+pub(super) fn bytes() -> TokEnv {
     let mut words: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     words.push(b"\xff<|end|>".to_vec());
     Arc::new(ApproximateTokEnv::new(TokTrie::from(&TokRxInfo::new(257, 256), &words)))
@@ -34,7 +37,8 @@ pub(in crate::engines::llama) fn compile(
     factory: &Arc<ParserFactory>,
     grammar: TopLevelGrammar,
 ) -> Result<Matcher, String> {
-    let compiled = Compiler::default().compile(factory, grammar, CompileCost::Unbounded);
+    let compiled =
+        Compiler::default().compile(factory, grammar, CompileCost::Unbounded, &Preparation::default());
     compiled.map_err(|error| format!("the JSON Schema can't be enforced: {error}"))
 }
 
@@ -47,7 +51,7 @@ fn compile_with_check(schema: &Value) -> Result<(Matcher, Arc<SchemaCheck>), Str
     let (compiler, factory) = (Compiler::default(), Arc::new(factory(&bytes()).unwrap()));
     let compile = |answer: Option<&Value>, cost| {
         let grammar = TopLevelGrammar::from_json_schema(answer.unwrap().clone());
-        compiler.compile(&factory, grammar, cost).map(Some)
+        compiler.compile(&factory, grammar, cost, &Preparation::default()).map(Some)
     };
     let (matcher, check) = compile_schema(schema, compile)?.unwrap();
     Ok((matcher, check.unwrap()))
