@@ -5,14 +5,42 @@
 
 use serde_json::Value;
 
+use crate::json_tree::Json;
+
 /// Bytes that are checked together.
 const BLOCK_BYTES: usize = 32;
+/// Bytes that are reserved for a value beside its text: its name, quotes and separators.
+const VALUE_BYTES: usize = 16;
 
-/// Serialises a value, with the same bytes as `serde_json::to_vec`.
-pub(crate) fn serialize(value: &Value) -> Vec<u8> {
-    let mut output = Vec::new();
-    write_value(value, &mut output);
+/// Serialises a body.
+pub(crate) fn serialize(body: &Json<'_>) -> Vec<u8> {
+    let mut output = Vec::with_capacity(estimated_bytes(body));
+    write_json(body, &mut output);
     output
+}
+
+/// Estimates the size of a value, with some bytes that need escapes.
+fn estimated_bytes(json: &Json<'_>) -> usize {
+    let content = match json {
+        Json::Text(text) => text.len() + text.len() / 16,
+        Json::Borrowed(_) | Json::Owned(_) => 0,
+        Json::List(values) => values.iter().map(estimated_bytes).sum(),
+        Json::Object(object) => object.fields().iter().map(|(_, value)| estimated_bytes(value)).sum(),
+    };
+    content + VALUE_BYTES
+}
+
+fn write_json(json: &Json<'_>, output: &mut Vec<u8>) {
+    match json {
+        Json::Text(text) => write_string(text, output),
+        Json::Borrowed(value) => write_value(value, output),
+        Json::Owned(value) => write_value(value, output),
+        Json::List(values) => write_list(values, output, write_json),
+        Json::Object(object) => {
+            let fields = object.fields().iter();
+            write_object(fields.map(|(name, value)| (&**name, value)), output, write_json);
+        }
+    }
 }
 
 fn write_value(value: &Value, output: &mut Vec<u8>) {
@@ -21,54 +49,72 @@ fn write_value(value: &Value, output: &mut Vec<u8>) {
         Value::Bool(value) => output.extend_from_slice(if *value { b"true" } else { b"false" }),
         Value::Number(number) => output.extend_from_slice(number.to_string().as_bytes()),
         Value::String(text) => write_string(text, output),
-        Value::Array(values) => {
-            output.push(b'[');
-            for (index, value) in values.iter().enumerate() {
-                if index > 0 {
-                    output.push(b',');
-                }
-                write_value(value, output);
-            }
-            output.push(b']');
-        }
+        Value::Array(values) => write_list(values, output, write_value),
         Value::Object(fields) => {
-            output.push(b'{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    output.push(b',');
-                }
-                write_string(name, output);
-                output.push(b':');
-                write_value(value, output);
-            }
-            output.push(b'}');
+            write_object(fields.iter().map(|(name, value)| (&**name, value)), output, write_value);
         }
     }
 }
 
+fn write_list<T>(values: &[T], output: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+    output.push(b'[');
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            output.push(b',');
+        }
+        write(value, output);
+    }
+    output.push(b']');
+}
+
+fn write_object<'a, T: 'a>(
+    fields: impl Iterator<Item = (&'a str, &'a T)>,
+    output: &mut Vec<u8>,
+    write: impl Fn(&T, &mut Vec<u8>),
+) {
+    output.push(b'{');
+    for (index, (name, value)) in fields.enumerate() {
+        if index > 0 {
+            output.push(b',');
+        }
+        write_string(name, output);
+        output.push(b':');
+        write(value, output);
+    }
+    output.push(b'}');
+}
+
 /// Writes a string with the escapes of RFC 8259, section 7.
 fn write_string(text: &str, output: &mut Vec<u8>) {
-    output.reserve(text.len() + 2);
+    let mut rest = text.as_bytes();
+    output.reserve(rest.len() + 2);
     output.push(b'"');
-    for block in text.as_bytes().chunks(BLOCK_BYTES) {
-        // Without a branch for each byte.
-        if block.iter().fold(false, |any, byte| any | needs_escape(*byte)) {
-            block.iter().for_each(|byte| write_byte(*byte, output));
-        } else {
-            output.extend_from_slice(block);
-        }
+    while let Some(at) = position_of_escaped(rest) {
+        output.extend_from_slice(&rest[..at]);
+        write_escape(rest[at], output);
+        rest = &rest[at + 1..];
     }
+    output.extend_from_slice(rest);
     output.push(b'"');
+}
+
+/// Returns the position of the first byte that needs an escape.
+fn position_of_escaped(bytes: &[u8]) -> Option<usize> {
+    let (blocks, _) = bytes.as_chunks::<BLOCK_BYTES>();
+    // Without a branch for each byte of a block.
+    let has_one = |block: &[u8; BLOCK_BYTES]| block.iter().fold(false, |any, byte| any | needs_escape(*byte));
+    let clean = blocks.iter().position(has_one).unwrap_or(blocks.len()) * BLOCK_BYTES;
+    let within = bytes[clean..].iter().position(|byte| needs_escape(*byte))?;
+    Some(clean + within)
 }
 
 const fn needs_escape(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
-fn write_byte(byte: u8, output: &mut Vec<u8>) {
+fn write_escape(byte: u8, output: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let short = match byte {
-        b'"' | b'\\' => byte,
         0x08 => b'b',
         b'\t' => b't',
         b'\n' => b'n',
@@ -79,7 +125,7 @@ fn write_byte(byte: u8, output: &mut Vec<u8>) {
             output.extend_from_slice(b"\\u00");
             return output.extend_from_slice(&digits);
         }
-        _ => return output.push(byte),
+        _ => byte,
     };
     output.extend_from_slice(&[b'\\', short]);
 }
@@ -109,16 +155,31 @@ mod tests {
         })
     }
 
+    /// The value as a tree, down to `levels`.
+    fn tree(value: &Value, levels: usize) -> Json<'_> {
+        let mut json = Json::from(value);
+        if levels == 0 {
+            return json;
+        }
+        if let (Some(values), Value::Array(list)) = (json.list_mut(), value) {
+            *values = list.iter().map(|value| tree(value, levels - 1)).collect();
+        }
+        if let (Some(object), Value::Object(fields)) = (json.object_mut(), value) {
+            fields.iter().for_each(|(name, value)| object.set(name, tree(value, levels - 1)));
+        }
+        json
+    }
+
     proptest! {
         #[test]
-        fn bytes_equal_those_of_serde_json(value in values()) {
-            prop_assert_eq!(serialize(&value), serde_json::to_vec(&value).unwrap());
+        fn bytes_equal_those_of_serde_json(value in values(), levels in 0..4usize) {
+            prop_assert_eq!(serialize(&tree(&value, levels)), serde_json::to_vec(&value).unwrap());
         }
     }
 
     #[test]
     fn every_control_character_is_escaped() {
         let value = json!({"text": (0u8..=0x7f).map(char::from).collect::<String>()});
-        assert_eq!(serialize(&value), serde_json::to_vec(&value).unwrap());
+        assert_eq!(serialize(&Json::from(&value)), serde_json::to_vec(&value).unwrap());
     }
 }

@@ -1,7 +1,9 @@
 //! Parts of requests' bodies that several dialects share.
 
-use hearth_domain::{Extra, TextTask, Tool};
+use hearth_domain::{Extra, Message, TextTask, Tool};
 use serde_json::{Map, Value};
+
+use crate::json_tree::{Json, Object};
 
 /// The mark for a prompt cache, in Anthropic's dialect and OpenRouter's.
 const CACHE_CONTROL: &str = "cache_control";
@@ -35,8 +37,8 @@ pub(super) enum PassThrough {
 
 impl PassThrough {
     /// Returns the unknown fields of the request itself that are passed on.
-    pub(super) fn request_fields(self, extra: &Extra) -> Map<String, Value> {
-        if self == Self::All { extra.fields.clone() } else { Map::new() }
+    pub(super) fn request_fields(self, extra: &Extra) -> Object<'_> {
+        if self == Self::All { Object::from(&extra.fields) } else { Object::default() }
     }
 
     /// Returns whether any of the fields of a part are passed on.
@@ -48,21 +50,35 @@ impl PassThrough {
         })
     }
 
+    /// Returns whether any of the fields of a message's parts are passed on.
+    pub(super) fn passes_part_fields(self, message: &Message) -> bool {
+        !message.extra.is_empty()
+            && message.parts_with_extra().into_iter().any(|(_, extra)| self.passes_any(extra))
+    }
+
     /// Adds the fields that are passed on to an object. Fields that the object has stay as they are.
-    pub(super) fn add(self, fields: Option<&Map<String, Value>>, object: &mut Value) {
-        let (Some(fields), Some(object)) = (fields, object.as_object_mut()) else { return };
-        for (name, value) in fields {
+    pub(super) fn add<'a>(self, fields: Option<&'a Map<String, Value>>, object: &mut Object<'a>) {
+        for (name, value) in fields.into_iter().flatten() {
             if self == Self::All || self == Self::CacheMarks && name == CACHE_CONTROL {
-                object.entry(name.clone()).or_insert_with(|| value.clone());
+                object.set_missing(name, value);
             }
+        }
+    }
+
+    /// Adds the fields that are passed on to a part, if it is an object.
+    pub(super) fn add_to_part<'a>(self, fields: Option<&'a Map<String, Value>>, part: &mut Json<'a>) {
+        if self.passes_any(fields)
+            && let Some(object) = part.object_mut()
+        {
+            self.add(fields, object);
         }
     }
 }
 
-/// Writes a task's tools, each by `write`, with the unknown fields that are passed on.
-pub(super) fn tools(task: &TextTask, pass: PassThrough, write: fn(&Tool) -> Value) -> Vec<Value> {
+/// Converts a task's tools, each by `convert`, with the unknown fields that are passed on.
+pub(super) fn tools(task: &TextTask, pass: PassThrough, convert: fn(&Tool) -> Object<'_>) -> Json<'_> {
     let tools = task.tools.iter().map(|tool| {
-        let mut object = write(tool);
+        let mut object = convert(tool);
         pass.add(task.tool_extra.get(&tool.name), &mut object);
         object
     });

@@ -3,7 +3,8 @@
 
 use hearth_domain::{HostedTools, TextTask, ToolChoice};
 use hearth_wire::ApiError;
-use serde_json::{Value, json};
+
+use crate::json_tree::{Json, Object};
 
 /// Rejects a request that requires a hosted tool, for a provider of another dialect.
 ///
@@ -19,29 +20,26 @@ pub(crate) fn reject_required(hosted: &HostedTools) -> Result<(), ApiError> {
 }
 
 /// Adds the tools to those of the body, and replaces the body's tool choice if it is about a hosted tool.
-pub(super) fn add(hosted: &HostedTools, task: &TextTask, body: &mut Value) {
+pub(super) fn add<'a>(hosted: &'a HostedTools, task: &TextTask, body: &mut Object<'a>) {
     if hosted.definitions.is_empty() || task.tool_choice == ToolChoice::None {
         return;
     }
     if task.tools.is_empty() {
         // The tools and the choice in the body are for a request without tools.
-        body["tools"] = json!([]);
-        if let Some(body) = body.as_object_mut() {
-            body.remove("tool_choice");
-        }
+        body.remove("tools");
+        body.remove("tool_choice");
     }
-    match body["tools"].as_array_mut() {
-        Some(tools) => tools.extend(hosted.definitions.iter().cloned()),
-        None => body["tools"] = json!(hosted.definitions),
+    match body.get_mut("tools").and_then(Json::list_mut) {
+        Some(tools) => tools.extend(hosted.definitions.iter().map(Json::from)),
+        None => body.set("tools", Json::from_iter(&hosted.definitions)),
     }
-    if let Some(choice) = &hosted.choice {
-        body["tool_choice"] = choice.clone();
-    }
+    body.set_some("tool_choice", hosted.choice.as_ref());
 }
 
 #[cfg(test)]
 mod tests {
     use hearth_domain::{Message, Role, Sampling, Tool};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -62,18 +60,25 @@ mod tests {
         }
     }
 
+    /// The body after the tools are added.
+    fn added(hosted: &HostedTools, task: &TextTask, body: &Value) -> Value {
+        let mut body = Json::from(body).into_object().unwrap();
+        add(hosted, task, &mut body);
+        Json::from(body).to_value()
+    }
+
     #[test]
     fn hosted_tools_follow_functions() {
-        let mut body = json!({"tools": [{"type": "function", "name": "look"}], "tool_choice": "auto"});
-        add(&search(), &task(&["look"]), &mut body);
+        let body = json!({"tools": [{"type": "function", "name": "look"}], "tool_choice": "auto"});
+        let body = added(&search(), &task(&["look"]), &body);
         let expected = json!([{"type": "function", "name": "look"}, {"type": "web_search"}]);
         assert_eq!((&body["tools"], &body["tool_choice"]), (&expected, &json!("auto")));
     }
 
     #[test]
     fn hosted_tools_replace_the_fields_of_a_request_without_tools() {
-        let mut body = json!({"tools": [{"name": "earlier"}], "tool_choice": {"type": "none"}});
-        add(&search(), &task(&[]), &mut body);
+        let body = json!({"tools": [{"name": "earlier"}], "tool_choice": {"type": "none"}});
+        let body = added(&search(), &task(&[]), &body);
         assert_eq!(body, json!({"tools": [{"type": "web_search"}]}));
     }
 
@@ -81,11 +86,9 @@ mod tests {
     fn choice_of_a_hosted_tool_is_passed_on_and_none_removes_them() {
         let mut hosted = search();
         hosted.need(Some("web_search"), json!({"type": "web_search"}));
-        let mut body = json!({});
-        add(&hosted, &task(&[]), &mut body);
+        let body = added(&hosted, &task(&[]), &json!({}));
         assert_eq!(body["tool_choice"], json!({"type": "web_search"}));
-        let mut body = json!({});
-        add(&hosted, &TextTask { tool_choice: ToolChoice::None, ..task(&[]) }, &mut body);
+        let body = added(&hosted, &TextTask { tool_choice: ToolChoice::None, ..task(&[]) }, &json!({}));
         assert_eq!(body, json!({}));
     }
 

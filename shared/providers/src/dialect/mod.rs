@@ -19,9 +19,13 @@ use std::borrow::Cow;
 use hearth_domain::{ClientDialect, RawPrompt, TextTask};
 use hearth_wire::ApiError;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
 
-use crate::{decoder::Decoder, framing::Framing, provider::Call};
+use crate::{
+    decoder::Decoder,
+    framing::Framing,
+    json_tree::{Json, Object},
+    provider::Call,
+};
 
 pub(crate) use anthropic::claude_version;
 pub use body::AnswerMode;
@@ -83,11 +87,16 @@ impl Dialect {
     ///
     /// # Errors
     /// `invalid_request` for a field that the dialect can't express.
-    pub fn body(self, call: &Call, task: &TextTask, mode: AnswerMode) -> Result<Value, ApiError> {
+    pub(crate) fn body<'a>(
+        self,
+        call: &'a Call,
+        task: &'a TextTask,
+        mode: AnswerMode,
+    ) -> Result<Json<'a>, ApiError> {
         reject_raw_prompt(task)?;
         let extra = &call.generation.extra;
         let pass = self.pass_through(extra.dialect);
-        let mut body = match self {
+        let mut body: Object<'_> = match self {
             Self::OpenAiChat(quirks) => openai_chat::request::body(quirks, pass, call, task, mode),
             Self::OpenAiResponses => openai_responses::request::body(pass, call, task, mode),
             Self::Gemini => gemini::request::body(pass, call, task)?,
@@ -97,7 +106,7 @@ impl Dialect {
         if self.is_spoken_by(extra.dialect) {
             hosted::add(&extra.hosted, task, &mut body);
         }
-        Ok(body)
+        Ok(body.into())
     }
 
     /// Returns the headers that are passed on from the client: the betas, if client and provider have Anthropic's dialect
@@ -124,14 +133,13 @@ impl Dialect {
     }
 
     /// Returns whether the body of a request has a schema that the provider enforces, rather than only follows.
-    pub(crate) fn enforces_schema(self, body: &Value) -> bool {
-        let is_true = |pointer: &str| body.pointer(pointer) == Some(&Value::Bool(true));
+    pub(crate) fn enforces_schema(self, body: &Json<'_>) -> bool {
         match self {
-            Self::OpenAiChat(_) => is_true("/response_format/json_schema/strict"),
-            Self::OpenAiResponses => is_true("/text/format/strict"),
-            Self::Anthropic => body.pointer("/output_config/format").is_some(),
-            Self::Gemini => body.pointer("/generationConfig/responseJsonSchema").is_some(),
-            Self::Bedrock => body.pointer("/outputConfig/textFormat").is_some(),
+            Self::OpenAiChat(_) => body.is_true_at(&["response_format", "json_schema", "strict"]),
+            Self::OpenAiResponses => body.is_true_at(&["text", "format", "strict"]),
+            Self::Anthropic => body.has(&["output_config", "format"]),
+            Self::Gemini => body.has(&["generationConfig", "responseJsonSchema"]),
+            Self::Bedrock => body.has(&["outputConfig", "textFormat"]),
         }
     }
 

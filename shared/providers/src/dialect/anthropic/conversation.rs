@@ -5,28 +5,32 @@ use hearth_domain::{
     Document, DocumentSource, Image, ImageSource, Message, Part, PartPlace, Reasoning, Role, ToolCall,
 };
 use hearth_wire::ApiError;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::dialect::{
-    body::PassThrough, gemini::thought_signature::is_gemini, openai_responses::encrypted_reasoning::is_openai,
+use crate::{
+    dialect::{
+        body::PassThrough, gemini::thought_signature::is_gemini,
+        openai_responses::encrypted_reasoning::is_openai,
+    },
+    json_tree::{Json, Object, object},
 };
 
 pub(super) const USER: &str = "user";
 pub(super) const ASSISTANT: &str = "assistant";
 
 /// Consecutive blocks of one role.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Turn {
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
     /// `user` or `assistant`.
     pub(super) role: &'static str,
     /// Never empty.
-    pub(super) blocks: Vec<Value>,
+    pub(super) blocks: Vec<Json<'a>>,
 }
 
-impl Turn {
-    /// The turn as JSON.
-    pub(super) fn json(&self) -> Value {
-        json!({"role": self.role, "content": self.blocks})
+impl<'a> Turn<'a> {
+    /// Converts the turn to JSON.
+    pub(super) fn into_object(self) -> Object<'a> {
+        object! {"role": self.role, "content": self.blocks}
     }
 
     /// Returns whether the turn has a block of one of these types.
@@ -40,25 +44,25 @@ impl Turn {
     }
 }
 
-fn is_of_type(block: &Value, kinds: &[&str]) -> bool {
-    block["type"].as_str().is_some_and(|kind| kinds.contains(&kind))
+fn is_of_type(block: &Json<'_>, kinds: &[&str]) -> bool {
+    block.text_at(&["type"]).is_some_and(|kind| kinds.contains(&kind))
 }
 
 /// A conversation in Anthropic's form.
-pub(super) struct Conversation {
+pub(super) struct Conversation<'a> {
     /// The system messages, from anywhere in the conversation: a text, or blocks if they have fields of their own.
-    pub(super) system: Option<Value>,
-    pub(super) turns: Vec<Turn>,
+    pub(super) system: Option<Json<'a>>,
+    pub(super) turns: Vec<Turn<'a>>,
 }
 
-impl Conversation {
+impl<'a> Conversation<'a> {
     /// Converts messages.
     ///
     /// # Errors
     /// `invalid_request` if there is no turn, or the arguments of a call aren't an object.
-    pub(super) fn new(messages: &[Message], pass: PassThrough) -> Result<Self, ApiError> {
+    pub(super) fn new(messages: &'a [Message], pass: PassThrough) -> Result<Self, ApiError> {
         let mut system = Vec::new();
-        let mut turns: Vec<Turn> = Vec::new();
+        let mut turns: Vec<Turn<'a>> = Vec::new();
         for message in messages {
             let (role, blocks) = match message.role {
                 Role::System => {
@@ -88,111 +92,110 @@ impl Conversation {
 }
 
 /// Joins the blocks of system messages into a text, unless the client wrote blocks or one has a cache mark.
-fn system_value(blocks: Vec<Value>, pass: PassThrough) -> Option<Value> {
-    let is_plain = |block: &Value| block.as_object().is_some_and(|fields| fields.len() == 2);
+fn system_value(blocks: Vec<Json<'_>>, pass: PassThrough) -> Option<Json<'_>> {
+    let is_plain = |block: &Json<'_>| block.field_count() == Some(2);
     if blocks.is_empty() {
         return None;
     }
     if blocks.iter().all(is_plain) && (blocks.len() == 1 || pass != PassThrough::All) {
-        let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
-        return Some(json!(texts.join("\n\n")));
+        let texts: Vec<&str> = blocks.iter().filter_map(|block| block.text_at(&["text"])).collect();
+        return Some(texts.join("\n\n").into());
     }
-    Some(Value::Array(blocks))
+    Some(Json::List(blocks))
 }
 
-fn parts(message: &Message, pass: PassThrough) -> Result<Vec<Value>, ApiError> {
+fn parts(message: &Message, pass: PassThrough) -> Result<Vec<Json<'_>>, ApiError> {
     let mut blocks = Vec::new();
     for (part, extra) in message.parts_with_extra() {
         let mut block = match part {
             // Anthropic refuses blocks of white space.
             Part::Text(text) if text.trim().is_empty() => continue,
-            Part::Text(text) => json!({"type": "text", "text": text}),
-            Part::Image(image) => json!({"type": "image", "source": source(image)}),
-            Part::Document(file) => document(file)?,
-            Part::Opaque(opaque) => opaque.value.clone(),
+            Part::Text(text) => object! {"type": "text", "text": text}.into(),
+            Part::Image(image) => object! {"type": "image", "source": source(image)}.into(),
+            Part::Document(file) => document(file)?.into(),
+            Part::Opaque(opaque) => Json::from(&opaque.value),
         };
-        pass.add(extra, &mut block);
+        pass.add_to_part(extra, &mut block);
         blocks.push(block);
     }
     Ok(blocks)
 }
 
 /// Converts a PDF, or plain text (<https://platform.claude.com/docs/en/build-with-claude/pdf-support>).
-fn document(document: &Document) -> Result<Value, ApiError> {
+fn document(document: &Document) -> Result<Object<'_>, ApiError> {
     let source = match &document.source {
-        DocumentSource::Url(url) => json!({"type": "url", "url": url}),
-        DocumentSource::Text(text) => json!({"type": "text", "media_type": "text/plain", "data": text}),
+        DocumentSource::Url(url) => object! {"type": "url", "url": url},
+        DocumentSource::Text(text) => object! {"type": "text", "media_type": "text/plain", "data": text},
         DocumentSource::Data { media_type, data } if media_type == "text/plain" => {
             let text = BASE64_STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let text = text.ok_or_else(|| {
                 ApiError::invalid("messages", "a document of plain text must be UTF-8 in base64")
             })?;
-            json!({"type": "text", "media_type": "text/plain", "data": text})
+            object! {"type": "text", "media_type": "text/plain", "data": text}
         }
         DocumentSource::Data { media_type, data } => {
-            json!({"type": "base64", "media_type": media_type, "data": data})
+            object! {"type": "base64", "media_type": media_type, "data": data}
         }
     };
-    let mut block = json!({"type": "document", "source": source});
-    if let Some(name) = &document.name {
-        block["title"] = json!(name);
-    }
+    let mut block = object! {"type": "document", "source": source};
+    block.set_some("title", document.name.as_deref());
     Ok(block)
 }
 
-fn source(image: &Image) -> Value {
+fn source(image: &Image) -> Object<'_> {
     match &image.source {
-        ImageSource::Url(url) => json!({"type": "url", "url": url}),
+        ImageSource::Url(url) => object! {"type": "url", "url": url},
         ImageSource::Data { media_type, data } => {
-            json!({"type": "base64", "media_type": media_type, "data": data})
+            object! {"type": "base64", "media_type": media_type, "data": data}
         }
     }
 }
 
-fn tool_result(message: &Message, pass: PassThrough) -> Result<Value, ApiError> {
+fn tool_result(message: &Message, pass: PassThrough) -> Result<Json<'_>, ApiError> {
     let id = message.tool_call_id.as_deref().unwrap_or_default();
-    let mut result = json!({"type": "tool_result", "tool_use_id": id});
+    let mut result = object! {"type": "tool_result", "tool_use_id": id};
     let content = parts(message, pass)?;
     if !content.is_empty() {
-        result["content"] = Value::Array(content);
+        result.set("content", content);
     }
     if message.failed {
-        result["is_error"] = json!(true);
+        result.set("is_error", true);
     }
     pass.add(message.extra_of(PartPlace::Message), &mut result);
-    Ok(result)
+    Ok(result.into())
 }
 
-fn assistant_blocks(message: &Message, pass: PassThrough) -> Result<Vec<Value>, ApiError> {
-    let mut blocks: Vec<Value> = message.reasoning.iter().filter_map(thoughts).collect();
+fn assistant_blocks(message: &Message, pass: PassThrough) -> Result<Vec<Json<'_>>, ApiError> {
+    let mut blocks: Vec<Json<'_>> = message.reasoning.iter().filter_map(thoughts).map(Json::from).collect();
     blocks.extend(parts(message, pass)?);
     for (number, call) in message.tool_calls.iter().enumerate() {
         let mut block = tool_use(call)?;
         pass.add(message.extra_of(PartPlace::Call(number)), &mut block);
-        blocks.push(block);
+        blocks.push(block.into());
     }
     Ok(blocks)
 }
 
 /// Converts thoughts that Anthropic has signed or encrypted. It refuses other vendors' thoughts.
-fn thoughts(block: &Reasoning) -> Option<Value> {
+fn thoughts(block: &Reasoning) -> Option<Object<'_>> {
     let signature = block.signature.as_deref().filter(|signature| !is_gemini(signature));
     let encrypted = block.encrypted.as_deref().filter(|encrypted| !is_openai(encrypted));
     match (signature, encrypted) {
         (Some(signature), _) => {
-            Some(json!({"type": "thinking", "thinking": block.text, "signature": signature}))
+            Some(object! {"type": "thinking", "thinking": &block.text, "signature": signature})
         }
-        (None, Some(data)) => Some(json!({"type": "redacted_thinking", "data": data})),
+        (None, Some(data)) => Some(object! {"type": "redacted_thinking", "data": data}),
         (None, None) => None,
     }
 }
 
-fn tool_use(call: &ToolCall) -> Result<Value, ApiError> {
+fn tool_use(call: &ToolCall) -> Result<Object<'_>, ApiError> {
     let arguments = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
     let input: Map<String, Value> = serde_json::from_str(arguments).map_err(|_| {
         let message =
             "the arguments of a tool call in the conversation must be a JSON object for this provider";
         ApiError::invalid("messages", message)
     })?;
-    Ok(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}))
+    let input = Value::Object(input);
+    Ok(object! {"type": "tool_use", "id": &call.id, "name": &call.name, "input": input})
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hearth_domain::{ResponseFormat, Sampling, TextTask, Tool, ToolChoice};
 use hearth_wire::ApiError;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     conversation::{ASSISTANT, Conversation, Turn},
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     dialect::body::{AnswerMode, PassThrough, round, tools},
+    json_tree::{Json, Object, object},
     provider::Call,
     strict_schema::close_for_claude,
 };
@@ -19,32 +20,32 @@ use crate::{
 /// Token limit of an answer whose request has none: this dialect requires one.
 const DEFAULT_MAX_TOKENS: u32 = 4096;
 
-pub(in crate::dialect) fn body(
+pub(in crate::dialect) fn body<'a>(
     pass: PassThrough,
-    call: &Call,
-    task: &TextTask,
+    call: &'a Call,
+    task: &'a TextTask,
     mode: AnswerMode,
-) -> Result<Value, ApiError> {
+) -> Result<Object<'a>, ApiError> {
     let Conversation { system, turns } = Conversation::new(&task.messages, pass)?;
     // The client's unknown fields first: the gateway's fields replace them.
     let mut body = pass.request_fields(&call.generation.extra);
-    body.insert("model".to_owned(), json!(call.model.as_str()));
-    body.insert("messages".to_owned(), turns.iter().map(Turn::json).collect());
-    body.insert("stream".to_owned(), json!(mode.is_stream()));
-    body.extend(system.map(|system| ("system".to_owned(), system)));
+    body.set("model", call.model.as_str());
+    body.set("stream", mode.is_stream());
+    body.set_some("system", system);
     add_tools(task, &turns, pass, &mut body);
     let abilities = Abilities::of(call.model.as_str());
     let plan = plan(abilities, task, &turns, &mut body);
-    body.insert("max_tokens".to_owned(), json!(max_tokens(&task.sampling, &plan)));
-    let thinks = body.get("thinking").is_some_and(|thinking| thinking["type"] != "disabled");
+    body.set("messages", Json::from_iter(turns.into_iter().map(Turn::into_object)));
+    body.set("max_tokens", max_tokens(&task.sampling, &plan));
+    let thinks = body.get("thinking").is_some_and(|thinking| thinking.text_at(&["type"]) != Some("disabled"));
     add_sampling(&task.sampling, abilities.samplers && !thinks, &mut body);
     add_output_config(&task.response_format, plan.effort, &mut body);
-    Ok(Value::Object(body))
+    Ok(body)
 }
 
 /// Plans the thinking, unless a client of this dialect has set `thinking` itself.
-fn plan(abilities: Abilities, task: &TextTask, turns: &[Turn], body: &mut Map<String, Value>) -> Plan {
-    if body.contains_key("thinking") {
+fn plan(abilities: Abilities, task: &TextTask, turns: &[Turn<'_>], body: &mut Object<'_>) -> Plan {
+    if body.get("thinking").is_some() {
         return Plan::default();
     }
     let mut plan = Plan::new(abilities, task.reasoning);
@@ -53,15 +54,13 @@ fn plan(abilities: Abilities, task: &TextTask, turns: &[Turn], body: &mut Map<St
     if plan.thinking.is_some() && (forced || !abilities.by_effort && continues_without_thoughts(turns)) {
         plan = plan.without_thoughts();
     }
-    if let Some(thinking) = &plan.thinking {
-        body.insert("thinking".to_owned(), thinking.clone());
-    }
+    body.set_some("thinking", plan.thinking.clone());
     plan
 }
 
 /// Returns whether the model continues a turn whose thoughts are lost. With a budget, such a turn has to begin with
 /// thoughts.
-fn continues_without_thoughts(turns: &[Turn]) -> bool {
+fn continues_without_thoughts(turns: &[Turn<'_>]) -> bool {
     let open = match turns {
         [.., last] if last.role == ASSISTANT => Some(last),
         [.., call, last] if last.has(&["tool_result"]) => Some(call),
@@ -93,9 +92,9 @@ pub(in crate::dialect) fn answer_limit(call: &Call, task: &TextTask) -> u32 {
 }
 
 /// Adds sampling parameters. `samplers`: the model accepts temperature, `top_p` and `top_k`.
-fn add_sampling(sampling: &Sampling, samplers: bool, body: &mut Map<String, Value>) {
+fn add_sampling(sampling: &Sampling, samplers: bool, body: &mut Object<'_>) {
     if !sampling.stop.is_empty() {
-        body.insert("stop_sequences".to_owned(), json!(sampling.stop));
+        body.set("stop_sequences", json!(sampling.stop));
     }
     if !samplers {
         return;
@@ -103,59 +102,68 @@ fn add_sampling(sampling: &Sampling, samplers: bool, body: &mut Map<String, Valu
     let temperature = sampling.temperature.map(|value| value.clamp(0.0, 1.0));
     // 1 is the default, and newer models refuse `top_p` beside a temperature.
     let top_p = sampling.top_p.filter(|value| *value < 1.0);
-    body.extend(temperature.map(|value| ("temperature".to_owned(), json!(round(value)))));
-    body.extend(top_p.map(|value| ("top_p".to_owned(), json!(round(value)))));
-    body.extend(sampling.top_k.filter(|value| *value > 0).map(|value| ("top_k".to_owned(), json!(value))));
+    body.set_some("temperature", temperature.map(round));
+    body.set_some("top_p", top_p.map(round));
+    body.set_some("top_k", sampling.top_k.filter(|value| *value > 0));
 }
 
-fn add_tools(task: &TextTask, turns: &[Turn], pass: PassThrough, body: &mut Map<String, Value>) {
+fn add_tools<'a>(task: &'a TextTask, turns: &[Turn<'_>], pass: PassThrough, body: &mut Object<'a>) {
     let has_calls = turns.iter().any(|turn| turn.has(&["tool_use"]));
-    let (definitions, choice): (Vec<Value>, _) = match task.tools.is_empty() {
+    let (definitions, choice) = match task.tools.is_empty() {
         false => (tools(task, pass, tool), choice(task)),
         // A conversation with calls needs definitions of their tools.
-        true if has_calls => (called_tools(task), Some(json!({"type": "none"}))),
+        true if has_calls => (called_tools(task), Some(object! {"type": "none"})),
         true => return,
     };
-    body.insert("tools".to_owned(), Value::Array(definitions));
-    body.extend(choice.map(|choice| ("tool_choice".to_owned(), choice)));
+    body.set("tools", definitions);
+    body.set_some("tool_choice", choice);
 }
 
-fn tool(tool: &Tool) -> Value {
-    let mut schema = tool.parameters.clone();
-    if schema.get("type").is_none() {
-        schema["type"] = json!("object");
-    }
-    let mut definition = json!({"name": tool.name, "input_schema": schema});
-    if let Some(description) = &tool.description {
-        definition["description"] = json!(description);
-    }
+fn tool(tool: &Tool) -> Object<'_> {
+    let schema = match tool.strict || tool.parameters.get("type").is_none() {
+        true => Json::from(complete_schema(tool)),
+        false => Json::from(&tool.parameters),
+    };
+    let mut definition = object! {"name": &tool.name, "input_schema": schema};
+    definition.set_some("description", tool.description.as_deref());
     if tool.strict {
-        close_for_claude(&mut definition["input_schema"]);
-        definition["strict"] = json!(true);
+        definition.set("strict", true);
     }
     definition
 }
 
+/// Returns the schema of a tool's parameters with its type, and closed if it is strict.
+fn complete_schema(tool: &Tool) -> Value {
+    let mut schema = tool.parameters.clone();
+    if schema.get("type").is_none() {
+        schema["type"] = json!("object");
+    }
+    if tool.strict {
+        close_for_claude(&mut schema);
+    }
+    schema
+}
+
 /// Defines the tools that the conversation has calls of.
-fn called_tools(task: &TextTask) -> Vec<Value> {
+fn called_tools(task: &TextTask) -> Json<'_> {
     let mut names = HashSet::new();
     let calls = task.messages.iter().flat_map(|message| &message.tool_calls);
     calls
         .filter(|call| names.insert(&call.name))
-        .map(|call| json!({"name": call.name, "input_schema": {"type": "object"}}))
+        .map(|call| object! {"name": &call.name, "input_schema": object! {"type": "object"}})
         .collect()
 }
 
-fn choice(task: &TextTask) -> Option<Value> {
+fn choice(task: &TextTask) -> Option<Object<'_>> {
     let mut choice = match &task.tool_choice {
-        ToolChoice::None => return Some(json!({"type": "none"})),
+        ToolChoice::None => return Some(object! {"type": "none"}),
         ToolChoice::Auto if task.parallel_tool_calls => return None,
-        ToolChoice::Auto => json!({"type": "auto"}),
-        ToolChoice::Required => json!({"type": "any"}),
-        ToolChoice::Named(name) => json!({"type": "tool", "name": name}),
+        ToolChoice::Auto => object! {"type": "auto"},
+        ToolChoice::Required => object! {"type": "any"},
+        ToolChoice::Named(name) => object! {"type": "tool", "name": name},
     };
     if !task.parallel_tool_calls {
-        choice["disable_parallel_tool_use"] = json!(true);
+        choice.set("disable_parallel_tool_use", true);
     }
     Some(choice)
 }
@@ -163,20 +171,17 @@ fn choice(task: &TextTask) -> Option<Value> {
 /// Adds the answer's schema
 /// (<https://platform.claude.com/docs/en/build-with-claude/structured-outputs>), and the effort, unless the client has
 /// set its own.
-fn add_output_config(format: &ResponseFormat, effort: Option<&str>, body: &mut Map<String, Value>) {
-    let mut config = match body.remove("output_config") {
-        Some(Value::Object(config)) => config,
-        _ => Map::new(),
-    };
+fn add_output_config(format: &ResponseFormat, effort: Option<&'static str>, body: &mut Object<'_>) {
+    let mut config = body.remove("output_config").and_then(Json::into_object).unwrap_or_default();
     if let Some(effort) = effort {
-        config.entry("effort").or_insert_with(|| json!(effort));
+        config.set_missing("effort", effort);
     }
     if let ResponseFormat::JsonSchema(schema) = format {
         let mut schema = schema.clone();
         close_for_claude(&mut schema);
-        config.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
+        config.set("format", object! {"type": "json_schema", "schema": schema});
     }
     if !config.is_empty() {
-        body.insert("output_config".to_owned(), Value::Object(config));
+        body.set("output_config", config);
     }
 }

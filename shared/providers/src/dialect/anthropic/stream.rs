@@ -62,41 +62,39 @@ impl Default for MessagesDecoder {
 }
 
 impl Decoder for MessagesDecoder {
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         if frame.data.trim() == "[DONE]" {
-            return self.end();
+            events.extend(self.end()?);
+            return Ok(());
         }
-        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
+        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(()) };
         let kind = event.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(frame.event);
         if is_present(&event.error) {
             return Err(failure(&event.error));
         }
-        let mut events = Vec::new();
         match kind {
             "message_start" => self.usage.update(event.message.unwrap_or_default().usage.unwrap_or_default()),
             "content_block_start" => {
                 let index = event.index.unwrap_or_else(|| self.next_index());
-                self.begin(index, event.content_block.unwrap_or_default(), &mut events)?;
+                self.begin(index, event.content_block.unwrap_or_default(), events)?;
             }
             "content_block_delta" => {
                 let index = event.index.or(self.latest).unwrap_or_default();
-                self.add(index, event.delta.unwrap_or_default(), &mut events)?;
+                self.add(index, event.delta.unwrap_or_default(), events)?;
             }
-            "content_block_stop" => {
-                self.close(event.index.or(self.latest).unwrap_or_default(), &mut events)?
-            }
+            "content_block_stop" => self.close(event.index.or(self.latest).unwrap_or_default(), events)?,
             "message_delta" => {
                 let Delta { stop_reason, stop_sequence, .. } = event.delta.unwrap_or_default();
                 self.record_end(event.usage, stop_reason, stop_sequence);
             }
-            "message_stop" => return self.end(),
-            "message" => return self.whole_message(event.into_message()),
+            "message_stop" => events.extend(self.end()?),
+            "message" => events.extend(self.whole_message(event.into_message())?),
             "error" => return Err(named_failure(frame.data)),
             // The documentation demands to ignore `ping` and new events. A frame without a name may be an error.
-            "" => return stated_failure(frame.data).map_or(Ok(events), Err),
+            "" => return stated_failure(frame.data).map_or(Ok(()), Err),
             _ => {}
         }
-        Ok(events)
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

@@ -38,7 +38,7 @@ fn call(model: &str, task: TextTask) -> Call {
 }
 
 fn body(call: &Call, task: &TextTask) -> Result<Value, ApiError> {
-    Dialect::Anthropic.body(call, task, AnswerMode::Stream)
+    Dialect::Anthropic.body(call, task, AnswerMode::Stream).map(|body| body.to_value())
 }
 
 fn body_for(model: &str, task: &TextTask) -> Value {
@@ -398,7 +398,7 @@ fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut events = Vec::new();
     for frame in frames {
         let name = frame["type"].as_str().unwrap_or_default();
-        events.extend(decoder.decode(Frame { event: name, data: &frame.to_string() })?);
+        decoder.decode(Frame { event: name, data: &frame.to_string() }, &mut events)?;
         if events.last().is_some_and(RunEventBody::is_terminal) {
             return Ok(events);
         }

@@ -2,17 +2,18 @@
 
 use hearth_domain::{Document, DocumentSource, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
 use hearth_wire::ApiError;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::DOCUMENT_TYPES;
-use crate::dialect::{
-    gemini::thought_signature::is_gemini, openai_responses::encrypted_reasoning::is_openai,
+use crate::{
+    dialect::{gemini::thought_signature::is_gemini, openai_responses::encrypted_reasoning::is_openai},
+    json_tree::{Json, Object, object},
 };
 
 /// Converts messages. Consecutive messages of one role become one: Bedrock requires that the results of calls are
 /// together. It accepts calls and results only in requests with tools. Without `tools` they become text.
-pub(super) fn messages(messages: &[Message], tools: bool) -> Result<Value, ApiError> {
-    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
+pub(super) fn messages(messages: &[Message], tools: bool) -> Result<Json<'_>, ApiError> {
+    let mut turns: Vec<(&str, Vec<Object<'_>>)> = Vec::new();
     for message in messages {
         let (role, blocks) = match message.role {
             Role::System => continue,
@@ -29,16 +30,16 @@ pub(super) fn messages(messages: &[Message], tools: bool) -> Result<Value, ApiEr
     if turns.is_empty() {
         return Err(ApiError::invalid("messages", "this provider needs a message of the user's"));
     }
-    Ok(turns.into_iter().map(|(role, blocks)| json!({"role": role, "content": blocks})).collect())
+    Ok(turns.into_iter().map(|(role, blocks)| object! {"role": role, "content": blocks}).collect())
 }
 
 /// Converts text, images and documents. Bedrock refuses blank texts.
-fn content(message: &Message) -> Result<Vec<Value>, ApiError> {
-    let mut blocks = Vec::new();
+fn content(message: &Message) -> Result<Vec<Object<'_>>, ApiError> {
+    let mut blocks: Vec<Object<'_>> = Vec::new();
     for part in message.parts() {
         match part {
             Part::Text(text) if text.trim().is_empty() => {}
-            Part::Text(text) => blocks.push(json!({"text": text})),
+            Part::Text(text) => blocks.push(object! {"text": text}),
             Part::Image(image) => blocks.push(picture(image)?),
             Part::Document(file) => blocks.push(document(file, blocks.len())?),
             // Only for providers of the client's dialect, and no client has this one.
@@ -48,7 +49,7 @@ fn content(message: &Message) -> Result<Vec<Value>, ApiError> {
     // Bedrock requires a text beside a document.
     let has_file = blocks.iter().any(|block| block.get("document").is_some());
     if has_file && message.role == Role::User && blocks.iter().all(|block| block.get("text").is_none()) {
-        blocks.push(json!({"text": "See the document."}));
+        blocks.push(object! {"text": "See the document."});
     }
     Ok(blocks)
 }
@@ -58,9 +59,9 @@ const FORMATS: [&str; 9] = ["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", 
 
 /// Converts a document (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>).
 /// `number` names a document without a name.
-fn document(document: &Document, number: usize) -> Result<Value, ApiError> {
+fn document(document: &Document, number: usize) -> Result<Object<'_>, ApiError> {
     let (media_type, data) = match &document.source {
-        DocumentSource::Text(_) => return Ok(json!({"text": document.text()})),
+        DocumentSource::Text(_) => return Ok(object! {"text": document.text()}),
         DocumentSource::Data { media_type, data } => (media_type, data),
         DocumentSource::Url(_) => {
             let message = "this provider doesn't fetch documents; send it in base64";
@@ -83,10 +84,11 @@ fn document(document: &Document, number: usize) -> Result<Value, ApiError> {
     let words: Vec<&str> = clean.split_whitespace().collect();
     let name = if words.is_empty() { format!("document {number}") } else { words.join(" ") };
     let name: String = name.chars().take(200).collect();
-    Ok(json!({"document": {"format": format, "name": name, "source": {"bytes": data}}}))
+    let source = object! {"bytes": data};
+    Ok(object! {"document": object! {"format": format, "name": name, "source": source}})
 }
 
-fn picture(image: &Image) -> Result<Value, ApiError> {
+fn picture(image: &Image) -> Result<Object<'_>, ApiError> {
     let ImageSource::Data { media_type, data } = &image.source else {
         let message = "this provider doesn't fetch images; send it in base64: data:image/png;base64,...";
         return Err(ApiError::invalid("messages", message));
@@ -101,12 +103,12 @@ fn picture(image: &Image) -> Result<Value, ApiError> {
             return Err(ApiError::invalid("messages", message));
         }
     };
-    Ok(json!({"image": {"format": format, "source": {"bytes": data}}}))
+    Ok(object! {"image": object! {"format": format, "source": object! {"bytes": data}}})
 }
 
 /// Converts thoughts, text and calls of the assistant.
-fn assistant_blocks(message: &Message, tools: bool) -> Result<Vec<Value>, ApiError> {
-    let mut blocks: Vec<Value> = message.reasoning.iter().filter_map(thought).collect();
+fn assistant_blocks(message: &Message, tools: bool) -> Result<Vec<Object<'_>>, ApiError> {
+    let mut blocks: Vec<Object<'_>> = message.reasoning.iter().filter_map(thought).collect();
     blocks.extend(content(message)?);
     for call in &message.tool_calls {
         blocks.push(tool_use(call, tools)?);
@@ -115,42 +117,43 @@ fn assistant_blocks(message: &Message, tools: bool) -> Result<Vec<Value>, ApiErr
 }
 
 /// Converts thoughts. Bedrock refuses thoughts without a signature, and with another vendor's.
-fn thought(block: &Reasoning) -> Option<Value> {
+fn thought(block: &Reasoning) -> Option<Object<'_>> {
     if let Some(hidden) = block.encrypted.as_deref().filter(|encrypted| !is_openai(encrypted)) {
-        return Some(json!({"reasoningContent": {"redactedContent": hidden}}));
+        return Some(object! {"reasoningContent": object! {"redactedContent": hidden}});
     }
     let signature = block.signature.as_deref().filter(|signature| !is_gemini(signature))?;
-    Some(json!({"reasoningContent": {"reasoningText": {"text": block.text, "signature": signature}}}))
+    let text = object! {"text": &block.text, "signature": signature};
+    Some(object! {"reasoningContent": object! {"reasoningText": text}})
 }
 
-fn tool_use(call: &ToolCall, tools: bool) -> Result<Value, ApiError> {
+fn tool_use(call: &ToolCall, tools: bool) -> Result<Object<'_>, ApiError> {
     let ToolCall { id, name, arguments } = call;
     if !tools {
-        return Ok(json!({"text": format!("[Call {id} of the tool {name}: {arguments}]")}));
+        return Ok(object! {"text": format!("[Call {id} of the tool {name}: {arguments}]")});
     }
     let input = match arguments.trim() {
-        "" => json!({}),
+        "" => Value::Object(Map::new()),
         text => serde_json::from_str(text).ok().filter(Value::is_object).ok_or_else(|| {
             let message = format!("the arguments of the call {id} must be a JSON object");
             ApiError::invalid("messages", message)
         })?,
     };
-    Ok(json!({"toolUse": {"toolUseId": id, "name": name, "input": input}}))
+    Ok(object! {"toolUse": object! {"toolUseId": id, "name": name, "input": input}})
 }
 
-fn tool_result(message: &Message, tools: bool) -> Result<Vec<Value>, ApiError> {
+fn tool_result(message: &Message, tools: bool) -> Result<Vec<Object<'_>>, ApiError> {
     let id = message.tool_call_id.as_ref().ok_or_else(|| {
         ApiError::invalid("messages", "a tool's message must have the id of its call in tool_call_id")
     })?;
     let content = content(message)?;
     if !tools {
         let outcome = if message.failed { "Failure" } else { "Result" };
-        let title = json!({"text": format!("[{outcome} of the call {id}]")});
+        let title = object! {"text": format!("[{outcome} of the call {id}]")};
         return Ok(std::iter::once(title).chain(content).collect());
     }
-    let mut result = json!({"toolUseId": id, "content": content});
+    let mut result = object! {"toolUseId": id, "content": content};
     if message.failed {
-        result["status"] = json!("error");
+        result.set("status", "error");
     }
-    Ok(vec![json!({"toolResult": result})])
+    Ok(vec![object! {"toolResult": result}])
 }

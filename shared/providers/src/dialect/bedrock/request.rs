@@ -2,80 +2,72 @@
 
 use hearth_domain::{ResponseFormat, Role, Sampling, TextTask, Tool, ToolChoice};
 use hearth_wire::ApiError;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{claude, messages::messages};
 use crate::{
     dialect::{anthropic::claude_version, body::round},
+    json_tree::{Json, Object, object},
     strict_schema::close_for_claude,
 };
 
-pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
+pub(in crate::dialect) fn body<'a>(model: &str, task: &'a TextTask) -> Result<Object<'a>, ApiError> {
     let tools = !task.tools.is_empty() && task.tool_choice != ToolChoice::None;
-    let mut body = json!({"messages": messages(&task.messages, tools)?});
+    let mut body = object! {"messages": messages(&task.messages, tools)?};
     let instructions = task.messages.iter().filter(|message| message.role == Role::System);
     let instructions = instructions.filter(|message| !message.content.trim().is_empty());
-    let instructions: Vec<Value> =
-        instructions.map(|message| json!({"text": message.content.as_str()})).collect();
+    let instructions: Vec<Object<'_>> =
+        instructions.map(|message| object! {"text": &message.content}).collect();
     if !instructions.is_empty() {
-        body["system"] = Value::Array(instructions);
+        body.set("system", instructions);
     }
     let inference = inference(&task.sampling);
     if !inference.is_empty() {
-        body["inferenceConfig"] = Value::Object(inference);
+        body.set("inferenceConfig", inference);
     }
     if tools {
-        body["toolConfig"] = tool_config(task);
+        body.set("toolConfig", tool_config(task));
     }
-    if let Some(output) = output_config(model, task) {
-        body["outputConfig"] = output;
-    }
-    if let Some(paths) = claude::response_fields(model, task) {
-        body["additionalModelResponseFieldPaths"] = paths;
-    }
+    body.set_some("outputConfig", output_config(model, task));
+    body.set_some("additionalModelResponseFieldPaths", claude::response_fields(model, task));
     let fields = claude::fields(model, task)?;
     if !fields.is_empty() {
-        body["additionalModelRequestFields"] = Value::Object(fields);
+        body.set("additionalModelRequestFields", Value::Object(fields));
     }
     Ok(body)
 }
 
-fn inference(sampling: &Sampling) -> Map<String, Value> {
-    let number = |value: Option<f32>| value.map(|value| json!(round(value)));
-    let fields = [
-        ("maxTokens", sampling.max_tokens.map(Value::from)),
-        ("temperature", number(sampling.temperature)),
-        ("topP", number(sampling.top_p)),
-        ("stopSequences", (!sampling.stop.is_empty()).then(|| json!(sampling.stop))),
-    ];
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+fn inference(sampling: &Sampling) -> Object<'_> {
+    let mut fields = Object::default();
+    fields.set_some("maxTokens", sampling.max_tokens);
+    fields.set_some("temperature", sampling.temperature.map(round));
+    fields.set_some("topP", sampling.top_p.map(round));
+    fields.set_some("stopSequences", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
+    fields
 }
 
-fn tool_config(task: &TextTask) -> Value {
-    let tools: Vec<Value> = task.tools.iter().map(tool).collect();
-    let mut config = json!({"tools": tools});
+fn tool_config(task: &TextTask) -> Object<'_> {
+    let mut config = object! {"tools": Json::from_iter(task.tools.iter().map(tool))};
     match &task.tool_choice {
         // Without tools this function isn't called.
         ToolChoice::Auto | ToolChoice::None => {}
-        ToolChoice::Required => config["toolChoice"] = json!({"any": {}}),
-        ToolChoice::Named(name) => config["toolChoice"] = json!({"tool": {"name": name}}),
+        ToolChoice::Required => config.set("toolChoice", object! {"any": Object::default()}),
+        ToolChoice::Named(name) => config.set("toolChoice", object! {"tool": object! {"name": name}}),
     }
     config
 }
 
-fn tool(tool: &Tool) -> Value {
-    let mut schema = tool.parameters.clone();
-    if let Some(schema) = schema.as_object_mut() {
-        schema.entry("type").or_insert_with(|| json!("object"));
+fn tool(tool: &Tool) -> Object<'_> {
+    let mut schema = Json::from(&tool.parameters);
+    if let Some(schema) = schema.object_mut() {
+        schema.set_missing("type", "object");
     }
-    let mut spec = json!({"name": tool.name, "inputSchema": {"json": schema}});
-    if let Some(description) = tool.description.as_ref().filter(|text| !text.is_empty()) {
-        spec["description"] = json!(description);
-    }
+    let mut spec = object! {"name": &tool.name, "inputSchema": object! {"json": schema}};
+    spec.set_some("description", tool.description.as_deref().filter(|text| !text.is_empty()));
     if tool.strict {
-        spec["strict"] = json!(true);
+        spec.set("strict", true);
     }
-    json!({"toolSpec": spec})
+    object! {"toolSpec": spec}
 }
 
 /// Adds the answer's schema, which is a text (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_OutputFormat.html>).

@@ -47,16 +47,16 @@ impl Default for ConverseDecoder {
 }
 
 impl Decoder for ConverseDecoder {
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         let kind = frame.event;
         if kind.ends_with("Exception") || kind.ends_with("Error") {
             return Err(exception(kind, frame.data));
         }
         if kind.is_empty() {
-            return self.whole_answer(frame.data);
+            events.extend(self.whole_answer(frame.data)?);
+            return Ok(());
         }
-        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
-        let mut events = Vec::new();
+        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(()) };
         let index = event.content_block_index.unwrap_or(self.latest);
         match kind {
             "contentBlockStart" => {
@@ -68,17 +68,17 @@ impl Decoder for ConverseDecoder {
                         name: call.name,
                         ..Piece::default()
                     };
-                    self.calls.add(piece, &mut events)?;
+                    self.calls.add(piece, events)?;
                     self.open.push(index);
                 }
             }
             "contentBlockDelta" => {
                 self.latest = index;
-                self.delta(index, event.delta.unwrap_or_default(), &mut events)?;
+                self.delta(index, event.delta.unwrap_or_default(), events)?;
             }
             "contentBlockStop" if self.open.contains(&index) => {
                 self.open.retain(|open| *open != index);
-                self.calls.finish_index(Some(index), String::new(), &mut events)?;
+                self.calls.finish_index(Some(index), String::new(), events)?;
             }
             "messageStop" => {
                 self.stop(event.stop_reason.as_deref())?;
@@ -88,7 +88,7 @@ impl Decoder for ConverseDecoder {
             // `messageStart` has no news; new events are ignored.
             _ => {}
         }
-        Ok(events)
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

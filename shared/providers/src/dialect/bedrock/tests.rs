@@ -17,12 +17,17 @@ use hearth_domain::{
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use serde_json::{Value, json};
 
-use super::{path, request::body, stream::ConverseDecoder};
+use super::{path, request, stream::ConverseDecoder};
 use crate::{
-    Call, Decoder as _, Endpoint, Frame, HttpProvider, Provider as _, Timeouts, dialect::AnswerMode, vendor,
+    Call, Decoder as _, Endpoint, Frame, HttpProvider, Provider as _, Timeouts, dialect::AnswerMode,
+    json_tree::Json, vendor,
 };
 
 const CLAUDE: &str = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0";
+
+fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
+    request::body(model, task).map(|body| Json::from(body).to_value())
+}
 
 fn user(text: &str) -> Message {
     Message::new(Role::User, text)
@@ -222,7 +227,7 @@ fn events(frames: &[(&str, Value)]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut decoder = ConverseDecoder::default();
     let mut events = Vec::new();
     for (event, data) in frames {
-        events.extend(decoder.decode(Frame { event, data: &data.to_string() })?);
+        decoder.decode(Frame { event, data: &data.to_string() }, &mut events)?;
     }
     events.extend(decoder.end()?);
     Ok(events)

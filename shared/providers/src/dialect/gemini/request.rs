@@ -2,53 +2,62 @@
 
 use hearth_domain::{ReasoningEffort, ResponseFormat, Role, TextTask, Tool, ToolChoice};
 use hearth_wire::ApiError;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{contents::contents, model_name::family, unknown_fields};
 use crate::{
     dialect::body::{PassThrough, round, tools},
+    json_tree::{Object, object},
     provider::Call,
 };
 
-pub(in crate::dialect) fn body(pass: PassThrough, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+pub(in crate::dialect) fn body<'a>(
+    pass: PassThrough,
+    call: &'a Call,
+    task: &'a TextTask,
+) -> Result<Object<'a>, ApiError> {
     let mut body = body_of_task(pass, call.model.as_str(), task)?;
-    unknown_fields::add(pass.request_fields(&call.generation.extra), &mut body);
+    if pass == PassThrough::All {
+        unknown_fields::add(&call.generation.extra.fields, &mut body);
+    }
     Ok(body)
 }
 
 /// Builds the body without the unknown fields of the request.
-pub(super) fn body_of_task(pass: PassThrough, model: &str, task: &TextTask) -> Result<Value, ApiError> {
-    let mut body = json!({"contents": contents(model, &task.messages, pass)?});
+pub(super) fn body_of_task<'a>(
+    pass: PassThrough,
+    model: &str,
+    task: &'a TextTask,
+) -> Result<Object<'a>, ApiError> {
+    let mut body = object! {"contents": contents(model, &task.messages, pass)?};
     let instructions = task.messages.iter().filter(|message| message.role == Role::System);
     // Google refuses an empty part.
     let instructions = instructions.filter(|message| !message.content.trim().is_empty());
-    let instructions: Vec<Value> =
-        instructions.map(|message| json!({"text": message.content.as_str()})).collect();
+    let instructions: Vec<Object<'_>> =
+        instructions.map(|message| object! {"text": &message.content}).collect();
     if !instructions.is_empty() {
-        body["systemInstruction"] = json!({"parts": instructions});
+        body.set("systemInstruction", object! {"parts": instructions});
     }
     if !task.tools.is_empty() {
         let functions = tools(task, pass, function);
-        body["tools"] = json!([{"functionDeclarations": functions}]);
+        body.set("tools", vec![object! {"functionDeclarations": functions}]);
         if let Some(config) = calling_config(&task.tool_choice) {
-            body["toolConfig"] = json!({"functionCallingConfig": config});
+            body.set("toolConfig", object! {"functionCallingConfig": config});
         }
     }
     let config = generation_config(model, task);
     if !config.is_empty() {
-        body["generationConfig"] = Value::Object(config);
+        body.set("generationConfig", config);
     }
     Ok(body)
 }
 
-fn function(tool: &Tool) -> Value {
-    let mut function = json!({"name": tool.name});
-    if let Some(description) = &tool.description {
-        function["description"] = json!(description);
-    }
+fn function(tool: &Tool) -> Object<'_> {
+    let mut function = object! {"name": &tool.name};
+    function.set_some("description", tool.description.as_deref());
     // Google refuses an empty schema.
     if tool.parameters.as_object().is_some_and(|schema| !schema.is_empty()) {
-        function["parametersJsonSchema"] = tool.parameters.clone();
+        function.set("parametersJsonSchema", &tool.parameters);
     }
     function
 }
@@ -62,35 +71,30 @@ fn calling_config(choice: &ToolChoice) -> Option<Value> {
     }
 }
 
-fn generation_config(model: &str, task: &TextTask) -> Map<String, Value> {
-    let mut config = Map::new();
-    let mut set = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            config.insert(name.to_owned(), value);
-        }
-    };
-    let number = |value: Option<f32>| value.map(|value| json!(round(value)));
+fn generation_config<'a>(model: &str, task: &'a TextTask) -> Object<'a> {
+    let mut config = Object::default();
     let sampling = &task.sampling;
-    set("temperature", number(sampling.temperature));
-    set("topP", number(sampling.top_p));
-    set("topK", sampling.top_k.filter(|top| *top > 0).map(Value::from));
-    set("maxOutputTokens", sampling.max_tokens.map(Value::from));
-    set("stopSequences", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
+    config.set_some("temperature", sampling.temperature.map(round));
+    config.set_some("topP", sampling.top_p.map(round));
+    config.set_some("topK", sampling.top_k.filter(|top| *top > 0));
+    config.set_some("maxOutputTokens", sampling.max_tokens);
+    config.set_some("stopSequences", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
     // Google's seed is a signed 32-bit number: larger seeds wrap around, so that all remain different.
-    set("seed", sampling.seed.map(|seed| json!(seed.cast_signed())));
-    set("presencePenalty", number(sampling.presence_penalty));
-    set("frequencyPenalty", number(sampling.frequency_penalty));
-    set("candidateCount", (task.choices > 1).then(|| json!(task.choices)));
+    config.set_some("seed", sampling.seed.map(u32::cast_signed));
+    config.set_some("presencePenalty", sampling.presence_penalty.map(round));
+    config.set_some("frequencyPenalty", sampling.frequency_penalty.map(round));
+    config.set_some("candidateCount", Some(task.choices).filter(|choices| *choices > 1));
     if let Some(top) = task.top_logprobs {
-        set("responseLogprobs", Some(json!(true)));
-        set("logprobs", (top > 0).then(|| json!(top)));
+        config.set("responseLogprobs", true);
+        config.set_some("logprobs", Some(top).filter(|top| *top > 0));
     }
-    let wants_json = task.response_format != ResponseFormat::Text;
-    set("responseMimeType", wants_json.then(|| json!("application/json")));
+    if task.response_format != ResponseFormat::Text {
+        config.set("responseMimeType", "application/json");
+    }
     if let ResponseFormat::JsonSchema(schema) = &task.response_format {
-        set("responseJsonSchema", Some(schema.clone()));
+        config.set("responseJsonSchema", schema);
     }
-    set("thinkingConfig", task.reasoning.map(|effort| thinking(model, effort)));
+    config.set_some("thinkingConfig", task.reasoning.map(|effort| thinking(model, effort)));
     config
 }
 

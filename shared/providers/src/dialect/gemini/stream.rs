@@ -43,14 +43,15 @@ struct CandidateState {
 }
 
 impl Decoder for GeminiDecoder {
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         if frame.data.trim() == "[DONE]" {
-            return self.end();
+            events.extend(self.end()?);
+            return Ok(());
         }
         if frame.event == "error" {
             return Err(named_failure(frame.data));
         }
-        let Some(response) = json::parse::<Response>(frame.data)? else { return Ok(Vec::new()) };
+        let Some(response) = json::parse::<Response>(frame.data)? else { return Ok(()) };
         if is_present(&response.error) {
             return Err(failure(&response.error));
         }
@@ -63,11 +64,10 @@ impl Decoder for GeminiDecoder {
         }
         self.usage = response.usage_metadata.map(Usage::from).or(self.usage);
         self.blocked |= response.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some());
-        let mut events = Vec::new();
         for candidate in response.candidates {
-            self.candidate(candidate, &mut events)?;
+            self.candidate(candidate, events)?;
         }
-        Ok(events)
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

@@ -21,13 +21,14 @@ use super::{
 use crate::{
     Call, Decoder as _, Endpoint, Frame, HttpProvider, Provider as _, Timeouts,
     dialect::{AnswerMode, Dialect, body::PassThrough},
+    json_tree::Json,
     vendor,
 };
 
 const MODEL: &str = "gemini-2.5-flash";
 
 fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
-    body_of_task(PassThrough::Nothing, model, task)
+    body_of_task(PassThrough::Nothing, model, task).map(|body| Json::from(body).to_value())
 }
 
 fn user(text: &str) -> Message {
@@ -166,7 +167,7 @@ fn converted_back(body: &Value) -> Value {
         delivery: Delivery::Stream,
         trace: Default::default(),
     };
-    Dialect::Gemini.body(&call, &task, AnswerMode::Stream).unwrap()
+    Dialect::Gemini.body(&call, &task, AnswerMode::Stream).unwrap().to_value()
 }
 
 #[test]
@@ -419,7 +420,7 @@ fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut decoder = GeminiDecoder::default();
     let mut events = Vec::new();
     for frame in frames {
-        events.extend(decoder.decode(Frame { event: "message", data: &frame.to_string() })?);
+        decoder.decode(Frame { event: "message", data: &frame.to_string() }, &mut events)?;
     }
     events.extend(decoder.end()?);
     Ok(events)

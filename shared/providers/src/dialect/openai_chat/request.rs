@@ -3,11 +3,12 @@
 use hearth_domain::{
     ClientDialect, ReasoningEffort, ResponseFormat, Sampling, SchemaLabel, TextTask, Tool, ToolChoice,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{messages::messages, quirks::Quirks};
 use crate::{
     dialect::body::{AnswerMode, PassThrough, round, tools},
+    json_tree::{Json, Object, object},
     provider::Call,
     strict_schema::to_strict,
 };
@@ -15,21 +16,21 @@ use crate::{
 /// The name of a schema without one.
 const SCHEMA_NAME: &str = "response";
 
-pub(in crate::dialect) fn body(
+pub(in crate::dialect) fn body<'a>(
     quirks: &Quirks,
     pass: PassThrough,
-    call: &Call,
-    task: &TextTask,
+    call: &'a Call,
+    task: &'a TextTask,
     mode: AnswerMode,
-) -> Value {
+) -> Object<'a> {
     // The client's unknown fields first: the gateway's fields replace them.
     let mut body = pass.request_fields(&call.generation.extra);
-    body.insert("model".to_owned(), json!(call.model.as_str()));
-    body.insert("messages".to_owned(), messages(quirks, &task.messages, pass));
-    body.insert("stream".to_owned(), json!(mode.is_stream()));
+    body.set("model", call.model.as_str());
+    body.set("messages", messages(quirks, &task.messages, pass));
+    body.set("stream", mode.is_stream());
     match mode {
         AnswerMode::Stream if quirks.stream_options => {
-            body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+            body.set("stream_options", object! {"include_usage": true});
         }
         AnswerMode::Stream => {}
         // Vendors refuse the field without a stream.
@@ -39,111 +40,106 @@ pub(in crate::dialect) fn body(
     }
     add_sampling(quirks, &task.sampling, &mut body);
     add_tools(quirks, task, pass, &mut body);
-    if let Some(format) = response_format(task, call.generation.extra.dialect) {
-        body.insert("response_format".to_owned(), format);
-    }
+    body.set_some("response_format", response_format(task, call.generation.extra.dialect));
     if task.choices > 1 {
-        body.insert("n".to_owned(), json!(task.choices));
+        body.set("n", task.choices);
     }
     if let Some(top) = task.top_logprobs {
-        body.insert("logprobs".to_owned(), json!(true));
-        body.insert("top_logprobs".to_owned(), json!(top));
+        body.set("logprobs", true);
+        body.set("top_logprobs", top);
     }
     add_reasoning(quirks, task.reasoning, &mut body);
-    Value::Object(body)
+    body
 }
 
-fn add_reasoning(quirks: &Quirks, effort: Option<ReasoningEffort>, body: &mut Map<String, Value>) {
+fn add_reasoning(quirks: &Quirks, effort: Option<ReasoningEffort>, body: &mut Object<'_>) {
     match effort {
         Some(ReasoningEffort::None | ReasoningEffort::Tokens(0)) if quirks.thinking_switch => {
-            body.insert("thinking".to_owned(), json!({"type": "disabled"}));
+            body.set("thinking", object! {"type": "disabled"});
         }
         Some(effort) if quirks.reasoning_effort => {
-            body.insert("reasoning_effort".to_owned(), json!(effort_name(effort)));
+            body.set("reasoning_effort", effort_name(effort));
         }
         _ => {}
     }
 }
 
-fn add_sampling(quirks: &Quirks, sampling: &Sampling, body: &mut Map<String, Value>) {
-    let mut set = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), value);
-        }
-    };
-    let number = |value: Option<f32>| value.map(|value| json!(round(value)));
-    set("temperature", number(sampling.temperature));
-    set("top_p", number(sampling.top_p));
-    set(quirks.max_tokens, sampling.max_tokens.map(Value::from));
-    set("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
+fn add_sampling(quirks: &Quirks, sampling: &Sampling, body: &mut Object<'_>) {
+    body.set_some("temperature", sampling.temperature.map(round));
+    body.set_some("top_p", sampling.top_p.map(round));
+    body.set_some(quirks.max_tokens, sampling.max_tokens);
+    body.set_some("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
     if let Some(seed) = quirks.seed {
-        set(seed, sampling.seed.map(Value::from));
+        body.set_some(seed, sampling.seed);
     }
     if quirks.penalties {
-        set("presence_penalty", number(sampling.presence_penalty));
-        set("frequency_penalty", number(sampling.frequency_penalty));
+        body.set_some("presence_penalty", sampling.presence_penalty.map(round));
+        body.set_some("frequency_penalty", sampling.frequency_penalty.map(round));
     }
     if quirks.samplers {
-        set("top_k", sampling.top_k.map(Value::from));
-        set("min_p", number(sampling.min_p));
-        set("repetition_penalty", number(sampling.repeat_penalty));
+        body.set_some("top_k", sampling.top_k);
+        body.set_some("min_p", sampling.min_p.map(round));
+        body.set_some("repetition_penalty", sampling.repeat_penalty.map(round));
     }
     if !sampling.logit_bias.is_empty() {
         let biases = sampling.logit_bias.iter().map(|(token, bias)| (token.to_string(), json!(round(*bias))));
-        set("logit_bias", Some(Value::Object(biases.collect())));
+        body.set("logit_bias", Value::Object(biases.collect()));
     }
 }
 
-fn add_tools(quirks: &Quirks, task: &TextTask, pass: PassThrough, body: &mut Map<String, Value>) {
+fn add_tools<'a>(quirks: &Quirks, task: &'a TextTask, pass: PassThrough, body: &mut Object<'a>) {
     if task.tools.is_empty() {
         return;
     }
-    body.insert("tools".to_owned(), Value::Array(tools(task, pass, tool)));
-    let choice = match &task.tool_choice {
+    body.set("tools", tools(task, pass, tool));
+    let choice: Option<Json<'_>> = match &task.tool_choice {
         ToolChoice::Auto => None,
-        ToolChoice::None => Some(json!("none")),
-        ToolChoice::Required => Some(json!(quirks.forced_call)),
-        ToolChoice::Named(name) => Some(json!({"type": "function", "function": {"name": name}})),
+        ToolChoice::None => Some("none".into()),
+        ToolChoice::Required => Some(quirks.forced_call.into()),
+        ToolChoice::Named(name) => {
+            Some(object! {"type": "function", "function": object! {"name": name}}.into())
+        }
     };
-    body.extend(choice.map(|choice| ("tool_choice".to_owned(), choice)));
+    body.set_some("tool_choice", choice);
     if quirks.parallel_tool_calls && !task.parallel_tool_calls {
-        body.insert("parallel_tool_calls".to_owned(), json!(false));
+        body.set("parallel_tool_calls", false);
     }
 }
 
-fn tool(tool: &Tool) -> Value {
-    let mut function = json!({"name": tool.name, "parameters": tool.parameters});
-    if let Some(description) = &tool.description {
-        function["description"] = json!(description);
-    }
+fn tool(tool: &Tool) -> Object<'_> {
+    let mut function = object! {"name": &tool.name, "parameters": &tool.parameters};
+    function.set_some("description", tool.description.as_deref());
     if tool.strict {
-        function["strict"] = json!(true);
+        function.set("strict", true);
     }
-    json!({"type": "function", "function": function})
+    object! {"type": "function", "function": function}
 }
 
-fn response_format(task: &TextTask, client: ClientDialect) -> Option<Value> {
+fn response_format(task: &TextTask, client: ClientDialect) -> Option<Object<'_>> {
     match &task.response_format {
         ResponseFormat::Text => None,
-        ResponseFormat::JsonObject => Some(json!({"type": "json_object"})),
+        ResponseFormat::JsonObject => Some(object! {"type": "json_object"}),
         ResponseFormat::JsonSchema(schema) => {
-            Some(json!({"type": "json_schema", "json_schema": labelled(schema, &task.schema_label, client)}))
+            let labelled = labelled(schema, &task.schema_label, client);
+            Some(object! {"type": "json_schema", "json_schema": labelled})
         }
     }
 }
 
 /// Returns a schema with its name, description and `strict`. For a client with a dialect of OpenAI's, `strict` is what it
 /// sends; for others it is true if the schema can be made strict, since they expect an answer that fits.
-pub(in crate::dialect) fn labelled(schema: &Value, label: &SchemaLabel, client: ClientDialect) -> Value {
+pub(in crate::dialect) fn labelled<'a>(
+    schema: &'a Value,
+    label: &'a SchemaLabel,
+    client: ClientDialect,
+) -> Object<'a> {
     let is_openai = matches!(client, ClientDialect::OpenAiChat | ClientDialect::OpenAiResponses);
     let strict = if label.strict.is_none() && !is_openai { to_strict(schema) } else { None };
-    let mut object = json!({"name": schema_name(label), "schema": strict.as_ref().unwrap_or(schema)});
-    if let Some(description) = &label.description {
-        object["description"] = json!(description);
-    }
-    if let Some(strict) = label.strict.or(strict.map(|_| true)) {
-        object["strict"] = json!(strict);
-    }
+    let is_strict = label.strict.or(strict.is_some().then_some(true));
+    let schema = strict.map_or(Json::from(schema), Json::from);
+    let mut object = object! {"name": schema_name(label), "schema": schema};
+    object.set_some("description", label.description.as_deref());
+    object.set_some("strict", is_strict);
     object
 }
 

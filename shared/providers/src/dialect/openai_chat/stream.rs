@@ -41,14 +41,15 @@ enum EndReason {
 }
 
 impl Decoder for ChatDecoder {
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         if frame.data.trim() == "[DONE]" {
-            return self.end();
+            events.extend(self.end()?);
+            return Ok(());
         }
         if frame.event == "error" {
             return Err(named_failure(frame.data));
         }
-        let Some(chunk) = json::parse::<Chunk>(frame.data)? else { return Ok(Vec::new()) };
+        let Some(chunk) = json::parse::<Chunk>(frame.data)? else { return Ok(()) };
         if is_present(&chunk.error) {
             return Err(failure(&chunk.error));
         }
@@ -61,11 +62,10 @@ impl Decoder for ChatDecoder {
         let usage = chunk.usage.map(Usage::from);
         // Some servers send zeros in all chunks but one.
         self.usage = usage.filter(|usage| *usage != Usage::default()).or(self.usage).or(usage);
-        let mut events = Vec::new();
         for choice in chunk.choices {
-            self.choice(choice, &mut events)?;
+            self.choice(choice, events)?;
         }
-        Ok(events)
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

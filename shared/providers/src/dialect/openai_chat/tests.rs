@@ -23,7 +23,7 @@ fn call(task: TextTask) -> Call {
 }
 
 fn body(quirks: &'static Quirks, call: &Call, task: &TextTask) -> Value {
-    Dialect::OpenAiChat(quirks).body(call, task, AnswerMode::Stream).unwrap()
+    Dialect::OpenAiChat(quirks).body(call, task, AnswerMode::Stream).unwrap().to_value()
 }
 
 fn body_of(quirks: &'static Quirks, task: &TextTask) -> Value {
@@ -260,9 +260,9 @@ fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, hearth_wire::ApiError> 
     let mut decoder = ChatDecoder::default();
     let mut events = Vec::new();
     for frame in frames {
-        events.extend(decoder.decode(Frame { event: "", data: &frame.to_string() })?);
+        decoder.decode(Frame { event: "", data: &frame.to_string() }, &mut events)?;
     }
-    events.extend(decoder.decode(Frame { event: "", data: "[DONE]" })?);
+    decoder.decode(Frame { event: "", data: "[DONE]" }, &mut events)?;
     Ok(events)
 }
 

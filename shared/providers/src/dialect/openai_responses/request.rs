@@ -1,10 +1,11 @@
 //! Builds the body of a request.
 
+use std::borrow::Cow;
+
 use hearth_domain::{
     ClientDialect, Document, DocumentSource, Message, Part, ResponseFormat, Role, Sampling, TextTask, Tool,
     ToolChoice,
 };
-use serde_json::{Map, Value, json};
 
 use super::encrypted_reasoning;
 use crate::{
@@ -15,30 +16,36 @@ use crate::{
             request::{effort_name, labelled},
         },
     },
+    json_tree::{Json, Object, object},
     provider::Call,
 };
 
-pub(in crate::dialect) fn body(pass: PassThrough, call: &Call, task: &TextTask, mode: AnswerMode) -> Value {
+pub(in crate::dialect) fn body<'a>(
+    pass: PassThrough,
+    call: &'a Call,
+    task: &'a TextTask,
+    mode: AnswerMode,
+) -> Object<'a> {
     // The client's unknown fields first: the gateway's fields replace them.
     let mut body = pass.request_fields(&call.generation.extra);
-    body.insert("model".to_owned(), json!(call.model.as_str()));
+    body.set("model", call.model.as_str());
     let items = task.messages.iter().flat_map(|message| items(message, pass));
-    body.insert("input".to_owned(), items.collect());
-    body.insert("stream".to_owned(), json!(mode.is_stream()));
+    body.set("input", Json::from_iter(items));
+    body.set("stream", mode.is_stream());
     if !mode.is_stream() {
         body.remove("stream_options");
     }
-    body.insert("store".to_owned(), json!(false));
+    body.set("store", false);
     let mut include = Vec::new();
     if is_reasoning_model(call.model.as_str()) {
         include.push("reasoning.encrypted_content");
     }
     if let Some(top) = task.top_logprobs {
         include.push("message.output_text.logprobs");
-        body.insert("top_logprobs".to_owned(), json!(top));
+        body.set("top_logprobs", top);
     }
     if !include.is_empty() {
-        body.insert("include".to_owned(), json!(include));
+        body.set("include", include);
     }
     add_sampling(&task.sampling, &mut body);
     add_tools(task, pass, &mut body);
@@ -46,9 +53,9 @@ pub(in crate::dialect) fn body(pass: PassThrough, call: &Call, task: &TextTask, 
         set_in_object(&mut body, "text", "format", format);
     }
     if let Some(effort) = task.reasoning {
-        set_in_object(&mut body, "reasoning", "effort", json!(effort_name(effort)));
+        set_in_object(&mut body, "reasoning", "effort", effort_name(effort));
     }
-    Value::Object(body)
+    body
 }
 
 /// Returns whether a model reasons. Other models refuse a request for encrypted thoughts
@@ -59,152 +66,146 @@ fn is_reasoning_model(model: &str) -> bool {
 }
 
 /// Sets the field `name` of the object `object`, of which the client may have set other fields.
-fn set_in_object(body: &mut Map<String, Value>, object: &str, name: &str, value: Value) {
-    let place = body.entry(object).or_insert_with(|| json!({}));
-    match place.as_object_mut() {
-        Some(fields) => {
-            fields.insert(name.to_owned(), value);
-        }
-        None => *place = json!({name: value}),
-    }
+fn set_in_object<'a>(
+    body: &mut Object<'a>,
+    object: &'static str,
+    name: &'static str,
+    value: impl Into<Json<'a>>,
+) {
+    let mut fields = body.remove(object).and_then(Json::into_object).unwrap_or_default();
+    fields.set(name, value);
+    body.set(object, fields);
 }
 
-fn add_sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
-    let number = |value: Option<f32>| value.map(|value| json!(round(value)));
-    let fields = [
-        ("temperature", number(sampling.temperature)),
-        ("top_p", number(sampling.top_p)),
-        ("max_output_tokens", sampling.max_tokens.map(Value::from)),
-    ];
-    body.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+fn add_sampling(sampling: &Sampling, body: &mut Object<'_>) {
+    body.set_some("temperature", sampling.temperature.map(round));
+    body.set_some("top_p", sampling.top_p.map(round));
+    body.set_some("max_output_tokens", sampling.max_tokens);
 }
 
-fn add_tools(task: &TextTask, pass: PassThrough, body: &mut Map<String, Value>) {
+fn add_tools<'a>(task: &'a TextTask, pass: PassThrough, body: &mut Object<'a>) {
     if task.tools.is_empty() {
         return;
     }
-    body.insert("tools".to_owned(), Value::Array(tools(task, pass, tool)));
-    let choice = match &task.tool_choice {
+    body.set("tools", tools(task, pass, tool));
+    let choice: Option<Json<'_>> = match &task.tool_choice {
         ToolChoice::Auto => None,
-        ToolChoice::None => Some(json!("none")),
-        ToolChoice::Required => Some(json!("required")),
-        ToolChoice::Named(name) => Some(json!({"type": "function", "name": name})),
+        ToolChoice::None => Some("none".into()),
+        ToolChoice::Required => Some("required".into()),
+        ToolChoice::Named(name) => Some(object! {"type": "function", "name": name}.into()),
     };
-    body.extend(choice.map(|choice| ("tool_choice".to_owned(), choice)));
+    body.set_some("tool_choice", choice);
     if !task.parallel_tool_calls {
-        body.insert("parallel_tool_calls".to_owned(), json!(false));
+        body.set("parallel_tool_calls", false);
     }
 }
 
-fn tool(tool: &Tool) -> Value {
+fn tool(tool: &Tool) -> Object<'_> {
     // Unlike in chat completions, the default of `strict` is true.
-    let mut definition = json!({
-        "type": "function", "name": tool.name, "parameters": tool.parameters, "strict": tool.strict,
-    });
-    if let Some(description) = &tool.description {
-        definition["description"] = json!(description);
-    }
+    let mut definition = object! {
+        "type": "function", "name": &tool.name, "parameters": &tool.parameters, "strict": tool.strict,
+    };
+    definition.set_some("description", tool.description.as_deref());
     definition
 }
 
-fn format(task: &TextTask, client: ClientDialect) -> Option<Value> {
+fn format(task: &TextTask, client: ClientDialect) -> Option<Object<'_>> {
     match &task.response_format {
         ResponseFormat::Text => None,
-        ResponseFormat::JsonObject => Some(json!({"type": "json_object"})),
+        ResponseFormat::JsonObject => Some(object! {"type": "json_object"}),
         ResponseFormat::JsonSchema(schema) => {
             let mut format = labelled(schema, &task.schema_label, client);
-            format["type"] = json!("json_schema");
+            format.set("type", "json_schema");
             Some(format)
         }
     }
 }
 
 /// Converts a message to items.
-fn items(message: &Message, pass: PassThrough) -> Vec<Value> {
-    match message.role {
-        Role::Assistant => assistant_items(message),
-        Role::Tool => vec![json!({
-            "type": "function_call_output", "call_id": message.tool_call_id, "output": content(message, pass),
-        })],
-        Role::System | Role::User => {
-            vec![json!({
-                "type": "message", "role": message.role.as_str(), "content": content(message, pass),
-            })]
-        }
-    }
+fn items(message: &Message, pass: PassThrough) -> Vec<Json<'_>> {
+    let item = match message.role {
+        Role::Assistant => return assistant_items(message),
+        Role::Tool => object! {
+            "type": "function_call_output", "call_id": message.tool_call_id.as_deref(),
+            "output": content(message, pass),
+        },
+        Role::System | Role::User => object! {
+            "type": "message", "role": message.role.as_str(), "content": content(message, pass),
+        },
+    };
+    vec![item.into()]
 }
 
 /// Converts thoughts, text and calls of the assistant. Thoughts come first: OpenAI requires the item after them that they
 /// led to. Thoughts that OpenAI hasn't encrypted are left out.
-fn assistant_items(message: &Message) -> Vec<Value> {
-    let mut items = Vec::new();
+fn assistant_items(message: &Message) -> Vec<Json<'_>> {
+    let mut items: Vec<Json<'_>> = Vec::new();
     for block in &message.reasoning {
         let Some(encrypted) = block.encrypted.as_deref().and_then(encrypted_reasoning::without_prefix) else {
             continue;
         };
         let text = Some(&block.text).filter(|text| !text.is_empty());
-        let summary: Vec<Value> =
-            text.into_iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
-        items.push(json!({"type": "reasoning", "summary": summary, "encrypted_content": encrypted}));
+        let summary = Json::from_iter(text.map(|text| object! {"type": "summary_text", "text": text}));
+        let item = object! {"type": "reasoning", "summary": summary, "encrypted_content": encrypted};
+        items.push(item.into());
     }
     // Unknown items are between the texts.
-    let mut text = String::new();
-    let push_text = |text: &mut String, items: &mut Vec<Value>| {
-        if !text.is_empty() {
-            let content = std::mem::take(text);
-            items.push(json!({"type": "message", "role": "assistant", "content": content}));
-        }
-    };
+    let mut text = Cow::Borrowed("");
     for part in message.parts() {
         match part {
-            Part::Text(part) => text.push_str(part),
+            Part::Text(part) => text += part,
             Part::Opaque(opaque) => {
-                push_text(&mut text, &mut items);
-                items.push(opaque.value.clone());
+                items.extend(assistant_text(&mut text));
+                items.push(Json::from(&opaque.value));
             }
             // The assistant's messages of this API can't have images or documents.
             Part::Image(_) | Part::Document(_) => {}
         }
     }
-    push_text(&mut text, &mut items);
+    items.extend(assistant_text(&mut text));
     items.extend(message.tool_calls.iter().map(|call| {
-        json!({
-            "type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments,
-        })
+        let item = object! {
+            "type": "function_call", "call_id": &call.id, "name": &call.name, "arguments": &call.arguments,
+        };
+        item.into()
     }));
     items
 }
 
-fn content(message: &Message, pass: PassThrough) -> Value {
-    let parts = message.parts_with_extra();
-    let has_fields = parts.iter().any(|(_, extra)| pass.passes_any(*extra));
-    if message.is_text_only() && !has_fields {
-        return json!(message.content);
+/// Takes the text for an item, unless it is empty.
+fn assistant_text<'a>(text: &mut Cow<'a, str>) -> Option<Json<'a>> {
+    let content = Some(std::mem::take(text)).filter(|text| !text.is_empty())?;
+    Some(object! {"type": "message", "role": "assistant", "content": content}.into())
+}
+
+fn content(message: &Message, pass: PassThrough) -> Json<'_> {
+    if message.is_text_only() && !pass.passes_part_fields(message) {
+        return Json::from(&message.content);
     }
-    let parts = parts.into_iter().map(|(part, extra)| {
-        let mut object = match part {
-            Part::Text(text) => json!({"type": "input_text", "text": text}),
-            Part::Image(image) => json!({
-                "type": "input_image", "image_url": image.url(),
-                "detail": image.detail.as_deref().unwrap_or("auto"),
-            }),
-            Part::Document(file) => document(file),
-            Part::Opaque(opaque) => opaque.value.clone(),
+    let parts = message.parts_with_extra().into_iter().map(|(part, extra)| {
+        let mut part = match part {
+            Part::Text(text) => object! {"type": "input_text", "text": text}.into(),
+            Part::Image(image) => {
+                let detail = image.detail.as_deref().unwrap_or("auto");
+                object! {"type": "input_image", "image_url": image.url(), "detail": detail}.into()
+            }
+            Part::Document(file) => document(file).into(),
+            Part::Opaque(opaque) => Json::from(&opaque.value),
         };
-        pass.add(extra, &mut object);
-        object
+        pass.add_to_part(extra, &mut part);
+        part
     });
     parts.collect()
 }
 
 /// Converts a document (<https://platform.openai.com/docs/guides/pdf-files>).
-fn document(document: &Document) -> Value {
+fn document(document: &Document) -> Object<'_> {
     match &document.source {
-        DocumentSource::Text(_) => json!({"type": "input_text", "text": document.text()}),
-        DocumentSource::Url(url) => json!({"type": "input_file", "file_url": url}),
-        DocumentSource::Data { media_type, data } => json!({
+        DocumentSource::Text(_) => object! {"type": "input_text", "text": document.text()},
+        DocumentSource::Url(url) => object! {"type": "input_file", "file_url": url},
+        DocumentSource::Data { media_type, data } => object! {
             "type": "input_file", "filename": document.name.as_deref().unwrap_or(FILE_NAME),
             "file_data": format!("data:{media_type};base64,{data}"),
-        }),
+        },
     }
 }

@@ -65,18 +65,19 @@ impl Default for ResponsesDecoder {
 }
 
 impl Decoder for ResponsesDecoder {
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         if frame.data.trim() == "[DONE]" {
-            return self.end();
+            events.extend(self.end()?);
+            return Ok(());
         }
-        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
+        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(()) };
         let kind = event.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(frame.event);
         if is_present(&event.error) && event.object.as_deref() != Some("response") {
             return Err(failure(&event.error));
         }
         let place = event.output_index.unwrap_or(self.latest);
         self.latest = place;
-        let mut events = Vec::new();
+        let before = events.len();
         match kind {
             "response.output_text.delta" => {
                 let text = event.delta.unwrap_or_default();
@@ -86,21 +87,21 @@ impl Decoder for ResponsesDecoder {
             }
             "response.output_text.done" => {
                 let part = Part { text: event.text, refusal: None, logprobs: event.logprobs };
-                self.message(place, vec![part], &mut events)?;
+                self.message(place, vec![part], events)?;
             }
             "response.refusal.delta" => {
                 self.refused = true;
                 self.record_text(place)?;
                 events.push(RunEventBody::Refusal { choice: 0, text: event.delta.unwrap_or_default() });
             }
-            "response.output_item.added" => self.begin(place, event.item.unwrap_or_default(), &mut events)?,
-            "response.output_item.done" => self.finish(place, event.item.unwrap_or_default(), &mut events)?,
+            "response.output_item.added" => self.begin(place, event.item.unwrap_or_default(), events)?,
+            "response.output_item.done" => self.finish(place, event.item.unwrap_or_default(), events)?,
             "response.function_call_arguments.delta" => {
                 if !self.open.contains(&place) {
                     return Err(unreadable("arguments of a tool call that didn't begin"));
                 }
                 let arguments = event.delta.unwrap_or_default();
-                self.calls.add(Piece { index: Some(place), arguments, ..Piece::default() }, &mut events)?;
+                self.calls.add(Piece { index: Some(place), arguments, ..Piece::default() }, events)?;
             }
             // Parts of a summary are paragraphs.
             "response.reasoning_summary_part.added" if event.summary_index > Some(0) => {
@@ -109,21 +110,25 @@ impl Decoder for ResponsesDecoder {
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
                 events.push(self.think(place, event.delta.unwrap_or_default())?);
             }
-            "response.completed" => return self.done(event.response.unwrap_or_default(), "completed"),
-            "response.incomplete" => return self.done(event.response.unwrap_or_default(), "incomplete"),
+            "response.completed" => {
+                events.extend(self.done(event.response.unwrap_or_default(), "completed")?)
+            }
+            "response.incomplete" => {
+                events.extend(self.done(event.response.unwrap_or_default(), "incomplete")?);
+            }
             "response.failed" | "response.cancelled" => {
                 return Err(failure(&event.response.unwrap_or_default().error));
             }
             "error" => return Err(named_failure(frame.data)),
             "" if event.object.as_deref() == Some("response") => {
-                return self.done(event.into_response(), "");
+                events.extend(self.done(event.into_response(), "")?);
             }
-            "" => return stated_failure(frame.data).map_or(Ok(events), Err),
+            "" => return stated_failure(frame.data).map_or(Ok(()), Err),
             // Beginnings, ends that repeat the content, and events that weren't requested.
             _ => {}
         }
-        self.begun |= !events.is_empty();
-        Ok(events)
+        self.begun |= events.len() > before;
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

@@ -24,7 +24,7 @@ fn call(model: &str, task: TextTask) -> Call {
 }
 
 fn body(call: &Call, task: &TextTask) -> Value {
-    Dialect::OpenAiResponses.body(call, task, AnswerMode::Stream).unwrap()
+    Dialect::OpenAiResponses.body(call, task, AnswerMode::Stream).unwrap().to_value()
 }
 
 fn body_for(model: &str, task: &TextTask) -> Value {
@@ -196,7 +196,10 @@ fn documents_and_unknown_items_keep_their_places() {
 }
 
 fn decode(decoder: &mut ResponsesDecoder, frame: &Value) -> Result<Vec<RunEventBody>, ApiError> {
-    decoder.decode(Frame { event: frame["type"].as_str().unwrap_or_default(), data: &frame.to_string() })
+    let mut events = Vec::new();
+    let event = frame["type"].as_str().unwrap_or_default();
+    decoder.decode(Frame { event, data: &frame.to_string() }, &mut events)?;
+    Ok(events)
 }
 
 fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
