@@ -4,6 +4,7 @@ mod answer;
 mod answer_mode;
 mod connection;
 mod media_exchange;
+mod media_memory;
 mod request_error;
 mod runs;
 mod schema_check;

@@ -7,7 +7,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use hearth_wire::{ApiError, RunEventBody};
 use tokio::time::Instant;
 
-use super::{connection::Connection, request_error::timed_out, runs::ActiveRuns};
+use super::{
+    connection::Connection,
+    media_memory::{MediaMemory, MediaShare},
+    request_error::timed_out,
+    runs::ActiveRuns,
+};
 use crate::{
     answer_error::{broken_off, unreadable},
     decompress,
@@ -47,7 +52,8 @@ pub(super) fn generate_media(
             }
         };
         match result {
-            Ok(events) => for event in events {
+            // The shares are held until the files are stored.
+            Ok((events, _shares)) => for event in events {
                 yield event;
             },
             Err(error) => yield RunEventBody::Error { error },
@@ -56,15 +62,23 @@ pub(super) fn generate_media(
 }
 
 /// Sends all requests of a job. If one fails, the others' results are dropped: another provider may then serve the run.
-async fn run_job(connection: &Connection, mut job: MediaJob) -> Result<Vec<RunEventBody>, ApiError> {
+/// Returns the events, and the answers' shares of the memory, which the events take.
+async fn run_job(
+    connection: &Connection,
+    mut job: MediaJob,
+) -> Result<(Vec<RunEventBody>, Vec<MediaShare>), ApiError> {
     let (requests, read, max_bytes) = (std::mem::take(&mut job.requests), job.read, job.answer_max_bytes);
     let deadline = Instant::now() + connection.endpoint.timeouts.total;
-    let exchanges = requests
-        .into_iter()
-        .map(|request| async move { read(&exchange(connection, request, max_bytes, deadline).await?) });
-    let results =
+    let memory = &MediaMemory::of_process();
+    let exchanges = requests.into_iter().map(|request| async move {
+        let mut share = memory.share();
+        let answer = exchange(connection, request, max_bytes, deadline, &mut share).await?;
+        Ok::<_, ApiError>((read(&answer)?, share))
+    });
+    let results: Vec<_> =
         futures::stream::iter(exchanges).buffered(CONCURRENT_REQUESTS_MAX_COUNT).try_collect().await?;
-    job.events(results)
+    let (results, shares): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    Ok((job.events(results)?, shares))
 }
 
 async fn exchange(
@@ -72,6 +86,7 @@ async fn exchange(
     request: MediaRequest,
     max_bytes: usize,
     deadline: Instant,
+    share: &mut MediaShare,
 ) -> Result<MediaAnswer, ApiError> {
     let (content_type, body) = match request.body {
         RequestBody::Json(body) => ("application/json".to_owned(), Bytes::from(body.to_string())),
@@ -85,15 +100,16 @@ async fn exchange(
     let timeout = connection.endpoint.timeouts.whole_answer;
     let response = connection.send_media(http_request, timeout).await?;
     let headers = response.headers.clone();
-    Ok(MediaAnswer { headers, bytes: read_body(connection, response, max_bytes, deadline).await? })
+    Ok(MediaAnswer { headers, bytes: read_body(connection, response, max_bytes, deadline, share).await? })
 }
 
-/// Reads a response's body, within the provider's timeouts.
+/// Reads a response's body, within the provider's timeouts and the memory of its share.
 async fn read_body(
     connection: &Connection,
     response: HttpResponse,
     max_bytes: usize,
     deadline: Instant,
+    share: &mut MediaShare,
 ) -> Result<Bytes, ApiError> {
     let mut body = decompress::body_of(response)?;
     let Timeouts { between_bytes, total, .. } = connection.endpoint.timeouts;
@@ -105,7 +121,10 @@ async fn read_body(
             Ok(Some(Ok(piece))) if bytes.len() + piece.len() > max_bytes => {
                 return Err(unreadable(format!("it has more than {} MiB", max_bytes >> 20)));
             }
-            Ok(Some(Ok(piece))) => bytes.extend_from_slice(&piece),
+            Ok(Some(Ok(piece))) => {
+                share.grow_to(bytes.len() + piece.len()).await?;
+                bytes.extend_from_slice(&piece);
+            }
             Ok(None) => return Ok(bytes.freeze()),
             Ok(Some(Err(error))) => {
                 let reason = transport_error::reason(&error);
