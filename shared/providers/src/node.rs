@@ -287,6 +287,12 @@ impl Provider for NodeLink {
         }
     }
 
+    async fn count_prompt(&self, call: &Call) -> Result<Option<u32>, ApiError> {
+        let Task::Text(task) = task(call)? else { return Ok(None) };
+        let body = NodeCountBody { model: call.model.to_string(), task: Some(task), texts: Vec::new() };
+        Ok(self.count_tokens(&body).await?.and_then(|count| count.prompt))
+    }
+
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
         within(ANSWER_TIMEOUT, self.transport.cancel(run)).await
     }

@@ -73,6 +73,15 @@ pub trait Provider: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Counts the tokens of the prompt that [`Provider::generate`] would render, without its images; `None` if the provider
+    /// has no way to do so.
+    ///
+    /// # Errors
+    /// As for [`Provider::count_tokens`], and if the generation can't be started here.
+    async fn count_prompt(&self, _call: &Call) -> Result<Option<u32>, ApiError> {
+        Ok(None)
+    }
+
     /// Cancels a run, whose stream then ends. Returns false if there was no such run.
     ///
     /// # Errors

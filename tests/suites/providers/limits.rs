@@ -202,6 +202,7 @@ async fn each_dialect_has_the_state_of_the_limits_in_its_own_headers() {
     }
     let count = json!({"model": "rig0:big", "messages": [{"role": "user", "content": "Say hi."}]});
     let counted = client.post("/v1/messages/count_tokens", &count).await;
+    assert_eq!(counted.json(), json!({"input_tokens": 6}), "estimated, without a request to the provider");
     assert!(!counted.headers.contains_key("anthropic-ratelimit-requests-limit"), "{:?}", counted.headers);
     home.stop().await;
 }

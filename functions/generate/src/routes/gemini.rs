@@ -48,7 +48,7 @@ pub(crate) async fn act(
         }
         "countTokens" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
-            gemini_count_tokens::count_tokens(body)
+            gemini_count_tokens::count_tokens(run_request, model, body).await
         }
         "embedContent" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;

@@ -7,10 +7,12 @@ use axum::{
 use hearth_http::HttpError;
 use hearth_wire::gemini::{GeminiCountAnswer, GeminiCountRequest, GeminiError};
 
-/// Estimate the tokens of a conversation, as Google's SDKs request it.
+use crate::run_request::RunRequest;
+
+/// Count the tokens of a conversation, as Google's SDKs request it.
 ///
-/// The estimate takes four bytes for a token, and is the same for every model, since only the model itself can count.
-/// The response of `:generateContent` has the exact `usageMetadata`.
+/// A node counts for a local model, which it loads first. For a provider's model the number is an estimate of four bytes for a
+/// token, the same for every model; the response of `:generateContent` has the exact `usageMetadata`.
 #[utoipa::path(
     post, path = "/v1beta/models/{model}:countTokens", operation_id = "gemini_count_tokens", tag = "compatible",
     security(("token" = [])),
@@ -18,12 +20,22 @@ use hearth_wire::gemini::{GeminiCountAnswer, GeminiCountRequest, GeminiError};
         content = GeminiCountRequest,
         example = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}),
     ),
-    params(("model" = String, Path, description = "Model id; the estimate is the same for all models", example = "auto")),
+    params(("model" = String, Path, description = "Model id, or `auto`; may contain slashes and colons", example = "auto")),
     responses(
-        (status = 200, description = "Estimate of the tokens", body = GeminiCountAnswer),
+        (status = 200, description = "The tokens", body = GeminiCountAnswer),
         (status = "4XX", description = "Refused: `status` and `details` have the reason", body = GeminiError),
     ),
 )]
-pub(crate) fn count_tokens(request: GeminiCountRequest) -> Result<Response, HttpError> {
-    Ok(Json(request.estimate()?).into_response())
+pub(crate) async fn count_tokens(
+    run_request: RunRequest,
+    model: String,
+    request: GeminiCountRequest,
+) -> Result<Response, HttpError> {
+    let GeminiCountAnswer { mut total_tokens } = request.clone().estimate()?;
+    // A part of a conversation can be counted, but isn't always a request.
+    if let Ok(generation) = request.into_generation(model) {
+        let RunRequest { gateway, caller, .. } = &run_request;
+        total_tokens = gateway.count_prompt(caller, generation, total_tokens).await;
+    }
+    Ok(Json(GeminiCountAnswer { total_tokens }).into_response())
 }

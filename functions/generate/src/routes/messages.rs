@@ -1,8 +1,8 @@
 //! `/v1/messages`: Anthropic's dialect.
 
-use axum::{Json, http::HeaderMap, response::Response};
-use hearth_gateway::Delivery;
-use hearth_http::{HttpError, JsonBody, dialect};
+use axum::{Extension, Json, extract::State, http::HeaderMap, response::Response};
+use hearth_gateway::{Caller, Delivery};
+use hearth_http::{AppState, HttpError, JsonBody, dialect};
 use hearth_wire::{
     anthropic::{CountTokensAnswer, CountTokensRequest, MessagesAnswer, MessagesError, MessagesRequest},
     native::requests::AcceptedRequest,
@@ -45,10 +45,10 @@ pub(crate) async fn messages(
     run_request.respond(generation, renderer, Delivery::of(streams)).await
 }
 
-/// Estimate the tokens of a conversation, as Anthropic's SDKs request it.
+/// Count the tokens of a conversation, as Anthropic's SDKs request it.
 ///
-/// The estimate takes four bytes for a token, and is the same for every model, since only the model itself can count.
-/// The response of `/v1/messages` has the exact `usage`.
+/// A node counts for a local model, which it loads first. For a provider's model the number is an estimate of four bytes for a
+/// token, the same for every model; the response of `/v1/messages` has the exact `usage`.
 #[utoipa::path(
     post, path = "/v1/messages/count_tokens", operation_id = "count_message_tokens", tag = "compatible", security(("token" = [])),
     request_body(
@@ -56,12 +56,19 @@ pub(crate) async fn messages(
         example = json!({"model": "auto", "messages": [{"role": "user", "content": "What is the capital of France?"}]}),
     ),
     responses(
-        (status = 200, description = "Estimate of the tokens", body = CountTokensAnswer),
+        (status = 200, description = "The tokens", body = CountTokensAnswer),
         (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = MessagesError),
     ),
 )]
 pub(crate) async fn count_tokens(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<CountTokensRequest>,
 ) -> Result<Json<CountTokensAnswer>, HttpError> {
-    Ok(Json(request.estimate()?))
+    let CountTokensAnswer { mut input_tokens } = request.clone().estimate()?;
+    // A part of a conversation can be counted, but isn't always a request.
+    if let Ok(generation) = request.into_generation() {
+        input_tokens = state.gateway.count_prompt(&caller, generation, input_tokens).await;
+    }
+    Ok(Json(CountTokensAnswer { input_tokens }))
 }

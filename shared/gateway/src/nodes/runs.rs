@@ -214,6 +214,10 @@ impl Provider for PlacedNode {
         self.link.count_tokens(body).await
     }
 
+    async fn count_prompt(&self, call: &Call) -> Result<Option<u32>, ApiError> {
+        self.link.count_prompt(call).await
+    }
+
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
         match &self.relay {
             Some(relay) if self.is_relayed.load(Ordering::Relaxed) => relay.cancel(run).await,

@@ -1,6 +1,6 @@
-//! `:countTokens`. The count is an estimate ([`crate::token_estimate`]).
+//! `:countTokens`. A node counts the tokens of its models; for others they are estimated ([`crate::token_estimate`]).
 
-use hearth_domain::Message;
+use hearth_domain::{Generation, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -33,7 +33,7 @@ pub struct GeminiCountRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiCountAnswer {
-    /// Estimated number of the prompt's tokens.
+    /// Number of the prompt's tokens.
     pub total_tokens: u64,
 }
 
@@ -53,5 +53,19 @@ impl GeminiCountRequest {
         let hosted: Vec<&Value> = offered.hosted.definitions.iter().collect();
         let total_tokens = token_estimate::prompt(&messages, &offered.functions, &hosted);
         Ok(GeminiCountAnswer { total_tokens })
+    }
+
+    /// Converts the request to the one to `model` whose prompt is counted.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub fn into_generation(self, model: String) -> Result<Generation, ApiError> {
+        let request = self.generate_content_request.unwrap_or_else(|| GenerateContentRequest {
+            contents: self.contents,
+            system_instruction: self.system_instruction,
+            tools: self.tools,
+            ..GenerateContentRequest::default()
+        });
+        request.into_generation(model)
     }
 }
