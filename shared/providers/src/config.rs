@@ -23,6 +23,9 @@ pub const LOCAL: &str = "local";
 /// The part of an address that the documentation leaves to the reader.
 const REGION: &str = ".REGION.";
 
+/// Routes of the dialects, the longer one first.
+const ROUTES: [&str; 5] = ["/chat/completions", "/completions", "/responses", "/messages", "/embeddings"];
+
 /// Settings of a provider that aren't valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("providers.{provider}{field}: {problem}")]
@@ -74,6 +77,11 @@ impl Endpoint {
             let problem = "write a region, such as us-east-1, in place of REGION";
             return Err(error(".base_url", problem.to_owned()));
         }
+        if !base_url.contains("://") {
+            let problem =
+                "it has no scheme; write http:// or https:// before it, as in http://10.0.0.2:8000/v1";
+            return Err(error(".base_url", problem.to_owned()));
+        }
         let url =
             Url::parse(base_url).map_err(|reason| error(".base_url", format!("it isn't a URL: {reason}")))?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some()
@@ -86,6 +94,10 @@ impl Endpoint {
             let problem =
                 "it must have no query (`?`) and no fragment (`#`); a key belongs in the key's own field";
             return Err(error(".base_url", problem.to_owned()));
+        }
+        if let Some((api, route)) = split_route(base_url) {
+            let problem = format!("leave {route} out, which is added for each request: {api}");
+            return Err(error(".base_url", problem));
         }
         if settings.region.as_deref().is_some_and(|region| !is_region(region)) {
             return Err(error(".region", REGION_RULE.to_owned()));
@@ -145,6 +157,13 @@ impl Endpoint {
     }
 }
 
+/// The address of an API and the route at its end, if an address has one of those that are added for requests.
+fn split_route(base_url: &str) -> Option<(&str, &str)> {
+    let url = base_url.trim_end_matches('/');
+    let end = ROUTES.iter().find(|route| url.ends_with(*route))?;
+    Some(url.split_at(url.len() - end.len()))
+}
+
 /// True for an address of an AWS service.
 fn is_of_aws(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
@@ -197,6 +216,29 @@ mod tests {
         ] {
             assert_eq!(Endpoint::new("openai", &settings(json), None).unwrap().dialect, dialect, "{json}");
         }
+    }
+
+    #[test]
+    fn usual_mistakes_in_an_address_are_explained() {
+        let problem = |url: &str| {
+            let own = settings(&format!(r#"{{"kind": "openai_compatible", "base_url": "{url}"}}"#));
+            Endpoint::new("rig", &own, None).map(|endpoint| endpoint.base_url).map_err(|error| error.problem)
+        };
+        for url in ["10.0.0.2:8000/v1", "localhost:8000/v1", "rig.example/v1", "user:pass@rig.example"] {
+            let problem = problem(url).unwrap_err();
+            assert!(problem.contains("http:// or https://") && !problem.contains("pass"), "{url}: {problem}");
+        }
+        for (url, route) in [
+            ("http://rig:8000/v1/chat/completions", "/chat/completions"),
+            ("http://rig:8000/v1/completions/", "/completions"),
+            ("http://rig:8000/v1/messages", "/messages"),
+            ("http://rig:8000/v1/responses", "/responses"),
+        ] {
+            let problem = problem(url).unwrap_err();
+            assert!(problem.contains(&format!("leave {route} out")), "{url}: {problem}");
+            assert!(problem.ends_with("http://rig:8000/v1"), "{url}: {problem}");
+        }
+        assert_eq!(problem("http://rig/messages/v1").unwrap(), "http://rig/messages/v1");
     }
 
     #[test]
