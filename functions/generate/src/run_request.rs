@@ -242,8 +242,10 @@ fn stream(run: RunStream, renderer: impl Render) -> Response {
 
 fn events(mut run: RunStream, mut renderer: impl Render) -> impl Stream<Item = Frame> {
     async_stream::stream! {
+        let mut frames = Vec::new();
         while let Some(event) = run.next().await {
-            for frame in renderer.frames(&event) {
+            renderer.append_frames(&event, &mut frames);
+            for frame in frames.drain(..) {
                 yield frame;
             }
         }
@@ -256,11 +258,13 @@ fn events(mut run: RunStream, mut renderer: impl Render) -> impl Stream<Item = F
 /// The frames of a stream that has no comments: a silent one sends empty frames as keep-alive.
 fn lines(mut run: RunStream, mut renderer: impl Render) -> impl Stream<Item = Frame> {
     async_stream::stream! {
+        let mut frames = Vec::new();
         loop {
             match tokio::time::timeout(KEEP_ALIVE_INTERVAL, run.next()).await {
                 Ok(None) => break,
                 Ok(Some(event)) => {
-                    for frame in renderer.frames(&event) {
+                    renderer.append_frames(&event, &mut frames);
+                    for frame in frames.drain(..) {
                         yield frame;
                     }
                 }

@@ -20,11 +20,11 @@ pub struct Frame<'a> {
 
 /// Decodes the frames of one answer.
 pub trait Decoder: Send {
-    /// Returns the events of a frame. After a terminal event it isn't called any more.
+    /// Appends the events of a frame to `events`. After a terminal event it isn't called any more.
     ///
     /// # Errors
-    /// The provider's own error, or `provider_error` for a frame that can't be read.
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError>;
+    /// The provider's own error, or `provider_error` for a frame that can't be read. The caller then removes what was appended.
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError>;
 
     /// Returns the last events when the body has ended, if the answer is complete.
     ///

@@ -90,8 +90,9 @@ impl AnswerReader {
             return cut;
         }
         self.ended = true;
-        let last = self.decoder.end().map_err(|error| cut.err().unwrap_or(error))?;
-        self.size.record(last, events).map(drop)
+        let before = events.len();
+        events.extend(self.decoder.end().map_err(|error| cut.err().unwrap_or(error))?);
+        self.size.record(events, before).map(drop)
     }
 
     /// Decodes the frames that `cut` passes on, up to the answer's end.
@@ -106,7 +107,14 @@ impl AnswerReader {
             if has_ended {
                 return Ok(());
             }
-            let recorded = decoder.decode(frame).and_then(|decoded| size.record(decoded, events));
+            let before = events.len();
+            let recorded = match decoder.decode(frame, events) {
+                Ok(()) => size.record(events, before),
+                Err(error) => {
+                    events.truncate(before);
+                    Err(error)
+                }
+            };
             has_failed = recorded.is_err();
             has_ended = recorded?;
             Ok(())
@@ -126,17 +134,16 @@ struct AnswerSize {
 }
 
 impl AnswerSize {
-    /// Counts decoded events and appends them to `events`, up to a terminal event. Returns whether there was one.
-    fn record(
-        &mut self,
-        decoded: Vec<RunEventBody>,
-        events: &mut Vec<RunEventBody>,
-    ) -> Result<bool, ApiError> {
-        for event in decoded {
-            self.add(&event)?;
-            let ends = event.is_terminal();
-            events.push(event);
-            if ends {
+    /// Counts the events from place `new` on, and removes those after a terminal event or above a limit. Returns whether there
+    /// was a terminal one.
+    fn record(&mut self, events: &mut Vec<RunEventBody>, new: usize) -> Result<bool, ApiError> {
+        for place in new..events.len() {
+            if let Err(error) = self.add(&events[place]) {
+                events.truncate(place);
+                return Err(error);
+            }
+            if events[place].is_terminal() {
+                events.truncate(place + 1);
                 return Ok(true);
             }
         }

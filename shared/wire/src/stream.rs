@@ -32,6 +32,11 @@ pub trait Render: Sized + Send + 'static {
     /// Renders the run's next event.
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame>;
 
+    /// Renders the run's next event, and appends its frames to `frames`: a stream uses the same memory for all of them.
+    fn append_frames(&mut self, event: &RunEvent, frames: &mut Vec<Frame>) {
+        frames.extend(self.frames(event));
+    }
+
     /// The frame that ends the stream, if the dialect has one. It is sent after the run has been recorded.
     fn final_frame(&self) -> Option<Frame> {
         Some(Frame::done())

@@ -63,9 +63,11 @@ struct Choice {
 }
 
 impl Decoder for RestoringDecoder {
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
-        let events = self.decoder.decode(frame)?;
-        Ok(events.into_iter().flat_map(|event| self.restore(event)).collect())
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        let mut decoded = Vec::new();
+        self.decoder.decode(frame, &mut decoded)?;
+        events.extend(decoded.into_iter().flat_map(|event| self.restore(event)));
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

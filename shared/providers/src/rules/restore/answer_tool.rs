@@ -46,9 +46,11 @@ impl AnswerToolDecoder {
 }
 
 impl Decoder for AnswerToolDecoder {
-    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
-        let events = self.decoder.decode(frame)?;
-        Ok(events.into_iter().filter_map(|event| self.replace(event)).collect())
+    fn decode(&mut self, frame: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        let mut decoded = Vec::new();
+        self.decoder.decode(frame, &mut decoded)?;
+        events.extend(decoded.into_iter().filter_map(|event| self.replace(event)));
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

@@ -7,8 +7,9 @@ use super::*;
 struct Scripted(Vec<Vec<RunEventBody>>);
 
 impl Decoder for Scripted {
-    fn decode(&mut self, _: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
-        Ok(self.0.remove(0))
+    fn decode(&mut self, _: Frame<'_>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        events.append(&mut self.0.remove(0));
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {

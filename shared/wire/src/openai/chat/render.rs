@@ -59,52 +59,51 @@ impl Render for ChatRenderer {
     type Answer = ChatCompletion;
 
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
-        let frames = match &event.body {
-            RunEventBody::Started { .. } => self.role_chunks(self.choices),
+        let mut frames = Vec::new();
+        self.append_frames(event, &mut frames);
+        frames
+    }
+
+    fn append_frames(&mut self, event: &RunEvent, frames: &mut Vec<Frame>) {
+        match &event.body {
+            RunEventBody::Started { .. } => self.role_chunks(self.choices, frames),
             RunEventBody::Delta { choice, text, logprobs } if logprobs.is_empty() => {
-                let mut frames = self.role_chunks(choice.saturating_add(1));
+                self.role_chunks(choice.saturating_add(1), frames);
                 frames.push(self.text_chunk(*choice, text));
-                frames
             }
             RunEventBody::Delta { choice, text, logprobs } => {
                 let delta = ChunkDelta { content: Some(text.clone()), ..ChunkDelta::default() };
-                self.begun_chunk(*choice, delta, LogprobsBody::of(logprobs), None)
+                self.begun_chunk(*choice, delta, LogprobsBody::of(logprobs), None, frames)
             }
             RunEventBody::Refusal { choice, text } => {
                 let delta = ChunkDelta { refusal: Some(text.clone()), ..ChunkDelta::default() };
-                self.begun_chunk(*choice, delta, None, None)
+                self.begun_chunk(*choice, delta, None, None, frames)
             }
-            RunEventBody::Reasoning { choice, index, added } => self.reasoning_chunks(*choice, *index, added),
+            RunEventBody::Reasoning { choice, index, added } => {
+                self.reasoning_chunks(*choice, *index, added, frames)
+            }
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 let call = ToolCallDelta::new(*index, begins.as_ref(), arguments);
                 let delta = ChunkDelta { tool_calls: Some(vec![call]), ..ChunkDelta::default() };
-                self.begun_chunk(*choice, delta, None, None)
+                self.begun_chunk(*choice, delta, None, None, frames)
             }
             RunEventBody::ChoiceDone { choice, finish_reason } => {
-                self.begun_chunk(*choice, ChunkDelta::default(), None, Some(*finish_reason))
+                self.begun_chunk(*choice, ChunkDelta::default(), None, Some(*finish_reason), frames)
             }
             RunEventBody::Done { finish_reason } => {
-                let mut frames = Vec::new();
                 for choice in self.run.answers.unfinished() {
-                    frames.extend(self.begun_chunk(
-                        choice,
-                        ChunkDelta::default(),
-                        None,
-                        Some(*finish_reason),
-                    ));
+                    self.begun_chunk(choice, ChunkDelta::default(), None, Some(*finish_reason), frames);
                 }
                 if self.include_usage {
                     let (choices, usage) = (Vec::new(), Some(self.run.usage.into()));
                     frames.push(Frame::json(None, &ChatChunk { choices, usage, ..self.empty_chunk() }));
                 }
-                frames
             }
-            RunEventBody::Error { error } => vec![error_frame(error, self.request_id)],
-            RunEventBody::Cancelled => vec![error_frame(&cancelled(), self.request_id)],
-            _ => Vec::new(),
-        };
+            RunEventBody::Error { error } => frames.push(error_frame(error, self.request_id)),
+            RunEventBody::Cancelled => frames.push(error_frame(&cancelled(), self.request_id)),
+            _ => {}
+        }
         self.run.apply(&event.body);
-        frames
     }
 
     fn into_answer(mut self, events: &[RunEvent]) -> Result<ChatCompletion, ApiError> {
@@ -138,7 +137,7 @@ impl ChatRenderer {
     }
 
     /// Renders a piece of reasoning. Once a block is signed or encrypted, the chunk also has the whole block.
-    fn reasoning_chunks(&mut self, choice: u32, index: u32, added: &Reasoning) -> Vec<Frame> {
+    fn reasoning_chunks(&mut self, choice: u32, index: u32, added: &Reasoning, frames: &mut Vec<Frame>) {
         let is_protected = added.signature.is_some() || added.encrypted.is_some();
         let whole = is_protected.then(|| {
             let before = self.run.answers.all().get(choice as usize);
@@ -148,10 +147,10 @@ impl ChatRenderer {
         });
         let text = Some(added.text.clone()).filter(|text| !text.is_empty());
         if text.is_none() && whole.is_none() {
-            return Vec::new();
+            return;
         }
         let delta = ChunkDelta { reasoning_content: text, reasoning_details: whole, ..ChunkDelta::default() };
-        self.begun_chunk(choice, delta, None, None)
+        self.begun_chunk(choice, delta, None, None, frames);
     }
 
     /// Renders a chunk, preceded by the choice's role chunk if it is missing.
@@ -161,15 +160,15 @@ impl ChatRenderer {
         delta: ChunkDelta,
         logprobs: Option<LogprobsBody>,
         reason: Option<FinishReason>,
-    ) -> Vec<Frame> {
-        let mut frames = self.role_chunks(choice.saturating_add(1));
+        frames: &mut Vec<Frame>,
+    ) {
+        self.role_chunks(choice.saturating_add(1), frames);
         frames.push(self.chunk(choice, delta, logprobs, reason));
-        frames
     }
 
     /// Renders the missing role chunks of the first `count` choices: the role, and an empty text if the answer will have
     /// one. They come in order, since clients number the choices by their first chunks.
-    fn role_chunks(&mut self, count: u32) -> Vec<Frame> {
+    fn role_chunks(&mut self, count: u32, frames: &mut Vec<Frame>) {
         let count = count.min(MAX_CHOICES);
         let new = self.begun_choices..count.max(self.begun_choices);
         self.begun_choices = new.end;
@@ -178,7 +177,7 @@ impl ChatRenderer {
             let delta = ChunkDelta { role: Some(ASSISTANT.to_owned()), content, ..ChunkDelta::default() };
             self.chunk(choice, delta, None, None)
         };
-        new.map(role_chunk).collect()
+        frames.extend(new.map(role_chunk));
     }
 
     fn chunk(
