@@ -16,6 +16,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::server::TlsStream;
 
 use super::*;
 use crate::transport_error;
@@ -129,23 +130,30 @@ fn client_of_test_server() -> VendorClient {
     VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(direct)), guard, identity: None }
 }
 
-/// Serves requests by HTTP/2 over TLS, and counts them. It refuses the streams of the first `refused`.
-async fn serve_http2(stream: TcpStream, refused: usize, received: Arc<AtomicUsize>) {
+/// Accepts TLS with the certificate of these tests and a protocol. None: the client doesn't trust the certificate.
+async fn accept_tls(stream: TcpStream, protocol: &[u8]) -> Option<TlsStream<TcpStream>> {
     let cert = CertificateDer::from_pem_slice(include_bytes!("testdata/cert.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/key.pem")).unwrap();
     let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert], key);
     let mut tls = tls.unwrap();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-    // A client that doesn't trust the certificate closes the connection.
-    let Ok(stream) = acceptor.accept(stream).await else { return };
+    tls.alpn_protocols = vec![protocol.to_vec()];
+    tokio_rustls::TlsAcceptor::from(Arc::new(tls)).accept(stream).await.ok()
+}
+
+fn respond_ok(mut respond: h2::server::SendResponse<Bytes>) {
+    let mut body = respond.send_response(Response::new(()), false).unwrap();
+    body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+}
+
+/// Serves requests by HTTP/2 over TLS, and counts them. It refuses the streams of the first `refused`.
+async fn serve_http2(stream: TcpStream, refused: usize, received: Arc<AtomicUsize>) {
+    let Some(stream) = accept_tls(stream, b"h2").await else { return };
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((_, mut respond))) = connection.accept().await {
         if received.fetch_add(1, Relaxed) < refused {
             respond.send_reset(h2::Reason::REFUSED_STREAM);
         } else {
-            let mut body = respond.send_response(Response::new(()), false).unwrap();
-            body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+            respond_ok(respond);
         }
     }
 }
@@ -170,6 +178,71 @@ async fn http2_is_negotiated_and_a_refused_request_sent_again() {
     let stranger = VendorClient::new().unwrap();
     let reason = transport_error::reason(&*stranger.send_direct(request(&url)).await.err().unwrap());
     assert!(reason.starts_with("TLS failed: "), "{reason}");
+}
+
+#[tokio::test]
+async fn requests_around_goaway_are_answered_each_once() {
+    const REQUESTS: usize = 8;
+    let (opened, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (connections, answers) = (Arc::clone(&opened), Arc::clone(&answered));
+    let address = server(move |number, stream| {
+        connections.fetch_add(1, Relaxed);
+        let answers = Arc::clone(&answers);
+        async move {
+            let Some(stream) = accept_tls(stream, b"h2").await else { return };
+            // The client closes a connection that it opened beside another one.
+            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+            while let Some(Ok((_, respond))) = connection.accept().await {
+                let answered = answers.fetch_add(1, Relaxed);
+                // The first connection ends by GOAWAY while requests arrive.
+                if number == 0 && answered == 1 {
+                    connection.graceful_shutdown();
+                }
+                respond_ok(respond);
+            }
+        }
+    })
+    .await;
+    let (client, url) = (client_of_test_server(), format!("https://{address}/v1"));
+    // The connection is in the pool.
+    assert_eq!(body(client.send_direct(request(&url)).await.unwrap()).await, b"ok");
+    let ask = async || body(client.send_direct(request(&url)).await.unwrap()).await;
+    for _ in 0..3 {
+        let texts = futures::future::join_all((0..REQUESTS).map(|_| ask())).await;
+        assert!(texts.iter().all(|text| text == b"ok"), "{texts:?}");
+    }
+    assert_eq!(answered.load(Relaxed), 1 + 3 * REQUESTS);
+    assert!(opened.load(Relaxed) > 1);
+}
+
+#[tokio::test]
+async fn closed_tls_connection_is_replaced() {
+    // With an alert that closes it, and cut off.
+    for has_alert in [true, false] {
+        let (opened, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Notify::new()));
+        let (count, close) = (Arc::clone(&opened), Arc::clone(&closed));
+        let address = server(move |_, stream| {
+            count.fetch_add(1, Relaxed);
+            let close = Arc::clone(&close);
+            async move {
+                let mut stream = accept_tls(stream, b"http/1.1").await.unwrap();
+                let _ = stream.read(&mut [0; 1024]).await;
+                stream.write_all(OK).await.unwrap();
+                if has_alert {
+                    stream.shutdown().await.unwrap();
+                }
+                drop(stream);
+                close.notify_one();
+            }
+        })
+        .await;
+        let (client, url) = (client_of_test_server(), format!("https://{address}/v1"));
+        for count in 1..=3 {
+            assert_eq!(body(client.send_direct(request(&url)).await.unwrap()).await, b"ok");
+            assert_eq!(opened.load(Relaxed), count);
+            closed.notified().await;
+        }
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub(super) const REFUSAL: &str = "refusal";
 pub(super) const LENGTH: &str = "cut off at its length";
 pub(super) const FILTERED: &str = "held back";
 pub(super) const UNKNOWN: &str = "unknown field";
+pub(super) const LONG: &str = "conversation of 200 KB";
 
 fn hello() -> Request {
     Request { turns: vec![user_turn("Hello!")], ..Request::default() }
@@ -121,7 +122,23 @@ pub(super) fn all() -> Vec<Feature> {
         feature(LENGTH, hello(), ends(End::Length)),
         feature(FILTERED, hello(), ends(End::Filtered)),
         feature(UNKNOWN, Request { unknown: true, ..hello() }, there()),
+        feature(LONG, long_conversation(), there()),
     ]
+}
+
+/// Hundreds of short turns, a text of 100 KB and a tool's result of 40 KB, with characters that JSON escapes.
+fn long_conversation() -> Request {
+    const LINE: &str = "say \"größer\"\n\tat C:\\ulm\u{1}, 東京/";
+    let assistant = |text: String, calls| Turn::Assistant { thoughts: Vec::new(), text, calls };
+    let short = (0..200).flat_map(|number| {
+        let text = format!("{number}. {LINE}");
+        [user_turn(&text), assistant(text.repeat(3), Vec::new())]
+    });
+    let mut turns: Vec<Turn> = short.collect();
+    turns.push(user_turn(&format!("{}end", LINE.repeat(100_000 / LINE.len()))));
+    turns.push(assistant("I look.".to_owned(), vec![look("c1", "Ulm")]));
+    turns.push(Turn::Results(vec![("c1".to_owned(), format!("{}end", LINE.repeat(40_000 / LINE.len())))]));
+    Request { turns, tool: true, ..Request::default() }
 }
 
 impl Answer {

@@ -163,6 +163,10 @@ async fn every_client_over(vendor: &Vendor) {
             for (how, streamed, whole) in
                 [("in one piece", false, true), ("collected", false, false), ("streamed", true, false)]
             {
+                // The request to the vendor is the same, and slow without optimisation.
+                if feature.name == features::LONG && !whole {
+                    continue;
+                }
                 let cell = Cell { home: &home, upstream: &upstream, client, vendor, streamed, whole };
                 if let Err(problem) = cell.check(&feature).await {
                     problems.push(format!("{} of {}, {how}: {problem}", feature.name, client.name));
