@@ -52,7 +52,11 @@ async fn run_interrupted_by_a_crash_has_failed() {
         run["finished_at"].is_string().then_some(run)
     })
     .await;
-    assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("node_lost")), "{run}");
+    assert_eq!(
+        (&run["status"], &run["error"]["code"]),
+        (&json!("failed"), &json!("gateway_stopped")),
+        "{run}"
+    );
     let events = home.client().request(Method::GET, &format!("{path}/events"));
     let events = home.client().events(events).await.rest().await;
     let names: Vec<&str> = events.iter().map(hearth_tests::Event::name).collect();

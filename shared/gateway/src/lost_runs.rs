@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use hearth_domain::{Artifact, Cost, FinishReason, Run, RunId, RunState, Timestamp, Usage, run::Failure};
 use hearth_store::{Store, StoreError};
 use hearth_wire::{
-    ApiError, ErrorCode, RunEventBody,
+    ApiError, RunEventBody,
     answer::{Answer, Answers},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     events::Events,
     limits::{Limiter, estimate},
     nodes::Nodes,
+    run::gateway_killed,
 };
 
 /// Longest time that a process with a time limit carries out a run: Lambda's limit.
@@ -165,7 +166,7 @@ impl LostRuns {
             end => {
                 let error = match end {
                     Some(RunEventBody::Error { error }) => error,
-                    _ => interrupted(),
+                    _ => gateway_killed(),
                 };
                 run.state = RunState::Failed;
                 run.failure = Some(Failure { code: error.code.as_str().to_owned(), message: error.message });
@@ -230,10 +231,4 @@ struct RecordedAnswer {
     cost: Option<Cost>,
     /// The run's terminal event, if it was recorded.
     end: Option<RunEventBody>,
-}
-
-fn interrupted() -> ApiError {
-    let message = "the gateway's process was killed, or lost its power, in the middle of the run; the record has the answer up \
-                   to there. Send the request again for a whole one";
-    ApiError::new(ErrorCode::NodeLost, message)
 }

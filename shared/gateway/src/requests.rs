@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::Stream;
-use hearth_domain::{NodeId, OnDisconnect, Run, RunId, RunState, Timestamp};
+use hearth_domain::{NodeId, Run, RunId, RunState, Timestamp};
 use hearth_providers::Provider as _;
 use hearth_store::Store;
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
@@ -107,9 +107,10 @@ impl Requests {
         let mut run = self.get(caller, id).await?;
         let (requests, caller) = (Arc::clone(self), caller.clone());
         let reader = self.runs.add_reader(id);
-        // A run of another process: it sees no reader here.
-        let mut marks = (reader.is_none() && self.records.are_shared() && is_limited_without_readers(&run))
-            .then(FollowMarks::default);
+        // A run of another process: it sees no reader here. With a mark it writes its events sooner, and isn't stopped as one
+        // that nobody reads.
+        let is_elsewhere = reader.is_none() && self.records.are_shared();
+        let mut marks = (is_elsewhere && !run.state.is_terminal()).then(FollowMarks::default);
         Ok(async_stream::stream! {
             let _reader = reader;
             let (mut seen, mut wait, mut heard) = (Seen::default(), POLL_INTERVAL.0, Instant::now());
@@ -171,7 +172,10 @@ impl Requests {
                 }
                 if heard.elapsed() > FOLLOW_IDLE_TIMEOUT {
                     let message = "nothing was heard of the run for a long time; it is taken for lost";
-                    let error = ApiError::new(ErrorCode::NodeLost, message);
+                    // Of a run without a node it is the gateway's process that isn't heard.
+                    let is_at_node = run.selection.node.is_some();
+                    let code = if is_at_node { ErrorCode::NodeLost } else { ErrorCode::GatewayStopped };
+                    let error = ApiError::new(code, message);
                     yield RunEvent { seq: seen.seq + 1, body: RunEventBody::Error { error } };
                     return;
                 }
@@ -262,11 +266,6 @@ pub(crate) fn end_by_record(event: RunEvent, run: &Run, seen: Seen) -> RunEvent 
     RunEvent { seq: event.seq, body }
 }
 
-/// True if the run is stopped when it has had no reader for a while.
-fn is_limited_without_readers(run: &Run) -> bool {
-    matches!(run.on_disconnect, OnDisconnect::ContinueFor(_)) && !run.state.is_terminal()
-}
-
 /// The marks that a follower leaves for the process that carries out the run.
 #[derive(Debug, Default)]
 struct FollowMarks {
@@ -282,7 +281,7 @@ impl FollowMarks {
         }
         self.latest = Some(Instant::now());
         if let Err(error) = records.mark_followed(id, Timestamp::now().plus(validity)).await {
-            tracing::warn!(run = %id, %error, "a follower can't be marked; the run may be stopped meanwhile");
+            tracing::warn!(run = %id, %error, "a follower can't be marked; the run's events come late, and it may be stopped");
         }
     }
 }

@@ -31,7 +31,7 @@ async fn killed_run_has_its_text_so_far() {
     let record = home.client().get(&path).await.json();
     assert_eq!(
         (&record["status"], &record["error"]["code"]),
-        (&json!("failed"), &json!("node_lost")),
+        (&json!("failed"), &json!("gateway_stopped")),
         "{record}"
     );
     assert_eq!(record["output"]["text"], "Once upon a time", "{record}");

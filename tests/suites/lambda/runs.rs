@@ -276,7 +276,7 @@ async fn sweep_ends_the_run_of_a_killed_process() {
     let swept = invoke(&other, &world.request_for(id, "get_v1.requests.id.json")).await.json().unwrap();
     assert_eq!(
         (&swept["status"], &swept["error"]["code"]),
-        (&json!("failed"), &json!("node_lost")),
+        (&json!("failed"), &json!("gateway_stopped")),
         "{swept}"
     );
     assert_eq!(swept["output"]["text"], text);

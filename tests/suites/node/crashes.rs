@@ -214,7 +214,11 @@ async fn killed_gateway_leaves_no_worker_and_no_open_run() {
     let client = home.client();
     for stream in streams {
         let run = wait_for_end(&client, &stream.request_id).await;
-        assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("node_lost")), "{run}");
+        assert_eq!(
+            (&run["status"], &run["error"]["code"]),
+            (&json!("failed"), &json!("gateway_stopped")),
+            "{run}"
+        );
     }
     ask(&client, &home.model).await;
     ask(&client, "other").await;

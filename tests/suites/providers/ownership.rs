@@ -93,7 +93,11 @@ async fn image_run_fails_and_stores_nothing_after_a_crash() {
 
     let home = home.crash_and_restart().await;
     let run = home.client().get(&path).await.json();
-    assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("node_lost")), "{run}");
+    assert_eq!(
+        (&run["status"], &run["error"]["code"]),
+        (&json!("failed"), &json!("gateway_stopped")),
+        "{run}"
+    );
     assert!(run["error"]["message"].as_str().unwrap().contains("Send the request again"), "{run}");
     assert_eq!(run["output"], json!({"text": ""}), "{run}");
     let object_count = || fs::read_dir(home.data().join("objects")).unwrap().count();

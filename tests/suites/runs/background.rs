@@ -123,7 +123,7 @@ async fn background_response_of_a_killed_gateway_has_failed() {
         (response["status"] == "failed").then_some(response)
     })
     .await;
-    assert_eq!(end["error"]["code"], "node_lost", "{end}");
+    assert_eq!(end["error"]["code"], "gateway_stopped", "{end}");
     home.stop().await;
 }
 

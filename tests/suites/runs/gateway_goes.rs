@@ -11,7 +11,7 @@ async fn has_failed(place: &Place, run: &str) {
     let record = ended(&client, run).await;
     assert_eq!(
         (&record["status"], &record["error"]["code"]),
-        (&json!("failed"), &json!("node_lost")),
+        (&json!("failed"), &json!("gateway_stopped")),
         "{record}"
     );
     assert_ne!(record["output"]["text"], "", "{record}");

@@ -78,6 +78,6 @@ async fn run_that_a_kill_has_ended_is_a_failed_one() {
     let home = home.crash_and_restart().await;
     let event = receiver.wait_for(1).await.remove(0).json();
     assert_eq!((&event["type"], &event["subject"]), (&json!("run.failed"), &json!(id)), "{event}");
-    assert_eq!(event["data"]["error"]["code"], "node_lost");
+    assert_eq!(event["data"]["error"]["code"], "gateway_stopped");
     home.stop().await;
 }

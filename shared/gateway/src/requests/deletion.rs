@@ -16,6 +16,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::request`]; `conflict` while it goes on.
+    #[crate::boxed_future]
     pub async fn delete_request(&self, caller: &Caller, id: RunId) -> Result<(), ApiError> {
         self.0.requests.delete(caller, id).await
     }

@@ -37,6 +37,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad parameter; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_requests(
         &self,
         caller: &Caller,

@@ -20,6 +20,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::request`]; `conflict` if the request isn't stored.
+    #[crate::boxed_future]
     pub async fn generation_of(
         &self,
         caller: &Caller,

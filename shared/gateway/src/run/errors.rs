@@ -13,7 +13,14 @@ pub(crate) fn driver_died() -> ApiError {
 /// The error of a run that is cut short since the gateway is being stopped.
 pub(super) fn gateway_stopped() -> ApiError {
     let message = "the gateway was stopped in the middle of the run; its record has the answer up to there. Send the request again";
-    ApiError::new(ErrorCode::NodeLost, message)
+    ApiError::new(ErrorCode::GatewayStopped, message)
+}
+
+/// The error of a run whose process is gone, and has written no end of it.
+pub(crate) fn gateway_killed() -> ApiError {
+    let message = "the gateway's process was killed, or lost its power, in the middle of the run; the record has the answer up \
+                   to there. Send the request again for a whole one";
+    ApiError::new(ErrorCode::GatewayStopped, message)
 }
 
 /// The error for the client of a run that goes on at its node while the gateway restarts.
@@ -21,7 +28,7 @@ pub(super) fn goes_on_elsewhere(run: RunId) -> ApiError {
     let message = format!(
         "the gateway is being restarted; the run goes on at its node, and GET /v1/requests/{run}/events has the answer then"
     );
-    ApiError::new(ErrorCode::NodeLost, message)
+    ApiError::new(ErrorCode::GatewayStopped, message)
 }
 
 /// The error of a run that reaches the time limit of its process.

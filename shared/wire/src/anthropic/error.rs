@@ -90,6 +90,7 @@ fn error_type(code: ErrorCode) -> &'static str {
         | ErrorCode::NoModelAvailable
         | ErrorCode::NodeOffline
         | ErrorCode::NodeLost
+        | ErrorCode::GatewayStopped
         | ErrorCode::ModelLoadFailed => "api_error",
     }
 }

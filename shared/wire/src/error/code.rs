@@ -127,6 +127,8 @@ error_codes! {
     NodeOffline => "node_offline", 503, "server_error", [Retryable];
     /// The node went away in the middle of the run.
     NodeLost => "node_lost", 503, "server_error", [Retryable];
+    /// The gateway's process stopped, or was killed, in the middle of the run.
+    GatewayStopped => "gateway_stopped", 503, "server_error", [Retryable];
     /// The model's file can't be loaded.
     ModelLoadFailed => "model_load_failed", 503, "server_error", [];
     /// `only-if-cached`, and there is no cached answer.

@@ -107,6 +107,7 @@ fn status(code: ErrorCode) -> &'static str {
         | ErrorCode::NoModelAvailable
         | ErrorCode::NodeOffline
         | ErrorCode::NodeLost
+        | ErrorCode::GatewayStopped
         | ErrorCode::ModelLoadFailed => "UNAVAILABLE",
     }
 }

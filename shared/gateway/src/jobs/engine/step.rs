@@ -74,7 +74,7 @@ impl JobStep {
     /// attempt.
     pub(crate) fn after_interruption(error: ApiError) -> Self {
         match error.code {
-            ErrorCode::NodeLost | ErrorCode::Cancelled => Self::Restart,
+            ErrorCode::NodeLost | ErrorCode::GatewayStopped | ErrorCode::Cancelled => Self::Restart,
             _ => Self::after_error(error),
         }
     }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn only_a_request_that_was_lost_with_its_process_costs_no_attempt() {
         let of = |code| ApiError::new(code, "no answer");
-        for code in [ErrorCode::NodeLost, ErrorCode::Cancelled] {
+        for code in [ErrorCode::NodeLost, ErrorCode::GatewayStopped, ErrorCode::Cancelled] {
             assert!(matches!(JobStep::after_interruption(of(code)), JobStep::Restart), "{code:?}");
             assert!(matches!(JobStep::after_error(of(code)), JobStep::Retry { .. }), "{code:?}");
         }
@@ -109,9 +109,13 @@ mod tests {
         assert!(matches!(limited, JobStep::RateLimited { after } if after.as_secs() == 9), "{limited:?}");
         let failed = JobStep::after_interruption(of(ErrorCode::ProviderError));
         assert!(matches!(failed, JobStep::Retry { .. }), "{failed:?}");
-        for code in
-            [ErrorCode::NodeLost, ErrorCode::Cancelled, ErrorCode::Overloaded, ErrorCode::ProviderError]
-        {
+        for code in [
+            ErrorCode::NodeLost,
+            ErrorCode::GatewayStopped,
+            ErrorCode::Cancelled,
+            ErrorCode::Overloaded,
+            ErrorCode::ProviderError,
+        ] {
             assert!(matches!(JobStep::after_stop(of(code)), JobStep::Restart), "{code:?}");
         }
         let refused = JobStep::after_stop(of(ErrorCode::InvalidRequest));
