@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use hearth_domain::Timestamp;
-use hearth_wire::openai::files::{FileBody, FileDeleted, FileList, UploadBody, UploadPut, UploadRequest};
+use hearth_wire::openai::{
+    files::{FileBody, FileDeleted, FileList},
+    uploads::{UploadBody, UploadPut, UploadRequest},
+};
 use reqwest::{
     Response,
     header::{CONTENT_LENGTH, LOCATION},
@@ -190,6 +193,19 @@ async fn send(
     bail!("the bytes were refused with status {status}: {}", body.chars().take(500).collect::<String>())
 }
 
+/// Writes the bytes of a route to a new file, or to standard output.
+///
+/// # Errors
+/// If they can't be read, or the file exists or can't be written.
+pub(super) async fn download(
+    gateway: &GatewayClient,
+    segments: &[&str],
+    output: Option<&Path>,
+) -> anyhow::Result<()> {
+    let response = content(gateway, segments).await?;
+    write(response.context("the gateway has refused the request")?, output).await
+}
+
 pub(super) async fn get(gateway: &GatewayClient, id: &str, output: Option<&Path>) -> anyhow::Result<()> {
     let response = content(gateway, &["v1", "files", id, "content"]).await?;
     let Some(response) = response else {
@@ -205,8 +221,7 @@ pub(super) async fn get(gateway: &GatewayClient, id: &str, output: Option<&Path>
 /// # Errors
 /// If it can't be read, or the file exists or can't be written.
 pub(super) async fn save_artifact(gateway: &GatewayClient, id: &str, output: &Path) -> anyhow::Result<()> {
-    let response = content(gateway, &["v1", "artifacts", id]).await?;
-    write(response.context("the artifact can't be read")?, Some(output)).await
+    download(gateway, &["v1", "artifacts", id], Some(output)).await.context("the artifact can't be read")
 }
 
 /// Writes the bytes of a response to a new file, or to standard output.

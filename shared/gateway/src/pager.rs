@@ -1,16 +1,19 @@
-//! Pages of lists: their limits, and their signed cursors.
+//! Pages of lists: their limits, their signed cursors, and their entries that a filter selects.
 
 use std::str::FromStr;
 
 use hearth_domain::Owner;
+use hearth_store::StoreError;
 use hearth_wire::ApiError;
 
-use crate::keys::GatewayKeys;
+use crate::{error, keys::GatewayKeys};
 
 /// Entries of a page whose request has no limit.
 const DEFAULT_PAGE_COUNT: u32 = 50;
 /// Largest limit of most lists.
 pub(crate) const PAGE_MAX_COUNT: u32 = 200;
+/// Entries that are read for one page, so that a rare filter can't read a whole list.
+const READ_MAX_COUNT: u32 = 2000;
 
 /// The pages of a list of a caller, for whom alone its cursors are valid.
 #[derive(Debug)]
@@ -83,6 +86,44 @@ impl<'k> Pager<'k> {
     }
 }
 
+/// Reads a list behind the position `after` until `limit` of its entries are selected. Returns these, and the position of the last
+/// entry that was read, if more may follow.
+///
+/// `read` returns a page of the list behind a position, and whether more follow; `select` returns none for an entry to leave out.
+///
+/// # Errors
+/// `internal` if the store fails.
+pub(crate) async fn select_page<R, T, P, F>(
+    limit: u32,
+    mut after: Option<P>,
+    read: impl Fn(Option<P>, u32) -> F,
+    position: impl Fn(&R) -> P,
+    select: impl Fn(R) -> Option<T>,
+) -> Result<(Vec<T>, Option<P>), ApiError>
+where
+    P: Copy,
+    F: Future<Output = Result<(Vec<R>, bool), StoreError>>,
+{
+    let (mut selected, mut read_count) = (Vec::new(), 0);
+    loop {
+        let (entries, has_more) = read(after, limit).await.map_err(error::store)?;
+        read_count += limit;
+        for entry in entries {
+            if selected.len() == limit as usize {
+                return Ok((selected, after));
+            }
+            after = Some(position(&entry));
+            selected.extend(select(entry));
+        }
+        if !has_more {
+            return Ok((selected, None));
+        }
+        if read_count >= READ_MAX_COUNT {
+            return Ok((selected, after));
+        }
+    }
+}
+
 /// The limit of a page; `default` where the request has none.
 ///
 /// # Errors
@@ -114,6 +155,28 @@ mod tests {
             let error = check_limit(Some(limit), 20, 100).unwrap_err();
             assert_eq!((error.param.as_deref(), &*error.message), (Some("limit"), "limit must be 1 to 100"));
         }
+    }
+
+    #[tokio::test]
+    async fn page_has_the_selected_entries_up_to_its_limit() {
+        let page = async |limit: u32, after: Option<u32>, count: u32, every: u32| {
+            let read = |after: Option<u32>, limit: u32| async move {
+                let first = after.map_or(0, |after| after + 1);
+                let last = (first + limit).min(count);
+                Ok(((first..last).collect::<Vec<u32>>(), last < count))
+            };
+            let select = |number: u32| number.is_multiple_of(every).then_some(number);
+            select_page(limit, after, read, |number| *number, select).await.unwrap()
+        };
+        assert_eq!(page(3, None, 0, 1).await, (vec![], None));
+        assert_eq!(page(3, None, 3, 1).await, (vec![0, 1, 2], None));
+        assert_eq!(page(3, None, 4, 1).await, (vec![0, 1, 2], Some(2)));
+        assert_eq!(page(3, Some(2), 4, 1).await, (vec![3], None));
+        // The position is that of the last entry that was read, whether it is selected or not.
+        assert_eq!(page(3, None, 9, 2).await, (vec![0, 2, 4], Some(4)));
+        assert_eq!(page(2, None, 5, 4).await, (vec![0, 4], None));
+        // A rare filter reads so many entries at most.
+        assert_eq!(page(100, None, 10_000, 10_000).await, (vec![0], Some(READ_MAX_COUNT - 1)));
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 //! counters.
 //!
 //! ```text
-//! begin     the entry in the owner's index, and a record that counts among the owner's uploads alone, and ends by itself
+//! begin     the entry in the owner's index, and a record in the list of the owner's uploads, which counts among these alone, and ends
+//!           by itself
 //! finish    one transaction: the record in the owner's list, its size added to both sums, each up to its limit
 //! remove    one transaction: the record marked as deleted, its size subtracted; then the bytes, then the record
 //! ```
@@ -10,6 +11,7 @@
 //! So a process that dies in between leaves a record that [`Files::ended`] lists, and nothing that counts as a file. No record has
 //! a ttl: the database would delete it without its bytes, and would leave its size in the sums.
 
+mod lists;
 mod owners;
 mod parts;
 mod removal;
@@ -21,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Store, StoreError,
     bucket::{Blob, Pieces, PresignedHead, PresignedPut},
-    database::{Condition, Cursor, Index, Item, Key, META, Query, Sort, Write},
+    database::{Condition, Item, Key, META, Write},
     owned::OwnedEntry,
 };
 
@@ -32,8 +34,6 @@ pub use parts::FilePart;
 const VERSION: u32 = 1;
 /// Attempts at completing an upload, which conflicts with others of the same owner.
 const FINISH_MAX_ATTEMPTS: usize = 5;
-/// The partition of the files that end, in the second index.
-const ENDS: &str = "FILEENDS";
 
 /// A file and its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,9 @@ impl FileRecord {
         self.state == FileState::Uploading && self.name.is_empty()
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
+    /// True if the file, or the upload, has ended at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
         self.ends_at().is_some_and(|end| end <= now)
     }
 }
@@ -211,27 +213,6 @@ impl Files<'_> {
         Ok(record.filter(is_shown))
     }
 
-    /// A page of the owner's stored files behind the one `after`, in the order of their uploads, or against it; and whether more
-    /// follow. The page may have fewer than `limit`.
-    ///
-    /// # Errors
-    /// If the table can't be read.
-    pub async fn page(
-        &self,
-        owner: Owner,
-        newest_first: bool,
-        after: Option<FileId>,
-        limit: u32,
-    ) -> Result<(Vec<FileRecord>, bool), StoreError> {
-        let query = Query { limit: Some(limit), ..Query::of(Index::Gsi1, list(owner), Sort::All) };
-        let mut query = if newest_first { query.descending() } else { query };
-        query.after =
-            after.map(|id| Cursor { key: key(id), index: Some(Key::new(list(owner), id.to_string())) });
-        let page = self.0.table.page(&query).await?;
-        let records = page.items.iter().map(Item::read).collect::<Result<Vec<FileRecord>, _>>()?;
-        Ok((records, page.next.is_some()))
-    }
-
     /// The sums of a user's files in an organisation.
     ///
     /// # Errors
@@ -254,44 +235,6 @@ impl Files<'_> {
     /// If the table can't be read.
     pub async fn organisation_sums(&self, organisation: OrganisationId) -> Result<FileSums, StoreError> {
         Ok(self.0.table.get(&sums::of_organisation(organisation)).await?.unwrap_or_default())
-    }
-
-    /// Files and uploads that have ended at `now`, the oldest end first, at most `limit`.
-    ///
-    /// # Errors
-    /// If the table can't be read.
-    pub async fn ended(&self, now: Timestamp, limit: u32) -> Result<Vec<FileRecord>, StoreError> {
-        let until = Sort::Between(Timestamp::from_unix(0).to_string(), now.to_string());
-        let query = Query { limit: Some(limit), ..Query::of(Index::Gsi2, ENDS, until) };
-        let page = self.0.table.page(&query).await?;
-        let read = |item: &Item| match item.read() {
-            Ok(record) => Some(record),
-            // It must not keep the others.
-            Err(error) => {
-                tracing::error!(key = item.key.pk, %error, "a file's record can't be read, and the file isn't deleted");
-                None
-            }
-        };
-        Ok(page.items.iter().filter_map(read).collect())
-    }
-
-    /// Uploads of all users that aren't completed and end up to `until`, behind the page's place `after`, at most `limit`; and the
-    /// place of the next page, if more follow.
-    ///
-    /// # Errors
-    /// If the table can't be read.
-    pub async fn uploads_that_end(
-        &self,
-        until: Timestamp,
-        after: Option<Cursor>,
-        limit: u32,
-    ) -> Result<(Vec<FileRecord>, Option<Cursor>), StoreError> {
-        let until = Sort::Between(Timestamp::from_unix(0).to_string(), until.to_string());
-        let query = Query { limit: Some(limit), after, ..Query::of(Index::Gsi2, ENDS, until) };
-        let page = self.0.table.page(&query).await?;
-        let records = page.items.iter().filter_map(|item| item.read::<FileRecord>().ok());
-        let uploads = records.filter(|record| record.state == FileState::Uploading);
-        Ok((uploads.collect(), page.next))
     }
 
     /// Opens a file's bytes; `None` if they are deleted.
@@ -355,21 +298,17 @@ impl Files<'_> {
 
 fn item(record: &FileRecord) -> Result<Item, StoreError> {
     let mut item = Item::new(key(record.id), VERSION, record)?;
-    if record.state == FileState::Stored {
-        item = item.in_gsi1(list(record.owner()), record.id.to_string());
+    if let Some(list) = lists::of(record) {
+        item = item.in_gsi1(list, record.id.to_string());
     }
     Ok(match record.ends_at() {
-        Some(end) => item.in_gsi2(ENDS, format!("{end}#{}", record.id)),
+        Some(end) => item.in_gsi2(lists::ENDS, format!("{end}#{}", record.id)),
         None => item,
     })
 }
 
 fn key(id: FileId) -> Key {
     Key::new(format!("FILE#{id}"), META)
-}
-
-fn list(owner: Owner) -> String {
-    format!("FILES#{}#{}", owner.user, owner.organisation)
 }
 
 pub(crate) fn object_key(id: FileId) -> String {

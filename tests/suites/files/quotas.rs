@@ -1,12 +1,12 @@
 //! Quotas: exact under concurrency, and freed by deletions, ends and crashes.
 
 use futures::{StreamExt as _, stream};
-use hearth_domain::{FileId, FilePurpose, FileState, Owner, Timestamp};
+use hearth_domain::{FileId, Owner, Timestamp};
 use hearth_store::{
     Store,
     files::{FileAdmission, FileQuota, FileRecord},
 };
-use hearth_tests::{Home, Person, Setup, eventually};
+use hearth_tests::{Home, Person, Setup, eventually, upload_record};
 use serde_json::json;
 
 use crate::{form, id_of, stored, upload, upload_request};
@@ -89,24 +89,6 @@ async fn upload_that_a_kill_interrupts_counts_nothing_and_leaves_no_file() {
     home.stop().await;
 }
 
-fn record(owner: Owner, size_bytes: u64) -> FileRecord {
-    FileRecord {
-        id: FileId::new(),
-        owner: owner.user,
-        organisation: owner.organisation,
-        state: FileState::Uploading,
-        name: "a.txt".to_owned(),
-        purpose: FilePurpose::UserData,
-        media_type: "text/plain".to_owned(),
-        size_bytes,
-        created_at: Timestamp::now(),
-        expires_at: None,
-        upload_ends_at: None,
-        announced_bytes: 0,
-        put_ends_at: None,
-    }
-}
-
 async fn store_file(store: &Store, record: &FileRecord) {
     let quota = FileQuota { max_bytes: u64::MAX, max_count: u64::MAX };
     assert!(store.files().begin(record, quota).await.unwrap());
@@ -127,8 +109,8 @@ async fn file_whose_time_is_over_is_gone_and_its_bytes_are_free() {
         .restart_after(async |store| {
             let operator = store.operator().await.unwrap();
             let owner = Owner::of_record(operator, None);
-            let over = FileRecord { expires_at: Some(past), ..record(owner, 100) };
-            let abandoned = FileRecord { upload_ends_at: Some(past), ..record(owner, 50) };
+            let over = FileRecord { expires_at: Some(past), ..upload_record(owner, 100) };
+            let abandoned = FileRecord { upload_ends_at: Some(past), ..upload_record(owner, 50) };
             store_file(store, &over).await;
             store_file(store, &abandoned).await;
             (over.id, abandoned.id)
@@ -153,8 +135,9 @@ async fn upload_of_an_hour_ago_can_be_completed_until_its_end_only() {
         .restart_after(async |store| {
             let owner = Owner::of_record(store.operator().await.unwrap(), None);
             let end = "2096-01-01T00:00:00Z".parse().unwrap();
-            let open = FileRecord { upload_ends_at: Some(end), ..record(owner, 5) };
-            let ended = FileRecord { upload_ends_at: Some(Timestamp::from_unix(1)), ..record(owner, 5) };
+            let open = FileRecord { upload_ends_at: Some(end), ..upload_record(owner, 5) };
+            let ended =
+                FileRecord { upload_ends_at: Some(Timestamp::from_unix(1)), ..upload_record(owner, 5) };
             store_file(store, &open).await;
             store_file(store, &ended).await;
             (open.id, ended.id)

@@ -157,6 +157,62 @@ async fn uploads_in_progress_are_limited_and_cancelled_ones_free() {
 }
 
 #[tokio::test]
+async fn uploads_in_progress_are_listed_until_they_end() {
+    let (home, token) = Home::start().await.restart_with_a_stranger().await;
+    let client = home.client();
+    let in_steps = begin(&client, 5).await;
+    let body = json!({"filename": "a.txt", "purpose": "vision", "bytes": 9, "mime_type": "text/plain"});
+    let in_parts = client.post("/v1/uploads", &body).await.json();
+    // Of the first one without its signed request.
+    let mut listed = in_steps.clone();
+    listed.as_object_mut().unwrap().remove("put");
+    let (first, last) = (id_of(&in_parts), id_of(&in_steps));
+    assert_eq!(
+        client.get("/v1/uploads").await.json(),
+        json!({
+            "object": "list", "data": [in_parts, listed], "first_id": first, "last_id": last,
+            "has_more": false, "next_cursor": null,
+        })
+    );
+    let page = client.get("/v1/uploads?limit=1").await.json();
+    assert_eq!((&page["data"], &page["has_more"]), (&json!([in_parts]), &json!(true)));
+    let next = format!("/v1/uploads?limit=1&cursor={}", page["next_cursor"].as_str().unwrap());
+    let page = client.get(&next).await.json();
+    assert_eq!((&page["data"], &page["next_cursor"]), (&json!([listed]), &Value::Null));
+    let stranger = home.client().with_token(Some(&token));
+    assert_eq!(stranger.get("/v1/uploads").await.json()["data"], json!([]));
+    assert_eq!(stranger.get(&next).await.error(400, "invalid_request")["param"], "cursor");
+
+    assert_eq!(put(&home, &in_steps, b"hello").await.status, 204);
+    assert_eq!(complete(&client, &in_steps).await.status, 200);
+    assert_eq!(client.get("/v1/uploads").await.json()["data"], json!([in_parts]));
+    client.post(&format!("/v1/uploads/{first}/cancel"), &json!({})).await;
+    assert_eq!(client.get("/v1/uploads").await.json()["data"], json!([]));
+    // A form is one while it is received.
+    let whole = crate::form(&[("purpose", "user_data")], Some(("b.txt", b"hello")));
+    let (cut, rest) = whole.split_at(whole.len() - 12);
+    let (more, pieces) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    more.unbounded_send(Ok(cut.to_vec())).unwrap();
+    let form = crate::upload_request(&client, Vec::new()).body(reqwest::Body::wrap_stream(pieces));
+    let sent = tokio::spawn({
+        let client = client.clone();
+        async move { client.send(form).await }
+    });
+    let form = hearth_tests::eventually("the form in the list", async || {
+        let list = client.get("/v1/uploads").await.json();
+        list["data"].get(0).cloned()
+    })
+    .await;
+    assert_eq!((&form["filename"], &form["status"]), (&json!(""), &json!("pending")));
+    more.unbounded_send(Ok(rest.to_vec())).unwrap();
+    drop(more);
+    let file = sent.await.unwrap().json();
+    assert_eq!(file["id"], form["id"]);
+    assert_eq!(client.get("/v1/uploads").await.json()["data"], json!([]));
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn empty_file_is_uploaded_with_and_without_its_bytes() {
     let home = Home::start().await;
     let client = home.client();

@@ -124,6 +124,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "delete_v1.files.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "post_v1.files.uploads.json", 200, |a| has(a, &["/id", "/put/url"])),
     sample(GENERATE, "post_v1.uploads.json", 200, |a| has(a, &["/id", "/status", "/expires_at"])),
+    sample(GENERATE, "get_v1.uploads.json", 200, |a| has(a, &["/data/0/id", "/has_more"])),
     sample(GENERATE, "post_v1.uploads.id.parts.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "post_v1.uploads.id.complete.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "post_v1.uploads.id.cancel.json", 404, |a| has(a, &["/error/code"])),

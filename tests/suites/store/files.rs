@@ -1,12 +1,13 @@
 //! Files of users, their sums and their quotas, over all databases.
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use hearth_domain::{FileId, FilePurpose, FileState, OrganisationId, Owner, Timestamp, UserId};
+use hearth_domain::{FileId, FileState, OrganisationId, Owner, Timestamp, UserId};
 use hearth_store::{
     Store,
     files::{FileAdmission, FileQuota, FileRecord, FileSums},
     owned::OwnedEntry,
 };
+use hearth_tests::upload_record;
 
 use crate::{on_all, world::World};
 
@@ -14,6 +15,7 @@ on_all! {
     file_counts_once_it_is_complete,
     sums_are_exact_when_uploads_and_deletions_race,
     files_are_listed_in_both_orders,
+    uploads_are_listed_until_they_are_completed_or_deleted,
     ended_files_are_listed_by_their_end_and_removed,
     parts_of_a_file_are_read,
     uploads_are_counted_until_they_are_completed_or_deleted,
@@ -28,21 +30,8 @@ fn owner() -> Owner {
 }
 
 fn record(owner: Owner, size_bytes: u64) -> FileRecord {
-    FileRecord {
-        id: FileId::new(),
-        owner: owner.user,
-        organisation: owner.organisation,
-        state: FileState::Uploading,
-        name: "a.txt".to_owned(),
-        purpose: FilePurpose::UserData,
-        media_type: "text/plain".to_owned(),
-        size_bytes,
-        created_at: Timestamp::now(),
-        expires_at: None,
-        upload_ends_at: Some("2096-01-01T00:00:00Z".parse().unwrap()),
-        announced_bytes: 0,
-        put_ends_at: None,
-    }
+    let upload_ends_at = Some("2096-01-01T00:00:00Z".parse().unwrap());
+    FileRecord { upload_ends_at, ..upload_record(owner, size_bytes) }
 }
 
 /// Begins an upload, and writes its bytes.
@@ -197,6 +186,28 @@ async fn uploads_are_counted_until_they_are_completed_or_deleted(world: World) {
         store.files().remove(&uploads[1]).await.unwrap();
     }
     assert!(begins(&uploads[3]).await);
+}
+
+async fn uploads_are_listed_until_they_are_completed_or_deleted(world: World) {
+    let (store, owner) = (world.store(), owner());
+    let files = store.files();
+    let mut uploads: Vec<FileRecord> = (0..4).map(|_| record(owner, 1)).collect();
+    uploads.sort_by_key(|upload| upload.id);
+    for upload in &uploads {
+        begin(&store, upload).await;
+    }
+    begin(&store, &record(Owner { organisation: OrganisationId::new(), ..owner }, 1)).await;
+    let page = async |after: Option<FileId>, limit| {
+        let (records, has_more) = files.uploads_page(owner, after, limit).await.unwrap();
+        (records.into_iter().map(|record| record.id).collect::<Vec<FileId>>(), has_more)
+    };
+    assert_eq!(page(None, 3).await, (vec![uploads[3].id, uploads[2].id, uploads[1].id], true));
+    assert_eq!(page(Some(uploads[1].id), 3).await, (vec![uploads[0].id], false));
+    assert_eq!(files.finish(&uploads[3], PLENTY, PLENTY).await.unwrap(), FileAdmission::Stored);
+    files.remove(&uploads[1]).await.unwrap();
+    assert_eq!(page(None, 10).await, (vec![uploads[2].id, uploads[0].id], false));
+    let (stored, _) = files.page(owner, true, None, 10).await.unwrap();
+    assert_eq!(stored.iter().map(|file| file.id).collect::<Vec<FileId>>(), [uploads[3].id]);
 }
 
 async fn completion_and_deletion_at_once_leave_no_half_of_a_file(world: World) {

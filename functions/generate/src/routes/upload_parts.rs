@@ -3,11 +3,14 @@
 use axum::{Extension, Json, extract::State};
 use hearth_domain::FileId;
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, JsonBody, PathParam, UploadForm};
+use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams, UploadForm};
 use hearth_wire::{
     ApiError,
     error::ErrorEnvelope,
-    openai::files::{CompleteUpload, PartedUploadRequest, UploadBody, UploadPartBody, UploadPartForm},
+    openai::uploads::{
+        CompleteUpload, PartedUploadRequest, UploadBody, UploadList, UploadPartBody, UploadPartForm,
+        UploadQuery,
+    },
 };
 
 /// Begin an upload in parts.
@@ -33,6 +36,36 @@ pub(crate) async fn create(
     JsonBody(request): JsonBody<PartedUploadRequest>,
 ) -> Result<Json<UploadBody>, HttpError> {
     Ok(Json(state.gateway.create_parted_upload(&caller, request).await?))
+}
+
+/// List the caller's uploads in progress, the newest first.
+///
+/// They are those in parts, those in three steps (`POST /v1/files/uploads`), and forms that are being received (`POST /v1/files`): all
+/// that count as uploads in progress. `POST /v1/uploads/{id}/cancel` cancels any of them.
+#[utoipa::path(
+    get, path = "/v1/uploads", operation_id = "list_uploads", tag = "files", security(("token" = [])), params(UploadQuery),
+    responses(
+        (
+            status = 200, description = "A page of uploads", body = UploadList,
+            example = json!({
+                "object": "list",
+                "data": [{
+                    "id": "file-01JDB4T6ZW3Q8N5XKM2C7V9RHF", "object": "upload", "bytes": 52_428_800, "created_at": 1_732_276_800,
+                    "filename": "film.mp4", "purpose": "user_data", "status": "pending", "expires_at": 1_732_280_400,
+                }],
+                "first_id": "file-01JDB4T6ZW3Q8N5XKM2C7V9RHF", "last_id": "file-01JDB4T6ZW3Q8N5XKM2C7V9RHF",
+                "has_more": false, "next_cursor": null,
+            }),
+        ),
+        (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    QueryParams(query): QueryParams<UploadQuery>,
+) -> Result<Json<UploadList>, HttpError> {
+    Ok(Json(state.gateway.list_uploads(&caller, &query).await?))
 }
 
 /// Send a part of an upload.

@@ -12,7 +12,10 @@ use hearth_wire::{
     ApiError, ErrorCode,
     error::ErrorEnvelope,
     native::artifacts::ArtifactQuery,
-    openai::files::{FileBody, UploadBody, UploadRequest},
+    openai::{
+        files::FileBody,
+        uploads::{UploadBody, UploadRequest},
+    },
 };
 
 /// Begin an upload whose bytes don't pass the gateway.

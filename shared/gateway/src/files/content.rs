@@ -48,6 +48,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it is another user's.
+    #[crate::boxed_future]
     pub async fn stored_file(&self, caller: &Caller, id: FileId) -> Result<StoredFile, ApiError> {
         let record = self.0.files.stored_record(caller, id).await?;
         Ok(StoredFile {
@@ -106,6 +107,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if it can't be signed.
+    #[crate::boxed_future]
     pub async fn stored_link(
         &self,
         file: &StoredFile,
@@ -126,6 +128,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::whole_artifact`].
+    #[crate::boxed_future]
     pub async fn artifact_in_base64(&self, id: ArtifactId) -> Result<String, ApiError> {
         Ok(STANDARD.encode(self.whole_artifact(id).await?))
     }

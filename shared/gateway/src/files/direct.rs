@@ -13,8 +13,9 @@ use hearth_domain::{
 use hearth_store::files::FileRecord;
 use hearth_wire::{
     ApiError, ErrorCode,
-    openai::files::{
-        ExpiresAfter, FileBody, UploadBody, UploadPut, UploadRequest, parse_file_name, parse_upload_purpose,
+    openai::{
+        files::{ExpiresAfter, FileBody, parse_file_name, parse_upload_purpose},
+        uploads::{UploadBody, UploadPut, UploadRequest},
     },
 };
 
@@ -25,7 +26,7 @@ use super::{
 use crate::{Gateway, access::Caller, error};
 
 /// Time for which the signed request is valid.
-pub(super) const UPLOAD_TTL: Duration = Duration::from_secs(3600);
+const UPLOAD_TTL: Duration = Duration::from_secs(3600);
 /// Time beyond that in which the upload can be completed.
 const COMPLETION_GRACE: Duration = Duration::from_secs(600);
 
@@ -34,6 +35,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad field; `payload_too_large`; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn create_upload(
         &self,
         caller: &Caller,
@@ -59,7 +61,7 @@ impl Gateway {
                     UploadPut { method: "PUT".to_owned(), url, headers: BTreeMap::new() }
                 }
             };
-        Ok(upload_body(&record, "pending", ends_at, Some(put)))
+        Ok(upload_body(&record, "pending", Some(put)))
     }
 
     /// Stores the record of an upload. `put_ends_at`: the end of the signed request for its bytes, if there is one.
@@ -142,6 +144,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` if there is no such upload; `conflict` if its bytes aren't there; `quota_exceeded`, and then the upload is
     /// deleted.
+    #[crate::boxed_future]
     pub async fn complete_upload(&self, caller: &Caller, id: FileId) -> Result<FileBody, ApiError> {
         let (files, store) = (&self.0.files, self.0.store.files());
         let mut record = files.record(caller, id).await?;
@@ -180,6 +183,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such upload; `conflict` if it is complete.
+    #[crate::boxed_future]
     pub async fn cancel_upload(&self, caller: &Caller, id: FileId) -> Result<UploadBody, ApiError> {
         let record = self.0.files.record(caller, id).await?;
         if record.state == FileState::Stored {
@@ -187,16 +191,14 @@ impl Gateway {
             return Err(ApiError::new(ErrorCode::Conflict, message));
         }
         self.0.store.files().remove(&record).await.map_err(error::store)?;
-        Ok(upload_body(&record, "cancelled", record.created_at.plus(UPLOAD_TTL), None))
+        Ok(upload_body(&record, "cancelled", None))
     }
 }
 
-pub(super) fn upload_body(
-    record: &FileRecord,
-    status: &str,
-    ends_at: Timestamp,
-    put: Option<UploadPut>,
-) -> UploadBody {
+/// An upload as OpenAI's API has it.
+pub(super) fn upload_body(record: &FileRecord, status: &str, put: Option<UploadPut>) -> UploadBody {
+    let form_ends_at = record.upload_ends_at.filter(|_| record.is_form());
+    let ends_at = record.put_ends_at.or(form_ends_at).unwrap_or_else(|| record.created_at.plus(UPLOAD_TTL));
     UploadBody {
         id: record.id.to_string(),
         object: "upload".to_owned(),

@@ -1,32 +1,34 @@
-//! Pages of files and of artifacts.
+//! Pages of files, of uploads in progress and of artifacts.
 
 use hearth_domain::{Artifact, ArtifactId, FileId, RunId, Timestamp};
-use hearth_store::artifacts::ArtifactRecord;
+use hearth_store::{artifacts::ArtifactRecord, files::FileRecord};
 use hearth_wire::{
     ApiError,
     native::artifacts::{ArtifactBody, ArtifactDeleted, ArtifactList, ArtifactListQuery, ListedArtifact},
-    openai::files::{FileList, FileQuery, parse_purpose},
+    openai::{
+        files::{FileBody, FileList, FileQuery, parse_purpose},
+        uploads::{UploadBody, UploadList, UploadQuery},
+    },
 };
 
-use super::body;
+use super::{body, direct::upload_body};
 use crate::{
     Gateway,
     access::Caller,
     artifacts::ArtifactAccess,
     error,
-    pager::{PAGE_MAX_COUNT, Pager},
+    pager::{PAGE_MAX_COUNT, Pager, select_page},
 };
 
 /// Largest limit that a client of OpenAI's may send. A page has fewer.
 const LIMIT_MAX: u32 = 10_000;
-/// Entries that are read for one page, so that a rare filter can't read a whole list.
-const READ_MAX_COUNT: u32 = 2000;
 
 impl Gateway {
     /// A page of the caller's files.
     ///
     /// # Errors
     /// `invalid_request` for a bad limit, order, purpose, id or cursor.
+    #[crate::boxed_future]
     pub async fn list_files(&self, caller: &Caller, query: &FileQuery) -> Result<FileList, ApiError> {
         let owner = caller.owner();
         let purpose = query.purpose.as_deref().map(parse_purpose).transpose()?;
@@ -37,8 +39,7 @@ impl Gateway {
         };
         let list = format!("files|{purpose:?}|{newest_first}");
         let pager = Pager::with_max(&self.0.keys, owner, &list, query.limit, LIMIT_MAX)?;
-        let limit = pager.limit.min(PAGE_MAX_COUNT);
-        let mut after: Option<FileId> = match (&query.cursor, &query.after) {
+        let after: Option<FileId> = match (&query.cursor, &query.after) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::invalid("cursor", "cursor and after exclude each other"));
             }
@@ -51,41 +52,55 @@ impl Gateway {
             }
             (None, None) => None,
         };
-        let (mut data, mut has_more, mut read) = (Vec::new(), false, 0);
-        let now = Timestamp::now();
-        'pages: loop {
-            let page = self.0.store.files().page(owner, newest_first, after, limit).await;
-            let (records, more) = page.map_err(error::store)?;
-            read += limit;
-            for record in records {
-                if data.len() == limit as usize {
-                    has_more = true;
-                    break 'pages;
-                }
-                after = Some(record.id);
-                let is_over = record.expires_at.is_some_and(|end| end <= now);
-                if !is_over && purpose.is_none_or(|purpose| record.purpose == purpose) {
-                    data.push(body(&record));
-                }
-            }
-            if !more {
-                break;
-            }
-            if read >= READ_MAX_COUNT {
-                has_more = true;
-                break;
-            }
-        }
-        let next_cursor = pager.seal(after.filter(|_| has_more)).await?;
-        let id = |file: Option<&hearth_wire::openai::files::FileBody>| file.map(|file| file.id.clone());
-        let (first_id, last_id) = (id(data.first()), id(data.last()));
-        Ok(FileList { object: "list".to_owned(), data, first_id, last_id, has_more, next_cursor })
+        let (files, now) = (self.0.store.files(), Timestamp::now());
+        let read = |after, limit| async move { files.page(owner, newest_first, after, limit).await };
+        let select = |record: FileRecord| {
+            let is_selected = purpose.is_none_or(|purpose| record.purpose == purpose);
+            (is_selected && !record.is_over(now)).then(|| body(&record))
+        };
+        let limit = pager.limit.min(PAGE_MAX_COUNT);
+        let (data, next) = select_page(limit, after, read, |record| record.id, select).await?;
+        let id = |file: Option<&FileBody>| file.map(|file| file.id.clone());
+        Ok(FileList {
+            object: "list".to_owned(),
+            first_id: id(data.first()),
+            last_id: id(data.last()),
+            data,
+            has_more: next.is_some(),
+            next_cursor: pager.seal(next).await?,
+        })
+    }
+
+    /// A page of the caller's uploads in progress, the newest first: in parts, in three steps, and by forms.
+    ///
+    /// # Errors
+    /// `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
+    pub async fn list_uploads(&self, caller: &Caller, query: &UploadQuery) -> Result<UploadList, ApiError> {
+        let owner = caller.owner();
+        let pager = Pager::new(&self.0.keys, owner, "uploads", query.limit)?;
+        let after: Option<FileId> = pager.open(query.cursor.as_deref()).await?;
+        let (files, now) = (self.0.store.files(), Timestamp::now());
+        let read = |after, limit| async move { files.uploads_page(owner, after, limit).await };
+        let select =
+            |record: FileRecord| (!record.is_over(now)).then(|| upload_body(&record, "pending", None));
+        let (data, next) = select_page(pager.limit, after, read, |record| record.id, select).await?;
+        let id = |upload: Option<&UploadBody>| upload.map(|upload| upload.id.clone());
+        Ok(UploadList {
+            object: "list".to_owned(),
+            first_id: id(data.first()),
+            last_id: id(data.last()),
+            data,
+            has_more: next.is_some(),
+            next_cursor: pager.seal(next).await?,
+        })
     }
 
     /// A page of the caller's artifacts, the newest first. `base`: the client's address of the gateway.
     ///
     /// # Errors
     /// `invalid_request` for a bad limit, filter or cursor.
+    #[crate::boxed_future]
     pub async fn list_artifacts(
         &self,
         caller: &Caller,
@@ -101,36 +116,17 @@ impl Gateway {
         }
         let kind = query.kind.as_deref();
         let pager = Pager::new(&self.0.keys, owner, &format!("artifacts|{run:?}|{kind:?}"), query.limit)?;
-        let limit = pager.limit;
-        let mut after: Option<ArtifactId> = pager.open(query.cursor.as_deref()).await?;
-        let is_selected = |record: &ArtifactRecord| {
+        let after: Option<ArtifactId> = pager.open(query.cursor.as_deref()).await?;
+        let (stored, now) = (self.0.store.artifacts(), Timestamp::now());
+        let read = |after, limit| async move { stored.page(owner, after, limit).await };
+        let select = |record: ArtifactRecord| {
             let body_kind = ArtifactBody::new(&record.artifact, base).kind;
-            run.is_none_or(|run| record.run == run) && kind.is_none_or(|kind| body_kind == kind)
+            let is_selected =
+                run.is_none_or(|run| record.run == run) && kind.is_none_or(|kind| body_kind == kind);
+            (is_selected && record.artifact.expires_at > now).then_some(record)
         };
-        let (mut selected, mut has_more, mut read) = (Vec::new(), false, 0);
-        let now = Timestamp::now();
-        'pages: loop {
-            let page = self.0.store.artifacts().page(owner, after, limit).await;
-            let (records, more) = page.map_err(error::store)?;
-            read += limit;
-            for record in records {
-                if selected.len() == limit as usize {
-                    has_more = true;
-                    break 'pages;
-                }
-                after = Some(record.artifact.id);
-                if record.artifact.expires_at > now && is_selected(&record) {
-                    selected.push(record);
-                }
-            }
-            if !more {
-                break;
-            }
-            if read >= READ_MAX_COUNT {
-                has_more = true;
-                break;
-            }
-        }
+        let (selected, next) =
+            select_page(pager.limit, after, read, |record| record.artifact.id, select).await?;
         let mut artifacts: Vec<Artifact> = selected.iter().map(|record| record.artifact.clone()).collect();
         self.0.artifacts.sign_own_links(&mut artifacts).await?;
         let listed = artifacts.iter().zip(&selected).map(|(artifact, record)| ListedArtifact {
@@ -139,14 +135,14 @@ impl Gateway {
             created_at: record.created_at.to_string(),
         });
         let artifacts = listed.collect();
-        let next_cursor = pager.seal(after.filter(|_| has_more)).await?;
-        Ok(ArtifactList { artifacts, next_cursor })
+        Ok(ArtifactList { artifacts, next_cursor: pager.seal(next).await? })
     }
 
     /// Deletes the caller's artifact, with its file.
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it is another user's.
+    #[crate::boxed_future]
     pub async fn delete_artifact(
         &self,
         caller: &Caller,

@@ -3,7 +3,7 @@
 //! - `upload`: receives a file through the gateway.
 //! - `direct`: uploads whose bytes go to the bucket.
 //! - `parts`: uploads whose bytes come in parts.
-//! - `listing`: pages of files and of artifacts.
+//! - `listing`: pages of files, of uploads in progress and of artifacts.
 //! - `own`: files that the gateway writes for their owners.
 //! - `content`: the bytes of files and artifacts, and links to them.
 //! - `inputs`: files and artifacts as the input of a run.
@@ -145,8 +145,8 @@ impl Files {
         let sums = self.store.files().uploads_sums(record.owner()).await.map_err(error::store)?;
         let quota = self.uploads_quota();
         let message = format!(
-            "your uploads in progress are {} of {}, and have {} bytes of {}; complete those that you have begun, or cancel them \
-             (DELETE /v1/files/uploads/{{id}}); one that isn't completed ends by itself an hour after its beginning",
+            "your uploads in progress are {} of {}, and have {} bytes of {}; GET /v1/uploads lists them; complete those that you have \
+             begun, or cancel them (POST /v1/uploads/{{id}}/cancel); one that isn't completed ends by itself an hour after its beginning",
             sums.count, quota.max_count, sums.bytes, quota.max_bytes
         );
         Err(full("uploads", sums, quota, record.announced_bytes, message))
@@ -212,6 +212,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it is another user's.
+    #[crate::boxed_future]
     pub async fn file(&self, caller: &Caller, id: FileId) -> Result<FileBody, ApiError> {
         self.0.files.stored_record(caller, id).await.map(|record| body(&record))
     }
@@ -220,6 +221,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::file`]; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn delete_file(&self, caller: &Caller, id: FileId) -> Result<FileDeleted, ApiError> {
         let record = self.0.files.stored_record(caller, id).await?;
         self.0.store.files().remove(&record).await.map_err(error::store)?;
@@ -231,6 +233,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn sweep_files(&self) -> Result<usize, ApiError> {
         let removed = self.0.files.remove_ended(SWEEP_MAX_COUNT).await?;
         Ok(removed + self.0.files.remove_of_ended_owners(SWEEP_MAX_COUNT).await?)
@@ -243,11 +246,13 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn end_broken_uploads(&self) -> Result<usize, ApiError> {
         self.0.files.remove_broken_forms().await
     }
 
     /// Deletes files whose time is over, again and again. For a process that has the store for itself.
+    #[crate::boxed_future]
     pub async fn maintain_files(&self) {
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         loop {

@@ -9,13 +9,13 @@ use hearth_domain::{FileId, FilePartId, FileState, Timestamp, hex};
 use hearth_store::files::{FilePart, FileRecord};
 use hearth_wire::{
     ApiError, ErrorCode,
-    openai::files::{CompleteUpload, PartedUploadRequest, UploadBody, UploadPartBody, UploadRequest},
+    openai::uploads::{CompleteUpload, PartedUploadRequest, UploadBody, UploadPartBody, UploadRequest},
 };
 use md5::{Digest as _, Md5};
 
 use super::{
     body,
-    direct::{UPLOAD_TTL, upload_body},
+    direct::upload_body,
     no_such_file, too_large,
     upload::{WriteTarget, wrong_size},
 };
@@ -33,6 +33,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::create_upload`].
+    #[crate::boxed_future]
     pub async fn create_parted_upload(
         &self,
         caller: &Caller,
@@ -41,7 +42,7 @@ impl Gateway {
         let PartedUploadRequest { filename, purpose, bytes, mime_type, expires_after } = request;
         let request = UploadRequest { filename, purpose, bytes, mime_type, expires_after };
         let record = self.begin_upload(caller, &request, None).await?;
-        Ok(upload_body(&record, "pending", ends_at(&record), None))
+        Ok(upload_body(&record, "pending", None))
     }
 
     /// Adds a part to the caller's upload.
@@ -103,6 +104,7 @@ impl Gateway {
     /// `not_found` if there is no such upload; `invalid_request` for an unknown part, or another MD5; `conflict` if the parts have
     /// another number of bytes than the upload, or another completion is in progress; `quota_exceeded`, and then the upload is
     /// deleted.
+    #[crate::boxed_future]
     pub async fn complete_parted_upload(
         &self,
         caller: &Caller,
@@ -208,12 +210,8 @@ impl Gateway {
     }
 }
 
-fn ends_at(record: &FileRecord) -> Timestamp {
-    record.created_at.plus(UPLOAD_TTL)
-}
-
 fn completed(record: &FileRecord) -> UploadBody {
-    UploadBody { file: Some(body(record)), ..upload_body(record, "completed", ends_at(record), None) }
+    UploadBody { file: Some(body(record)), ..upload_body(record, "completed", None) }
 }
 
 fn parse_md5(text: &str) -> Result<String, ApiError> {

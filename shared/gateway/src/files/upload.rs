@@ -48,6 +48,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `quota_exceeded` if the caller may store no more; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn begin_file(
         &self,
         caller: &Caller,
@@ -109,6 +110,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `quota_exceeded`; `conflict` if the upload has ended; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn finish_file(&self, upload: &FileUpload, details: FileDetails) -> Result<FileBody, ApiError> {
         let record = &upload.record;
         let record = FileRecord {
@@ -120,6 +122,7 @@ impl Gateway {
     }
 
     /// Deletes an upload that has failed. If that fails too, the sweep does it.
+    #[crate::boxed_future]
     pub async fn discard_file(&self, upload: &FileUpload) {
         if let Err(error) = self.0.store.files().remove(&upload.record).await {
             tracing::warn!(file = %upload.record.id, %error, "a failed upload can't be deleted; the sweep deletes it");

@@ -8,3 +8,4 @@ mod error_frame;
 pub mod files;
 pub mod images;
 pub mod responses;
+pub mod uploads;
