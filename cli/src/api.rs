@@ -2,6 +2,7 @@
 
 mod any_types;
 mod failures;
+mod schemas;
 
 use anyhow::Result;
 use axum::Router;
@@ -48,9 +49,13 @@ pub(crate) fn document() -> Result<String> {
     // Relative to this document: it may be served below a stage or a proxy's prefix.
     document.servers = Some(vec![Server::new(".")]);
     document.tags = Some(tags());
-    document.paths.paths.values_mut().for_each(failures::document);
+    for path in document.paths.paths.values_mut() {
+        failures::document(path);
+        schemas::refine_bodies(path);
+    }
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("hth_...");
     let components = document.components.get_or_insert_with(Default::default);
+    components.schemas.values_mut().for_each(schemas::refine);
     components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
     let scheme = scheme.description(Some("EdDSA JWT that a node signs by its own key for each request."));

@@ -9,10 +9,10 @@ use utoipa::openapi::{
 };
 
 use ErrorCode::{
-    ContextLengthExceeded, Forbidden, Internal, InvalidRequest, IssuerUnavailable, ModelLoadFailed,
-    ModelNotFound, NoModelAvailable, NodeLost, NodeOffline, NotCached, NotFound, Overloaded, PayloadTooLarge,
-    ProviderAuth, ProviderError, ProviderRateLimited, ProviderTimeout, QueueFull, QuotaExceeded, RateLimited,
-    RequestTimeout, RunTimeout, Unauthorized, UnsupportedMediaType,
+    ContextLengthExceeded, Forbidden, GatewayStopped, Internal, InvalidRequest, IssuerUnavailable,
+    ModelLoadFailed, ModelNotFound, NoModelAvailable, NodeLost, NodeOffline, NotCached, NotFound, Overloaded,
+    PayloadTooLarge, ProviderAuth, ProviderError, ProviderRateLimited, ProviderTimeout, QueueFull,
+    QuotaExceeded, RateLimited, RequestTimeout, RunTimeout, Unauthorized, UnsupportedMediaType,
 };
 
 /// Codes of every route that needs a token.
@@ -21,7 +21,7 @@ const GUARDED: [ErrorCode; 4] = [Unauthorized, Forbidden, Internal, IssuerUnavai
 const BODY: [ErrorCode; 5] =
     [InvalidRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Overloaded];
 /// Codes of a route that runs a model. The code of a cancelled run is left out, since its client is gone.
-const RUN: [ErrorCode; 15] = [
+const RUN: [ErrorCode; 16] = [
     ContextLengthExceeded,
     ModelNotFound,
     RateLimited,
@@ -33,6 +33,7 @@ const RUN: [ErrorCode; 15] = [
     NoModelAvailable,
     NodeOffline,
     NodeLost,
+    GatewayStopped,
     ModelLoadFailed,
     NotCached,
     ProviderTimeout,

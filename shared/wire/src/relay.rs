@@ -133,7 +133,7 @@ pub struct NodeCall {
     pub call: String,
     /// Its body.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub body: serde_json::Value,
 }
 
@@ -144,7 +144,7 @@ pub struct NodeCallAnswer {
     pub status: u16,
     /// Body.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub body: serde_json::Value,
 }
 

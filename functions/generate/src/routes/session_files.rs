@@ -9,7 +9,7 @@ use axum::{
 };
 use hearth_domain::SessionId;
 use hearth_gateway::Caller;
-use hearth_http::{AnyJson, AppState, HttpError, PathParam, QueryParams};
+use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::sessions::{
@@ -17,6 +17,7 @@ use hearth_wire::{
         SessionSearchResults,
     },
 };
+use serde_json::Value;
 
 /// Search in the titles and messages of the caller's sessions.
 #[utoipa::path(
@@ -75,7 +76,7 @@ pub(crate) async fn export(
 #[utoipa::path(
     post, path = "/v1/sessions/import", operation_id = "import_sessions", tag = "sessions",
     security(("token" = [])),
-    request_body(content = Object, description = "The file", example = json!([{
+    request_body(content = serde_json::Value, description = "The file", example = json!([{
         "id": "a", "title": "A greeting",
         "chat": {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]},
     }])),
@@ -88,7 +89,7 @@ pub(crate) async fn export(
 pub(crate) async fn import(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    AnyJson(file): AnyJson,
+    JsonBody(file): JsonBody<Value>,
 ) -> Result<Json<SessionImportReport>, HttpError> {
     Ok(Json(state.gateway.import_sessions(&caller, file).await?))
 }

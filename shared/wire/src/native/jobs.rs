@@ -90,7 +90,7 @@ pub struct WorkBody {
     /// Units of work; null if they aren't counted.
     pub total: Option<u64>,
     /// Result of a completed job, up to 32 KB; `GET /v1/jobs/{id}/result` has every one. Lists have none.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub result: Option<Value>,
     /// Size of the result in bytes.
     pub result_bytes: Option<u64>,

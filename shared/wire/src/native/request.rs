@@ -33,7 +33,7 @@ pub struct GenerateRequest {
     pub selection_mode: SelectionMode,
     /// Models to try if the first choice can't serve the request, in place of those that the operator has set:
     /// `{"models": [...]}`, or `false` for none.
-    #[schema(value_type = Option<Object>, example = json!({"models": ["tiny-chat"]}))]
+    #[schema(value_type = Option<Value>, example = json!({"models": ["tiny-chat"]}))]
     pub fallback: Option<Fallback>,
     /// True to let another model continue an answer that breaks off; the response then has `resumed`. Images and
     /// meshes allow `false` alone.
@@ -96,7 +96,7 @@ pub struct GenerateRequest {
     pub prefer: Option<Prefer>,
     /// With `prefer`: the end of the wait, in seconds from now or as an RFC 3339 time, at most 24 hours away. Absent: the time
     /// that the operator has set.
-    #[schema(value_type = Option<Object>, example = 60)]
+    #[schema(value_type = Option<Value>, example = 60)]
     pub deadline: Option<Deadline>,
     /// Highest price of a provider that may serve the request, in dollars for a million output tokens. A provider whose
     /// price isn't known is left out.
