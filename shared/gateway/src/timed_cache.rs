@@ -18,6 +18,22 @@ pub(crate) enum Freshness {
     Stale,
 }
 
+/// A value, and the times from which its age is counted.
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    stored_at: Moment,
+    /// The latest time at which a caller began to refresh the value; `stored_at` before the first.
+    fresh_from: Moment,
+}
+
+impl<V> Entry<V> {
+    /// True if the value is younger than `max_age`, or being refreshed for a shorter time and not older than `max_stale_age`.
+    fn is_within(&self, now: Moment, max_age: Duration, max_stale_age: Duration) -> bool {
+        self.fresh_from.age_at(now) < max_age && self.stored_at.age_at(now) < max_age.max(max_stale_age)
+    }
+}
+
 /// Maps keys to values, each with the time at which it was stored. Holds at most `max_count` entries.
 #[derive(Debug)]
 pub(crate) struct TimedCache<K, V> {
@@ -25,7 +41,7 @@ pub(crate) struct TimedCache<K, V> {
     /// Age up to which [`TimedCache::get_or_stale`] returns a value.
     max_stale_age: Duration,
     max_count: usize,
-    entries: Mutex<HashMap<K, (Moment, V)>>,
+    entries: Mutex<HashMap<K, Entry<V>>>,
 }
 
 impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
@@ -57,10 +73,12 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
         // The clocks are read once, and not under the lock.
         let now = Moment::now();
         let entries = self.entries();
-        entries.get(key).filter(|(at, _)| at.age_at(now) < max_age).map(|(_, value)| value.clone())
+        let entry = entries.get(key).filter(|entry| entry.is_within(now, max_age, self.max_stale_age));
+        entry.map(|entry| entry.value.clone())
     }
 
-    /// The value, which may be stale: stale-while-revalidate. The first caller to see it stale refreshes it.
+    /// The value, which may be stale: stale-while-revalidate. The first caller to see it stale refreshes it. If that fails, the
+    /// value is stale again after the time to live, and ends at its largest age.
     pub(crate) fn get_or_stale<Q>(&self, key: &Q) -> Option<(V, Freshness)>
     where
         K: Borrow<Q>,
@@ -68,16 +86,12 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
     {
         let now = Moment::now();
         let mut entries = self.entries();
-        let (at, value) = entries.get_mut(key)?;
-        let age = at.age_at(now);
-        if age >= self.max_stale_age {
-            return None;
+        let entry = entries.get_mut(key).filter(|entry| entry.stored_at.age_at(now) < self.max_stale_age)?;
+        let is_fresh = entry.fresh_from.age_at(now) < self.ttl;
+        if !is_fresh {
+            entry.fresh_from = now;
         }
-        let freshness = if age < self.ttl { Freshness::Fresh } else { Freshness::Stale };
-        if freshness == Freshness::Stale {
-            *at = now;
-        }
-        Some((value.clone(), freshness))
+        Some((entry.value.clone(), if is_fresh { Freshness::Fresh } else { Freshness::Stale }))
     }
 
     /// Stores a value. A full cache evicts the values that are too old; if that makes no room, it stores nothing.
@@ -93,12 +107,12 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
             return;
         }
         if entries.len() >= self.max_count && !entries.contains_key(&key) {
-            entries.retain(|_, (at, _)| at.age_at(now) < self.max_stale_age);
+            entries.retain(|_, entry| entry.stored_at.age_at(now) < self.max_stale_age);
             if entries.len() >= self.max_count {
                 return;
             }
         }
-        entries.insert(key, (now, value));
+        entries.insert(key, Entry { value, stored_at: now, fresh_from: now });
     }
 
     /// Removes every value.
@@ -108,7 +122,7 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
 
     /// Removes the values that `keep` is false for.
     pub(crate) fn retain(&self, keep: impl Fn(&V) -> bool) {
-        self.entries().retain(|_, (_, value)| keep(value));
+        self.entries().retain(|_, entry| keep(&entry.value));
     }
 
     /// Removes a value.
@@ -120,7 +134,7 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
         self.entries().remove(key);
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<K, (Moment, V)>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,6 +164,18 @@ mod tests {
         assert_eq!(cache.get("a"), None);
         assert_eq!(cache.get_or_stale("a"), Some((1, Freshness::Stale)));
         assert_eq!(cache.get_or_stale("a"), Some((1, Freshness::Fresh)));
+    }
+
+    #[test]
+    fn value_whose_refreshes_fail_ends_at_its_largest_age() {
+        let cache = TimedCache::new(Duration::ZERO, 4).stale_up_to(DAY);
+        cache.put("a", 1);
+        assert_eq!(cache.get_or_stale("a"), Some((1, Freshness::Stale)));
+        if let Some(entry) = cache.entries().get_mut("a") {
+            entry.stored_at = Moment::ago(DAY);
+        }
+        assert_eq!((cache.get_or_stale("a"), cache.get_within("a", DAY)), (None, None));
+        assert_eq!(cache.get_within("a", Duration::MAX), Some(1));
     }
 
     #[test]

@@ -10,16 +10,10 @@ mod renewal;
 mod token_rules;
 pub mod tokens;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use hearth_auth::{AccessKey, ApiToken, issuer::ISSUER_TOKEN_MAX_BYTES, sha256};
-use hearth_domain::{OrganisationId, Scope, ScopeSet, Timestamp};
+use hearth_domain::{OrganisationId, Scope, ScopeSet, Secret, Timestamp};
 use hearth_store::{Store, access_keys::AccessKeyRecord, tokens::TokenRecord};
 use hearth_wire::{ApiError, ErrorCode};
 use tokio::sync::{
@@ -27,7 +21,13 @@ use tokio::sync::{
     broadcast::{self, error::RecvError},
 };
 
-use crate::{accounts::signing_keys::SigningKeys, background::Background, error, timed_cache::TimedCache};
+use crate::{
+    accounts::signing_keys::SigningKeys,
+    background::Background,
+    error,
+    read_cache::{ReadCache, ReadCacheLimits},
+    timed_cache::TimedCache,
+};
 
 use issuers::Issuers;
 use last_use::USE_RECORD_INTERVAL;
@@ -35,16 +35,21 @@ pub(crate) use membership::Membership;
 
 pub use caller::{Caller, Credential};
 
-/// Age at which a cached caller is read again: a revocation in another process has effect here after this time.
-const CALLER_TTL: Duration = Duration::from_secs(10);
 /// Limit of the number of cached callers.
 const CALLER_MAX_COUNT: usize = 10_000;
+/// A cached caller is read again after ten seconds: where processes share the store, a revocation in another one has effect then. A
+/// process that is alone with its store has its own revocations, which end the cached callers.
+const CALLER_LIMITS: ReadCacheLimits = ReadCacheLimits {
+    ttl: Duration::from_secs(10),
+    max_stale_age: Duration::from_secs(60),
+    max_count: CALLER_MAX_COUNT,
+};
 /// Time after a revocation within which a run of an earlier request may start.
 const ENDED_TTL: Duration = Duration::from_secs(60);
 /// Limit of the revoked credentials that a run which isn't polled meanwhile still receives.
 const ENDED_MAX_COUNT: usize = 1024;
 
-/// The callers, cached for ten seconds.
+/// The callers, cached.
 #[derive(Debug)]
 pub struct Access {
     store: Store,
@@ -54,11 +59,9 @@ pub struct Access {
     signing_keys: Arc<SigningKeys>,
     background: Background,
     /// Callers by the SHA-256 of their credentials.
-    callers: TimedCache<[u8; 32], Arc<Caller>>,
+    callers: ReadCache<[u8; 32], Arc<Caller>>,
     /// The credentials whose use was recorded within the hour.
     recorded_uses: TimedCache<Credential, ()>,
-    /// The number of times that the callers were forgotten.
-    changes: AtomicU64,
     /// The organisation of the gateway's operator, which never changes.
     operators: OnceCell<OrganisationId>,
     /// The credentials that were revoked in this process within the minute.
@@ -76,9 +79,9 @@ impl Access {
         signing_keys: Arc<SigningKeys>,
         background: Background,
     ) -> Self {
-        let callers = TimedCache::new(CALLER_TTL, CALLER_MAX_COUNT);
+        let callers = ReadCache::new(CALLER_LIMITS, background);
         let recorded_uses = TimedCache::new(USE_RECORD_INTERVAL, CALLER_MAX_COUNT);
-        let (changes, operators, revoking) = (AtomicU64::default(), OnceCell::new(), Mutex::default());
+        let (operators, revoking) = (OnceCell::new(), Mutex::default());
         let ended = broadcast::Sender::new(ENDED_MAX_COUNT);
         Self {
             store,
@@ -87,7 +90,6 @@ impl Access {
             background,
             callers,
             recorded_uses,
-            changes,
             operators,
             ended_lately: TimedCache::new(ENDED_TTL, CALLER_MAX_COUNT),
             ended,
@@ -99,13 +101,12 @@ impl Access {
     ///
     /// # Errors
     /// `unauthorized` if it isn't a token, or no longer valid.
-    pub(crate) async fn authenticate(&self, credential: &str) -> Result<Caller, ApiError> {
+    pub(crate) async fn authenticate(self: &Arc<Self>, credential: &str) -> Result<Caller, ApiError> {
         if let Some(result) = self.authenticate_cached(credential) {
             return result;
         }
-        let changes = self.changes();
-        let caller = Arc::new(self.read_caller(credential).await?);
-        self.cache_caller(sha256(credential.as_bytes()), Arc::clone(&caller), changes);
+        let read = || async { Ok(Arc::new(self.read_caller(credential).await?)) };
+        let caller = self.callers.read(sha256(credential.as_bytes()), read).await?;
         Ok(Caller::clone(&caller))
     }
 
@@ -128,11 +129,18 @@ impl Access {
     }
 
     /// The same from the cache alone; `None` for a token that isn't there.
-    pub(crate) fn authenticate_cached(&self, credential: &str) -> Option<Result<Caller, ApiError>> {
+    pub(crate) fn authenticate_cached(
+        self: &Arc<Self>,
+        credential: &str,
+    ) -> Option<Result<Caller, ApiError>> {
         if credential.len() > ISSUER_TOKEN_MAX_BYTES {
             return Some(Err(unauthorized()));
         }
-        let caller = self.callers.get(&sha256(credential.as_bytes()))?;
+        let read = || {
+            let (access, credential) = (Arc::clone(self), Secret::new(credential));
+            async move { Ok(Arc::new(access.read_caller(credential.expose()).await?)) }
+        };
+        let caller = self.callers.cached(&sha256(credential.as_bytes()), read)?;
         let is_valid = caller.expires_at.is_none_or(|at| Timestamp::now() < at);
         Some(if is_valid { Ok(Caller::clone(&caller)) } else { Err(unauthorized()) })
     }
@@ -205,7 +213,6 @@ impl Access {
 
     /// Has the next requests of a credential read it again.
     fn forget_credential(&self, credential: Credential) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
         self.callers.retain(|caller| caller.credential != credential);
     }
 
@@ -259,22 +266,7 @@ impl Access {
 
     /// Has the next requests of all callers read their credentials and memberships again.
     pub(crate) fn forget_callers(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
         self.callers.clear();
-    }
-
-    /// The number of times that the callers were forgotten.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::SeqCst)
-    }
-
-    /// Caches a caller who was read when the callers had been forgotten `changes` times, unless they were since: a lookup
-    /// that overlaps a change may have read the state before it.
-    fn cache_caller(&self, hash: [u8; 32], caller: Arc<Caller>, changes: u64) {
-        self.callers.put(hash, caller);
-        if self.changes() != changes {
-            self.callers.remove(&hash);
-        }
     }
 }
 

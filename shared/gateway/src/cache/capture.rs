@@ -12,9 +12,8 @@ use super::{
     entry::{CachedAnswer, StoredAnswer, append, is_complete},
     is_members,
     key::CacheKey,
-    single_flight::Leader,
 };
-use crate::background;
+use crate::{background, single_flight::Leader};
 
 /// Timeout of a response that waits for the write to the table, where the process may be frozen after it.
 const TABLE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //!
 //! - `key`: the cache key, which identical requests share; `entry`: a cached answer.
 //! - `answers`: the answers, in this process' memory and in the table of all processes.
-//! - `single_flight`: coalesces concurrent identical requests; `capture`: stores the answer of a run.
+//! - [`single_flight`](crate::single_flight) coalesces concurrent identical requests; `capture` stores the answer of a run.
 //!
 //! A cache that fails only delays an answer.
 
@@ -11,7 +11,6 @@ mod capture;
 mod entry;
 mod key;
 mod memory;
-mod single_flight;
 
 use std::{
     sync::{
@@ -36,11 +35,11 @@ use crate::{
     background::Background,
     providers::own_keys::StoredKeys,
     settings::{AUTO, Routing},
+    single_flight::{Entrance, Flights, Leader},
     stage::Stage,
 };
 use answers::Answers;
 use key::{CacheKey, KeyCallers, cache_key_of, digest_of};
-use single_flight::{Entrance, Flights, Leader};
 
 /// Timeout of a follower that waits for the answer to an identical request.
 const FOLLOWER_WAIT_TIMEOUT: Duration = Duration::from_secs(120);

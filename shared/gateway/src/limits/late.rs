@@ -1,5 +1,7 @@
 //! Charges runs that have ended at their nodes after the process that began them.
 
+use std::sync::Arc;
+
 use hearth_domain::{Cost, Payer, Run, Spend, Timestamp, Usage};
 use hearth_store::usage::UsageRow;
 
@@ -15,7 +17,13 @@ use crate::access::Caller;
 impl Limiter {
     /// Adds what a run has used to the budgets of `owner`, its user with the credential of the request, and to the sums of usage, up to the
     /// worst case of its record; nothing for a run whose record has none. Not to be repeated: it would count twice.
-    pub(crate) async fn charge_late(&self, owner: &Caller, run: &Run, usage: Usage, cost: Option<Cost>) {
+    pub(crate) async fn charge_late(
+        self: &Arc<Self>,
+        owner: &Caller,
+        run: &Run,
+        usage: Usage,
+        cost: Option<Cost>,
+    ) {
         let Some(most) = run.worst_case else { return };
         let usage = believed(usage, most);
         let cost = cost.map(|cost| believed_cost(cost, most));

@@ -27,6 +27,7 @@ impl LimitAccess<'_> {
     ///
     /// # Errors
     /// `forbidden` for those of the organisation, if the caller doesn't manage them; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list(&self, caller: &Caller, scope: LimitScope) -> Result<LimitList, ApiError> {
         if scope == LimitScope::Organisation {
             caller.require(Action::ManageMembers)?;
@@ -50,6 +51,7 @@ impl LimitAccess<'_> {
     ///
     /// # Errors
     /// `not_found` if it has none of its own, or is another organisation's; `forbidden`; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn get(&self, caller: &Caller, kind: &str, id: &str) -> Result<LimitBody, ApiError> {
         let (organisation, subject) = subject_of(caller, kind, id)?;
         let record = self.0.store.limits().get(organisation, subject).await.map_err(error::store)?;
@@ -63,6 +65,7 @@ impl LimitAccess<'_> {
     /// # Errors
     /// `not_found` for a subject that isn't in the caller's organisation; `forbidden`; `invalid_request` for a limit that can't be
     /// one, and without any; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn set(
         &self,
         caller: &Caller,
@@ -80,7 +83,7 @@ impl LimitAccess<'_> {
         self.require_existing(caller, organisation, subject).await?;
         let record = LimitRecord::new(subject, limits.clone(), caller.user, Timestamp::now());
         self.0.store.limits().put(organisation, subject, &record).await.map_err(error::store)?;
-        self.0.organisations.remove(&organisation);
+        self.0.organisations.forget(&organisation);
         self.body(organisation, subject, limits).await
     }
 
@@ -102,6 +105,7 @@ impl LimitAccess<'_> {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn set_of_new_token(
         &self,
         caller: &Caller,
@@ -111,7 +115,7 @@ impl LimitAccess<'_> {
         let (organisation, subject) = (caller.organisation, LimitSubject::Token(token));
         let record = LimitRecord::new(subject, limits, caller.user, Timestamp::now());
         self.0.store.limits().put(organisation, subject, &record).await.map_err(error::store)?;
-        self.0.organisations.remove(&organisation);
+        self.0.organisations.forget(&organisation);
         Ok(())
     }
 
@@ -119,6 +123,7 @@ impl LimitAccess<'_> {
     ///
     /// # Errors
     /// As [`LimitAccess::set`].
+    #[crate::boxed_future]
     pub async fn remove(&self, caller: &Caller, kind: &str, id: &str) -> Result<(), ApiError> {
         let (organisation, subject) = subject_of(caller, kind, id)?;
         require_setter(caller, subject)?;
@@ -128,7 +133,7 @@ impl LimitAccess<'_> {
             require_covered(caller, role)?;
         }
         store.delete(organisation, subject).await.map_err(error::store)?;
-        self.0.organisations.remove(&organisation);
+        self.0.organisations.forget(&organisation);
         Ok(())
     }
 

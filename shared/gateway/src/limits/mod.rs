@@ -10,7 +10,7 @@
 //!
 //! A run that went on at its node while the gateway restarted is charged at its end, without a reservation ([`late`]).
 //!
-//! - [`plan`]: which limits hold for a caller, cached for ten seconds.
+//! - [`plan`]: which limits hold for a caller, cached.
 //! - [`usage`]: adds to the sums of usage; [`report`] reads them.
 //! - [`thresholds`]: events of budgets that are used up by half, by 80 % and wholly.
 //! - [`manage`]: sets and shows limits.
@@ -37,7 +37,12 @@ use hearth_store::{Store, limits::LimitRecord};
 use hearth_wire::ApiError;
 
 use crate::{
-    access::Caller, background::Background, error, events::Events, routing::Candidate,
+    access::Caller,
+    background::Background,
+    error,
+    events::Events,
+    read_cache::{ReadCache, ReadCacheLimits},
+    routing::Candidate,
     timed_cache::TimedCache,
 };
 
@@ -54,19 +59,24 @@ use rate::Rates;
 use thresholds::Thresholds;
 use usage::UsageRecorder;
 
-/// Age at which an organisation's limits are read again: a change in another process has effect here after this time.
-const LIMITS_TTL: Duration = Duration::from_secs(10);
 /// Time for the store to answer.
 const LIMITS_READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// Limit of the number of organisations whose limits are cached.
 const ORGANISATIONS_MAX_COUNT: usize = 10_000;
+/// An organisation's limits are read again after ten seconds: where processes share the store, a change in another one has effect
+/// then.
+const ORGANISATION_LIMITS: ReadCacheLimits = ReadCacheLimits {
+    ttl: Duration::from_secs(10),
+    max_stale_age: Duration::from_secs(60),
+    max_count: ORGANISATIONS_MAX_COUNT,
+};
 
 /// The limits and the usage of all callers.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     store: Store,
     settings: LimitSettings,
-    organisations: TimedCache<OrganisationId, Arc<OrganisationLimits>>,
+    organisations: ReadCache<OrganisationId, Arc<OrganisationLimits>>,
     rates: Rates,
     usage: Arc<UsageRecorder>,
     thresholds: Arc<Thresholds>,
@@ -84,7 +94,7 @@ impl Limiter {
             Arc::new(Allowances::new(store.clone(), thresholds, settings.reservation_ttl()))
         });
         Self {
-            organisations: TimedCache::new(LIMITS_TTL, ORGANISATIONS_MAX_COUNT),
+            organisations: ReadCache::new(ORGANISATION_LIMITS, background),
             rates: Rates::new(store.clone(), !background.outlives_response()),
             usage: Arc::new(UsageRecorder::new(store.clone(), background)),
             thresholds,
@@ -100,7 +110,7 @@ impl Limiter {
     /// # Errors
     /// `rate_limited`; `internal` if the store fails.
     pub(crate) async fn admit(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         generation: &Generation,
     ) -> Result<Option<Box<Admission>>, ApiError> {
@@ -153,35 +163,41 @@ impl Limiter {
     }
 
     /// The limits that hold for a caller; none if nothing is limited.
-    async fn plan(&self, caller: &Caller) -> Result<Option<Arc<Plan>>, ApiError> {
+    async fn plan(self: &Arc<Self>, caller: &Caller) -> Result<Option<Arc<Plan>>, ApiError> {
         let limits = self.limits_of(caller).await?;
         Ok(limits.plan(caller, &self.settings, &self.rates))
     }
 
     /// The limits of a caller's organisation. If the store doesn't answer, those that were read last hold; without any, the
     /// operator's own organisation has none, and every other caller is refused: a request must not get around a budget.
-    async fn limits_of(&self, caller: &Caller) -> Result<Arc<OrganisationLimits>, ApiError> {
+    async fn limits_of(self: &Arc<Self>, caller: &Caller) -> Result<Arc<OrganisationLimits>, ApiError> {
         let organisation = caller.organisation;
-        if let Some(limits) = self.organisations.get(&organisation) {
+        let read = || {
+            let limiter = Arc::clone(self);
+            async move { limiter.read_limits(organisation).await }
+        };
+        if let Some(limits) = self.organisations.cached(&organisation, read) {
             return Ok(limits);
         }
-        let limits = match self.read_limits(organisation).await {
-            Ok(records) => Arc::new(OrganisationLimits::new(records)),
-            Err(error) => match self.organisations.get_within(&organisation, Duration::MAX) {
-                Some(limits) => limits,
-                None if caller.is_operator => Arc::new(OrganisationLimits::new(Vec::new())),
-                None => return Err(error),
-            },
+        let error = match self.organisations.read(organisation, read).await {
+            Ok(limits) => return Ok(limits),
+            Err(error) => error,
+        };
+        let limits = match self.organisations.latest(&organisation) {
+            Some(limits) => limits,
+            None if caller.is_operator => Arc::new(OrganisationLimits::new(Vec::new())),
+            None => return Err(error),
         };
         self.organisations.put(organisation, Arc::clone(&limits));
         Ok(limits)
     }
 
-    async fn read_limits(&self, organisation: OrganisationId) -> Result<Vec<LimitRecord>, ApiError> {
+    async fn read_limits(&self, organisation: OrganisationId) -> Result<Arc<OrganisationLimits>, ApiError> {
         let limits = self.store.limits();
         let read = tokio::time::timeout(LIMITS_READ_TIMEOUT, limits.of(organisation));
         let late = |_| error::internal(&"the store doesn't answer when it is asked for limits");
-        read.await.map_err(late)?.map_err(error::store)
+        let records: Vec<LimitRecord> = read.await.map_err(late)?.map_err(error::store)?;
+        Ok(Arc::new(OrganisationLimits::new(records)))
     }
 
     /// Writes what runs of an organisation have used of budgets, so that the store has no more reserved than runs in progress may

@@ -1,4 +1,4 @@
-//! Single flight: of concurrent identical requests one computes the answer, and the others wait for it.
+//! Single flight: of concurrent identical requests one computes the result, and the others wait for it.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// The answers that are being computed.
 #[derive(Debug)]
-pub(super) struct Flights<K, T>(Arc<Mutex<Receivers<K, T>>>);
+pub(crate) struct Flights<K, T>(Arc<Mutex<Receivers<K, T>>>);
 
 type Receivers<K, T> = HashMap<K, watch::Receiver<Option<T>>>;
 
@@ -22,7 +22,7 @@ impl<K, T> Default for Flights<K, T> {
 
 /// The role of a request in a flight.
 #[derive(Debug)]
-pub(super) enum Entrance<K: Eq + Hash, T> {
+pub(crate) enum Entrance<K: Eq + Hash, T> {
     /// The first request computes the answer.
     Lead(Leader<K, T>),
     /// The others wait for it.
@@ -31,7 +31,7 @@ pub(super) enum Entrance<K: Eq + Hash, T> {
 
 /// The leader of a flight. If it is dropped without an answer, one follower becomes the leader.
 #[derive(Debug)]
-pub(super) struct Leader<K: Eq + Hash, T> {
+pub(crate) struct Leader<K: Eq + Hash, T> {
     flights: Arc<Mutex<Receivers<K, T>>>,
     key: K,
     sender: watch::Sender<Option<T>>,
@@ -39,11 +39,11 @@ pub(super) struct Leader<K: Eq + Hash, T> {
 
 /// A request that waits for the leader's answer.
 #[derive(Debug)]
-pub(super) struct Follower<T>(watch::Receiver<Option<T>>);
+pub(crate) struct Follower<T>(watch::Receiver<Option<T>>);
 
 impl<K: Eq + Hash + Clone, T> Flights<K, T> {
     /// Joins the flight of `key`, or starts it.
-    pub(super) fn enter(&self, key: &K) -> Entrance<K, T> {
+    pub(crate) fn enter(&self, key: &K) -> Entrance<K, T> {
         let mut flights = lock(&self.0);
         if let Some(receiver) = flights.get(key) {
             return Entrance::Follow(Follower(receiver.clone()));
@@ -56,7 +56,7 @@ impl<K: Eq + Hash + Clone, T> Flights<K, T> {
 
 impl<K: Eq + Hash, T> Leader<K, T> {
     /// Hands the answer to all followers and ends the flight.
-    pub(super) fn finish(self, answer: T) {
+    pub(crate) fn finish(self, answer: T) {
         self.sender.send_replace(Some(answer));
     }
 }
@@ -70,7 +70,7 @@ impl<K: Eq + Hash, T> Drop for Leader<K, T> {
 
 impl<T: Clone> Follower<T> {
     /// Waits for the answer; none if the leader has failed.
-    pub(super) async fn wait(mut self) -> Option<T> {
+    pub(crate) async fn wait(mut self) -> Option<T> {
         let answer = self.0.wait_for(Option::is_some).await.ok()?;
         answer.clone()
     }
