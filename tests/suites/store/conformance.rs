@@ -19,6 +19,7 @@ on_all! {
     next_page_begins_behind_the_cursor,
     prefixes_and_ranges_compare_bytes,
     one_of_many_concurrent_conditional_writes_succeeds,
+    concurrent_transactions_move_no_more_than_there_is,
     writer_lag_is_zero_after_a_flush,
 }
 
@@ -299,6 +300,46 @@ async fn one_of_many_concurrent_conditional_writes_succeeds(world: World) {
     let open = json!({"state": "open"});
     store.database().write(put(item("p", "s", &open), Condition::Always)).await.unwrap();
     race(Condition::AttributeEquals("state", "open".to_owned())).await;
+}
+
+/// Between two counters, whose sum no reader of a transaction's result sees changed.
+async fn concurrent_transactions_move_no_more_than_there_is(world: World) {
+    const THERE: i64 = 10;
+    let store = world.store();
+    let counter = |sk: &str, count: i64| item("p", sk, &json!({"taken": count}));
+    for sk in ["from", "to"] {
+        store.database().write(put(counter(sk, 0), Condition::Absent)).await.unwrap();
+    }
+    let moves = (0..24).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let add = |sk, by, condition| {
+                let update = Update { add: vec![("taken", by)], ..Update::default() };
+                Write::Update(Key::new("p", sk), update, condition)
+            };
+            let writes = vec![
+                add("from", 1, Condition::NumberAtMost("taken", THERE - 1)),
+                add("to", -1, Condition::Exists),
+                put(item("p", &format!("move-{number}"), &json!({})), Condition::Absent),
+            ];
+            // A database may refuse a transaction because of another one at the same time.
+            for _ in 0..50 {
+                if !conflicts(&store.database().transact(writes.clone()).await) {
+                    return 1;
+                }
+                let from = body(store.database(), "p", "from").await.unwrap();
+                if from["taken"] == THERE {
+                    return 0;
+                }
+            }
+            0
+        })
+    });
+    let moved: i64 = join_all(moves).await.into_iter().map(Result::unwrap).sum();
+    let taken = async |sk: &str| body(store.database(), "p", sk).await.unwrap()["taken"].as_i64().unwrap();
+    assert_eq!((moved, taken("from").await, taken("to").await), (THERE, THERE, -THERE));
+    let moves = Query::partition("p", Sort::Prefix("move-".to_owned()));
+    assert_eq!(store.database().query(&moves).await.unwrap().items.len(), usize::try_from(THERE).unwrap());
 }
 
 async fn writer_lag_is_zero_after_a_flush(world: World) {

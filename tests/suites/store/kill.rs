@@ -1,4 +1,4 @@
-//! `kill -9` of a writing process: every acknowledged write survives.
+//! `kill -9` of a writing process: every acknowledged write survives, in either setting of `durability`.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,13 +17,27 @@ use crate::conformance::item;
 /// Number of concurrent writers.
 const WRITERS: usize = 8;
 /// Number of kills.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 6;
+/// The tests that are the process which is killed, with the setting of each.
+const PROCESSES: [(&str, Durability); 2] =
+    [("kill::writing_process", Durability::Os), ("kill::syncing_process", Durability::Fsync)];
 
-/// The process that is killed. The other test starts it in a folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started by acknowledged_writes_survive_a_kill"]
 async fn writing_process() {
-    let store = home::open(&std::env::current_dir().unwrap(), Durability::Os).unwrap();
+    write(Durability::Os).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by acknowledged_writes_survive_a_kill"]
+async fn syncing_process() {
+    write(Durability::Fsync).await;
+}
+
+/// Writes into the current folder, without an end.
+#[expect(clippy::print_stdout, reason = "its lines are read by the other process")]
+async fn write(durability: Durability) {
+    let store = home::open(&std::env::current_dir().unwrap(), durability).unwrap();
     let writers = (0..WRITERS).map(|writer| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -44,9 +58,9 @@ async fn writing_process() {
 #[tokio::test]
 async fn acknowledged_writes_survive_a_kill() {
     for round in 0..ROUNDS {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, (process, durability)) = (tempfile::tempdir().unwrap(), PROCESSES[round % 2]);
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["kill::writing_process", "--exact", "--ignored", "--nocapture"])
+            .args([process, "--exact", "--ignored", "--nocapture"])
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -63,7 +77,7 @@ async fn acknowledged_writes_survive_a_kill() {
         }
         child.wait().unwrap();
         // Opening the database applies the remaining log.
-        let store = home::open(folder.path(), Durability::Os).unwrap();
+        let store = home::open(folder.path(), durability).unwrap();
         for (writer, last) in acknowledged.into_iter().enumerate() {
             for number in 0..=last.unwrap() {
                 for pk in ["w", "e"] {

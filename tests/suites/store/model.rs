@@ -14,6 +14,11 @@ impl Model {
         self.0.get(key).cloned()
     }
 
+    /// All items, in the order of their keys.
+    pub(crate) fn items(&self) -> impl Iterator<Item = Item> {
+        self.0.values().cloned()
+    }
+
     /// Executes all writes or none. Returns whether all conditions held.
     pub(crate) fn transact(&mut self, writes: &[Write]) -> bool {
         let held = writes.iter().all(|write| self.holds(write));

@@ -27,9 +27,14 @@ const MOTO_CASES: u32 = 24;
 #[derive(Debug, Clone)]
 enum Step {
     Get(Key),
+    GetMany(Vec<Key>),
     Write(Write),
     Transact(Vec<Write>),
+    /// Without conditions: of writes up to the first that fails, the one database keeps those before it.
+    WriteInOrder(Vec<Write>),
     Query(Query),
+    /// A part of the whole table, that of the partitions with this prefix.
+    Scan(String),
 }
 
 /// An item for comparison: its body is a value, not a text.
@@ -67,9 +72,11 @@ fn compares_numbers(step: &Step) -> bool {
         }
     }
     match step {
-        Step::Get(_) | Step::Query(_) => false,
+        Step::Get(_) | Step::GetMany(_) | Step::Query(_) | Step::Scan(_) => false,
         Step::Write(write) => compares(condition(write)),
-        Step::Transact(writes) => writes.iter().any(|write| compares(condition(write))),
+        Step::Transact(writes) | Step::WriteInOrder(writes) => {
+            writes.iter().any(|write| compares(condition(write)))
+        }
     }
 }
 
@@ -117,8 +124,10 @@ fn on_model(model: &mut Model, step: &Step) -> Outcome {
     match step {
         Step::Get(key) => Ok(model.get(key).into_iter().map(comparable).collect()),
         Step::Write(write) => outcome_of_write(model.transact(std::slice::from_ref(write))),
-        Step::Transact(writes) => outcome_of_write(model.transact(writes)),
+        Step::Transact(writes) | Step::WriteInOrder(writes) => outcome_of_write(model.transact(writes)),
         Step::Query(query) => Ok(model.query(query).into_iter().map(comparable).collect()),
+        Step::GetMany(keys) => Ok(in_order(keys.iter().filter_map(|key| model.get(key)).collect())),
+        Step::Scan(_) => Ok(model.items().map(comparable).collect()),
     }
 }
 
@@ -133,6 +142,19 @@ async fn on_store(store: &Store, step: &Step) -> Outcome {
         Step::Get(key) => Ok(database.get(key).await.unwrap().into_iter().map(comparable).collect()),
         Step::Write(write) => written(database.write(write.clone()).await),
         Step::Transact(writes) => written(database.transact(writes.clone()).await),
+        Step::WriteInOrder(writes) => written(database.write_in_order(writes.clone()).await),
+        Step::GetMany(keys) => Ok(in_order(database.get_many(keys).await.unwrap())),
+        Step::Scan(prefix) => {
+            let (mut after, mut items) = (None, Vec::new());
+            loop {
+                let page = database.scan(after.as_ref()).await.unwrap();
+                items.extend(page.items.into_iter().filter(|item| item.key.pk.starts_with(prefix)));
+                after = page.next.map(|cursor| cursor.key);
+                if after.is_none() {
+                    return Ok(in_order(items));
+                }
+            }
+        }
         Step::Query(query) => {
             let (mut query, mut items) = (query.clone(), Vec::new());
             loop {
@@ -146,6 +168,12 @@ async fn on_store(store: &Store, step: &Step) -> Outcome {
             }
         }
     }
+}
+
+/// The items in the order of their keys.
+fn in_order(mut items: Vec<Item>) -> Vec<ComparableItem> {
+    items.sort_by(|one, other| one.key.cmp(&other.key));
+    items.into_iter().map(comparable).collect()
 }
 
 fn outcome_of_write(held: bool) -> Outcome {
@@ -171,7 +199,9 @@ impl Step {
         match &mut step {
             Self::Get(key) => pk(&mut key.pk),
             Self::Write(one) => write(one),
-            Self::Transact(all) => all.iter_mut().for_each(write),
+            Self::GetMany(keys) => keys.iter_mut().for_each(|key| pk(&mut key.pk)),
+            Self::Transact(all) | Self::WriteInOrder(all) => all.iter_mut().for_each(write),
+            Self::Scan(prefix) => *prefix = format!("{case}/"),
             Self::Query(query) => pk(&mut query.pk),
         }
         step
@@ -186,7 +216,19 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_flat_map(|keys| keys.into_iter().map(|key| write(key).boxed()).collect::<Vec<_>>())
             .prop_map(Step::Transact),
         3 => query().prop_map(Step::Query),
+        // Keys without an item among them.
+        1 => subsequence(keys(), 1..=10).prop_map(Step::GetMany),
+        1 => subsequence(keys(), 1..=4)
+            .prop_flat_map(|keys| keys.into_iter().map(unconditional).collect::<Vec<_>>())
+            .prop_map(Step::WriteInOrder),
+        1 => Just(Step::Scan(String::new())),
     ]
+}
+
+/// A write that always takes place.
+fn unconditional(key: Key) -> BoxedStrategy<Write> {
+    let put = item(key.clone()).prop_map(|item| Write::Put(item, Condition::Always));
+    prop_oneof![3 => put, 1 => Just(Write::Delete(key, Condition::Always))].boxed()
 }
 
 const SORT_KEYS: [&str; 5] = ["1", "10", "2", "ä", "~"];

@@ -7,7 +7,10 @@ use std::{
 
 use hearth_domain::{Run, RunId, RunState, SessionId, SessionMessage, SessionMessageState, Timestamp};
 use hearth_store::StoreError;
-use hearth_wire::{ApiError, answer::Answers};
+use hearth_wire::{
+    ApiError,
+    answer::{Answer, Answers},
+};
 
 use crate::{components::Components, error};
 
@@ -87,10 +90,7 @@ async fn settle_one(
     match record {
         Some(record) if record.state.is_terminal() => apply_record(&mut ended, &record),
         Some(record) => {
-            let events = gateway.store.runs().events_after(run, 0).await.map_err(error::store)?;
-            let mut answers = Answers::default();
-            events.iter().for_each(|event| answers.apply(&event.body));
-            let answer = answers.all().first().cloned().unwrap_or_default();
+            let answer = answer_so_far(gateway, run).await?;
             ended.message.content = answer.text_with_refusal();
             ended.message.tool_calls = answer.tool_calls;
             ended.message.reasoning = answer.reasoning;
@@ -115,6 +115,18 @@ async fn settle_one(
         Err(failure) => return Err(error::store(failure)),
     }
     Ok(())
+}
+
+/// The first answer of a run as far as its events are stored. They are read page by page: an answer is smaller than its events.
+async fn answer_so_far(gateway: &Components, run: RunId) -> Result<Answer, ApiError> {
+    let (mut answers, mut seq) = (Answers::default(), 0);
+    loop {
+        let page = gateway.store.runs().events_page(run, seq).await.map_err(error::store)?;
+        let Some(last) = page.last() else { break };
+        seq = last.seq;
+        page.iter().for_each(|event| answers.apply(&event.body));
+    }
+    Ok(answers.all().first().cloned().unwrap_or_default())
 }
 
 /// True if a process that shares the store may carry out the turn.

@@ -42,6 +42,11 @@ impl Key {
     pub fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
         Self { pk: pk.into(), sk: sk.into() }
     }
+
+    #[cfg(feature = "home")]
+    fn size(&self) -> usize {
+        self.pk.len() + self.sk.len()
+    }
 }
 
 /// An item of the table.
@@ -154,6 +159,35 @@ pub enum Write {
     Update(Key, Update, Condition),
     /// Deletes an item, if it exists.
     Delete(Key, Condition),
+}
+
+#[cfg(feature = "home")]
+impl Write {
+    /// Bytes that the write occupies, approximately.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Put(item, _) => item.key.size() + item.size(),
+            Self::Update(key, update, _) => {
+                let fields = update.set.iter().map(|(name, value)| name.len() + json_size(value));
+                key.size() + fields.sum::<usize>()
+            }
+            Self::Delete(key, _) => key.size(),
+        }
+    }
+}
+
+/// Bytes that a value occupies, approximately.
+#[cfg(feature = "home")]
+fn json_size(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(json_size).sum(),
+            Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + json_size(value)).sum(),
+        }
 }
 
 /// An index of the table.

@@ -101,9 +101,7 @@ fn retire(folder: &Path, old: &Path) -> Result<(), StoreError> {
 
 /// Moves the log into the database, and closes it.
 fn close(connection: Connection) -> Result<(), StoreError> {
-    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-    let closed = checkpoint.and_then(|()| connection.close().map_err(|(_, error)| error));
-    closed.map_err(|error| failed("migrate", error))
+    sqlite::close(connection).map_err(|error| failed("migrate", error))
 }
 
 /// Creates a hard link to a file, or a copy if the file system has no links.

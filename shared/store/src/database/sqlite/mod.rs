@@ -28,7 +28,7 @@ use writer::Writer;
 
 pub(crate) use failure::failed;
 pub use schema::Durability;
-pub(crate) use schema::{FILE, create};
+pub(crate) use schema::{FILE, close, create};
 
 /// A SQLite database with the one table.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Database for Sqlite {
     }
 
     async fn close(&self) {
-        self.readers.close();
+        self.readers.close().await;
         self.writer.close().await;
     }
 }

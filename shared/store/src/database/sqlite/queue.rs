@@ -42,11 +42,7 @@ pub(super) enum Task {
 impl Task {
     fn bytes(&self) -> usize {
         let Self::Writes(writes) = self else { return 0 };
-        let size = |write: &Write| match write {
-            Write::Put(item, _) => item.size(),
-            Write::Update(..) | Write::Delete(..) => 0,
-        };
-        writes.iter().map(|write| WRITE_MIN_BYTES + size(write)).sum()
+        writes.iter().map(|write| WRITE_MIN_BYTES + write.size()).sum()
     }
 }
 
@@ -129,11 +125,11 @@ impl Queue {
         let units = task.bytes().div_ceil(WRITE_MIN_BYTES).min(QUEUE_MAX_BYTES / WRITE_MIN_BYTES);
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.0.room).acquire_many_owned(units).await;
-        let room = room.map_err(|_| closed())?;
+        let room = room.map_err(|_| closed("write"))?;
         let (reply, result) = oneshot::channel();
         let mut state = self.state();
         if state.closed {
-            return Err(closed());
+            return Err(closed("write"));
         }
         state.urgent += usize::from(urgency == Urgency::Now);
         state.jobs.push_back(Job { task, reply, queued_at: Instant::now(), urgency, room });
@@ -204,6 +200,62 @@ impl State {
     }
 }
 
-pub(super) fn closed() -> StoreError {
-    StoreError::Unavailable { operation: "write", reason: "the store is closed".to_owned() }
+pub(super) fn closed(operation: &'static str) -> StoreError {
+    StoreError::Unavailable { operation, reason: "the store is closed".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::database::{Condition, Item, Key, Update};
+
+    /// A value of so many bytes in all, in texts of an object.
+    fn large(bytes: usize) -> Value {
+        json!({"parts": vec!["x".repeat(bytes / 16); 16]})
+    }
+
+    fn put(bytes: usize) -> Write {
+        let item = Item::new(Key::new("p", "put"), 1, &json!({})).unwrap();
+        Write::Put(item.with_bytes(vec![0; bytes]), Condition::Always)
+    }
+
+    fn update(bytes: usize) -> Write {
+        let update = Update { set: vec![("field", large(bytes))], ..Update::default() };
+        Write::Update(Key::new("p", "update"), update, Condition::Always)
+    }
+
+    #[tokio::test]
+    async fn write_that_finds_the_queue_full_waits_for_a_commit() {
+        for write in [put, update] {
+            let queue = Queue::new();
+            let push = |write| queue.push(Task::Writes(vec![write]), Urgency::Soon);
+            for _ in 0..4 {
+                push(write(QUEUE_MAX_BYTES / 5)).now_or_never().unwrap().unwrap();
+            }
+            let mut waiting = Box::pin(push(write(QUEUE_MAX_BYTES / 4)));
+            assert!((&mut waiting).now_or_never().is_none(), "{:?}", write(16));
+            // Nor does a small one overtake it.
+            let mut small = Box::pin(push(write(16)));
+            assert!((&mut small).now_or_never().is_none());
+            let Next::Group(jobs) = queue.next(Duration::ZERO) else { panic!("no group") };
+            assert!((&mut waiting).now_or_never().is_none(), "the group isn't committed yet");
+            drop(jobs);
+            waiting.await.unwrap();
+            small.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn write_larger_than_the_queue_has_it_alone() {
+        let queue = Queue::new();
+        let push = |bytes| queue.push(Task::Writes(vec![update(bytes)]), Urgency::Now);
+        push(2 * QUEUE_MAX_BYTES).now_or_never().unwrap().unwrap();
+        let mut next = Box::pin(push(16));
+        assert!((&mut next).now_or_never().is_none());
+        queue.close();
+        assert!(matches!(next.await, Err(StoreError::Unavailable { .. })));
+    }
 }

@@ -8,14 +8,18 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, Rows, params, params_from_iter};
 use tokio::sync::Semaphore;
 
-use super::{failed, schema};
+use super::{
+    failed,
+    queue::closed,
+    schema::{self, LOCK_TIMEOUT},
+};
 use crate::{
     StoreError,
     database::{Cursor, Item, Key, PAGE_MAX_BYTES, Page, Query, Sort},
 };
 
 /// Maximum number of connections, and so of concurrent reads.
-const READERS_MAX_COUNT: usize = 4;
+const READERS_MAX_COUNT: u32 = 4;
 /// The character that sorts behind all others: a prefix followed by it ends the range of that prefix.
 const LAST_CHAR: char = char::MAX;
 
@@ -23,7 +27,8 @@ const LAST_CHAR: char = char::MAX;
 #[derive(Debug)]
 pub(super) struct Readers {
     pool: Arc<Pool>,
-    permits: Semaphore,
+    /// One for each connection. A read has it until it ends, also if its caller stops waiting.
+    permits: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl Pool {
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
         let pool = Arc::new(Pool { path: path.to_owned(), free: Mutex::default() });
-        Self { pool, permits: Semaphore::new(READERS_MAX_COUNT) }
+        Self { pool, permits: Arc::new(Semaphore::new(READERS_MAX_COUNT as usize)) }
     }
 
     /// Reads with one of the connections. A connection whose read failed is closed.
@@ -50,9 +55,10 @@ impl Readers {
         operation: &'static str,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
-        let _permit = self.permits.acquire().await;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed(operation))?;
         let pool = Arc::clone(&self.pool);
         let reading = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
             let free = pool.free().pop();
             let connection = free.map_or_else(|| schema::open_to_read(&pool.path), Ok)?;
             let read = read(&connection)?;
@@ -63,8 +69,21 @@ impl Readers {
         read.map_err(|error| failed(operation, error))
     }
 
-    /// Closes the connections, so that the log can be truncated.
-    pub(super) fn close(&self) {
+    /// Number of connections without a read.
+    #[cfg(test)]
+    pub(super) fn free_count(&self) -> usize {
+        self.permits.available_permits()
+    }
+
+    /// Waits for the reads in progress, for a limited time, and closes the connections, so that the log can be emptied. Later reads
+    /// fail.
+    pub(super) async fn close(&self) {
+        // Those that wait for a connection come first.
+        let all = self.permits.acquire_many(READERS_MAX_COUNT);
+        if tokio::time::timeout(LOCK_TIMEOUT, all).await.is_err() {
+            tracing::warn!("a read of the database hasn't ended; its log can't be emptied");
+        }
+        self.permits.close();
         self.pool.free().clear();
     }
 }

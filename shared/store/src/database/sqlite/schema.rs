@@ -3,7 +3,7 @@
 use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
 pub use hearth_settings::Durability;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::failed;
 use crate::StoreError;
@@ -84,6 +84,19 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     // In KiB. Small, since there are several connections and the operating system caches the pages anyway.
     connection.pragma_update(None, "cache_size", -512)?;
     Ok(connection)
+}
+
+/// Moves the log into the database, empties it, and closes the connection. Fails if a read in progress keeps the log from being
+/// emptied.
+pub(crate) fn close(connection: Connection) -> rusqlite::Result<()> {
+    // The statement succeeds where the checkpoint doesn't; its row says so.
+    let is_blocked = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    connection.close().map_err(|(_, error)| error)?;
+    if is_blocked {
+        let reason = "another connection reads the database".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(reason)));
+    }
+    Ok(())
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {

@@ -1,9 +1,13 @@
 //! Tests of SQLite alone: group commits, the queue's bounds, expiry, failing disks. Tests of both databases are in
 //! `tests/suites/store`.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use futures::future::join_all;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::database::{Query, Sort};
@@ -47,6 +51,62 @@ async fn writes_of_dropped_callers_are_committed_before_close_returns() {
     drop(database);
     let found = open(&folder).get(&Key::new("p", "s")).await.unwrap();
     assert_eq!(found, Some(item("p", "s")), "{dropped:?}");
+}
+
+#[tokio::test]
+async fn close_waits_for_a_read_in_progress_and_empties_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Arc::new(open(&folder));
+    database.write(Write::Put(item("p", "s"), Condition::Absent)).await.unwrap();
+    let ((began, has_began), (end, ended)) = (oneshot::channel(), mpsc::channel::<()>());
+    let reading = tokio::spawn({
+        let database = Arc::clone(&database);
+        async move {
+            let read = move |connection: &Connection| {
+                let mut statement = connection.prepare("SELECT sk FROM items")?;
+                let mut rows = statement.query([])?;
+                let _row = rows.next()?;
+                began.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(())
+            };
+            database.readers.read("test", read).await
+        }
+    });
+    has_began.await.unwrap();
+    // Its caller leaves; the read goes on, and counts.
+    reading.abort();
+    assert!(reading.await.unwrap_err().is_cancelled());
+    assert_eq!(database.readers.free_count(), 3);
+    let closing = tokio::spawn({
+        let database = Arc::clone(&database);
+        async move { database.close().await }
+    });
+    let later = Write::Put(item("p", "later"), Condition::Absent);
+    database.write(later).await.unwrap();
+    assert!(!closing.is_finished());
+    end.send(()).unwrap();
+    closing.await.unwrap();
+    assert_eq!(std::fs::metadata(folder.path().join("store.db-wal")).map_or(0, |wal| wal.len()), 0);
+    let read = database.get(&Key::new("p", "s")).await;
+    assert!(matches!(read, Err(StoreError::Unavailable { operation: "get", .. })), "{read:?}");
+    drop(database);
+    assert!(open(&folder).get(&Key::new("p", "later")).await.unwrap().is_some());
+}
+
+#[test]
+fn close_reports_a_log_that_a_reader_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let connection = schema::open(&path, Durability::Os).unwrap();
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM items").unwrap();
+    apply::write(&connection, &Write::Put(item("p", "s"), Condition::Always)).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    let error = failed("close", close(connection).unwrap_err());
+    assert_eq!(error.disk_problem(), Some(crate::DiskProblem::Locked), "{error}");
+    reader.execute_batch("COMMIT").unwrap();
+    close(schema::open(&path, Durability::Os).unwrap()).unwrap();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::{
     apply, failed,
     queue::{self, Job, Next, Queue, Task, Urgency},
+    schema,
 };
 use crate::{StoreError, database::Write};
 
@@ -40,7 +41,7 @@ impl Writer {
     /// Queues a task. Returns when it is committed. It is committed even if the caller stops waiting.
     pub(super) async fn run(&self, task: Task, urgency: Urgency) -> Result<(), StoreError> {
         let result = self.queue.push(task, urgency).await?;
-        result.await.unwrap_or_else(|_| Err(queue::closed()))
+        result.await.unwrap_or_else(|_| Err(queue::closed("write")))
     }
 
     pub(super) fn lag(&self) -> Duration {
@@ -81,8 +82,7 @@ fn run(mut connection: Connection, jobs: &Queue) {
             next_sweep = Instant::now() + sweep(&connection);
         }
     }
-    let truncated = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-    if let Err(error) = truncated.and_then(|()| connection.close().map_err(|(_, error)| error)) {
+    if let Err(error) = schema::close(connection) {
         tracing::warn!(%error, "the database's log can't be moved into it; the next start does that");
     }
 }
