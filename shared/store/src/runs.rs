@@ -230,8 +230,8 @@ impl Runs<'_> {
         self.table.write_in_order(writes).await
     }
 
-    /// Returns the stored events after seq `after`, in order. `after` is 0, or the last seq that an earlier call
-    /// returned: the read begins at the batch behind it.
+    /// Returns all stored events after seq `after` at once, in order; [`Runs::events_page`] is for runs of any length. `after` is
+    /// 0, or the last seq that an earlier call returned: the read begins at the batch behind it.
     ///
     /// # Errors
     /// If the table can't be read.

@@ -51,7 +51,7 @@ async fn every_kind_of_request_uses_what_the_page_says() {
     // Callers and limits are read again after ten seconds: of a few requests the one that found them in memory counts.
     let warm = async |function: &Function, file: &str, body: &Value| {
         let mut usages = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..5 {
             usages.push(function.post(file, body).await.usage);
         }
         usages.into_iter().min_by(|one, other| one.read_units.total_cmp(&other.read_units)).unwrap()
@@ -64,9 +64,9 @@ async fn every_kind_of_request_uses_what_the_page_says() {
         "refused token",
         models.get_as("get_v1.models.json", ApiToken::generate().expose()).await.usage,
     );
-    let (streamed, followed) =
-        generate.post_followed("post_v1.chat.completions.json", &streamed, &other).await;
-    measured.insert("streamed answer", streamed);
+    let alone = generate.post("post_v1.chat.completions.json", &streamed).await;
+    measured.insert("streamed answer", alone.usage);
+    let followed = generate.post_followed("post_v1.chat.completions.json", &streamed, &other).await;
     measured.insert("followed run", followed);
     let endless =
         json!({"model": "rig:endless", "messages": [{"role": "user", "content": "Hello"}], "stream": true});
@@ -84,10 +84,12 @@ async fn every_kind_of_request_uses_what_the_page_says() {
         let messages = json!([{"role": "user", "content": text}]);
         json!({"model": "rig:big", "messages": messages, "temperature": 0.0})
     };
-    for text in ["first", "second"] {
-        let miss = caching.post("post_v1.chat.completions.json", &question(text)).await;
-        measured.insert("cache miss", miss.usage);
+    let mut misses = Vec::new();
+    for text in ["first", "another", "third", "second"] {
+        misses.push(caching.post("post_v1.chat.completions.json", &question(text)).await.usage);
     }
+    let miss = misses.into_iter().min_by(|one, other| one.read_units.total_cmp(&other.read_units));
+    measured.insert("cache miss", miss.unwrap());
     for _ in 0..2 {
         let hit = caching.post("post_v1.chat.completions.json", &question("second")).await;
         assert_eq!(hit.headers["x-hearth-cache"], "hit", "{:?}", hit.headers);

@@ -172,16 +172,15 @@ impl Function {
     }
 
     /// Sends the sample event `file` with the body of a streamed request, whose run is followed through another process.
-    /// Returns the usage of both.
-    pub(crate) async fn post_followed(&self, file: &str, body: &Value, other: &Self) -> (Usage, Usage) {
-        self.reset();
+    /// Returns the usage of the latter.
+    pub(crate) async fn post_followed(&self, file: &str, body: &Value, other: &Self) -> Usage {
         let event_of_run = self.with_body(file, body);
         let stream = self.begin(&event_of_run).await;
         let id = id(&stream.headers);
         let follow = event("get_v1.requests.id.events.json", &other.token, &id);
         let (streamed, followed) = tokio::join!(stream.collect(), other.measure(&follow, 200));
         streamed.unwrap();
-        (self.usage(&id, 2).await, followed.usage)
+        followed.usage
     }
 
     /// Sends the sample event `file` with the body of a streamed request, and cancels its run through another process. Returns

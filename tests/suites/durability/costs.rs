@@ -209,7 +209,7 @@ fn question(text: &str) -> Generation {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streamed_run_of_500_tokens_takes_16_write_units() {
+async fn streamed_run_of_500_tokens_takes_15_write_units_at_most() {
     let world = World::new().await;
     let (gateway, counter) = world.process();
     // The first request isn't counted, since it causes reads that are cached.
@@ -227,13 +227,13 @@ async fn streamed_run_of_500_tokens_takes_16_write_units() {
     assert!(matches!(events.last().unwrap().body, RunEventBody::Done { .. }), "{:?}", events.last());
     let units = counter.take();
     println!("a streamed run of {TOKENS} tokens in 5 s: {units:?}");
-    assert!(units.write_units <= 16, "{units:?}");
+    assert!(units.write_units <= 15, "{units:?}");
     let stored = world.store(&Counter::default()).runs().get(id).await.unwrap().unwrap();
     assert_eq!(stored.state, RunState::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whole_answer_is_three_writes_and_a_cache_hit_takes_4_units() {
+async fn whole_answer_and_cache_hit_take_three_write_units() {
     let world = World::new().await;
     let (gateway, counter) = world.process();
     let ask = async |text: &str, delivery: Delivery| {
@@ -248,11 +248,12 @@ async fn whole_answer_is_three_writes_and_a_cache_hit_takes_4_units() {
     ask("second", Delivery::Whole).await;
     let miss = counter.take();
     println!("a whole answer that is cached: {miss:?}");
-    for delivery in [Delivery::Whole, Delivery::Stream] {
+    // A streamed one has its events besides: their numbers are known to its client, which may come back with one.
+    for (delivery, expected) in [(Delivery::Whole, 3), (Delivery::Stream, 4)] {
         let id = ask("second", delivery).await;
         let hit = counter.take();
         println!("a cache hit, {delivery:?}: {hit:?}");
-        assert!(hit.write_units <= 4, "{hit:?}");
+        assert_eq!((hit.writes, hit.write_units), (expected, expected), "{delivery:?}: {hit:?}");
         let stored = world.store(&Counter::default()).runs().get(id).await.unwrap().unwrap();
         assert_eq!(stored.state, RunState::Completed);
     }
@@ -267,7 +268,9 @@ async fn whole_answer_is_three_writes_and_a_cache_hit_takes_4_units() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn follower_in_another_process_lags_a_second_at_most() {
+async fn follower_in_another_process_lags_a_second_once_its_mark_is_read() {
+    // The interval of the reads of a run's marks, and some time to write what has waited.
+    const MARK_READ_INTERVAL: Duration = Duration::from_millis(3500);
     let world = World::new().await;
     let (gateway, _) = world.process();
     let (other, counter) = world.process();
@@ -282,12 +285,18 @@ async fn follower_in_another_process_lags_a_second_at_most() {
             times.lock().unwrap().insert(event.seq, Instant::now());
         }
     });
-    let mut worst = Duration::ZERO;
+    let (mut worst, mut worst_before) = (Duration::ZERO, Duration::ZERO);
+    let marked_at = Instant::now();
     while let Some(event) = within("an event", followed.next()).await {
-        let since = sent.lock().unwrap().get(&event.seq).map(Instant::elapsed);
-        worst = worst.max(since.unwrap_or_default());
+        let Some(sent_at) = sent.lock().unwrap().get(&event.seq).copied() else { continue };
+        let is_before = sent_at < marked_at + MARK_READ_INTERVAL;
+        let of_its_time = if is_before { &mut worst_before } else { &mut worst };
+        *of_its_time = sent_at.elapsed().max(*of_its_time);
     }
     client.await.unwrap();
-    println!("the follower was {worst:?} behind at most, with {:?}", counter.take());
-    assert!(worst < Duration::from_millis(1500), "{worst:?}");
+    let units = counter.take();
+    println!("the follower was {worst_before:?} behind at most, then {worst:?}, with {units:?}");
+    assert!(worst < Duration::from_millis(1500) && worst > Duration::ZERO, "{worst:?}");
+    assert!(worst_before < MARK_READ_INTERVAL, "{worst_before:?}");
+    assert_eq!(units.writes, 1, "the mark");
 }

@@ -27,6 +27,8 @@ pub(crate) struct RecordTimes {
     begin_delay: Duration,
     /// Time for which events are collected before they are written.
     batch_window: Duration,
+    /// The same for a run's first events, and while another process follows the run.
+    followed_window: Duration,
     /// Writes a place in a queue, and the first output, at once.
     is_prompt: bool,
 }
@@ -36,13 +38,15 @@ impl RecordTimes {
     pub(crate) const OWN_STORE: Self = Self {
         begin_delay: Duration::from_millis(200),
         batch_window: Duration::from_millis(200),
+        followed_window: Duration::from_millis(200),
         is_prompt: true,
     };
     /// In a process whose store charges for each write. A follower in another process sees an event after the window and
-    /// the interval of its polls, about a second together.
+    /// the interval of its polls, about a second together; it leaves a mark that this process reads after three seconds at most.
     pub(crate) const PAID_STORE: Self = Self {
         begin_delay: Duration::from_secs(30),
-        batch_window: Duration::from_millis(900),
+        batch_window: Duration::from_millis(2500),
+        followed_window: Duration::from_millis(900),
         is_prompt: false,
     };
 }
@@ -70,6 +74,10 @@ pub(super) struct Recorder {
     pending_bytes: usize,
     /// Time at which those are written; none if there are none.
     flush_at: Option<Instant>,
+    /// Time up to which another process follows the run.
+    followed_until: Option<Instant>,
+    /// An append of events was started.
+    append_started: bool,
     /// The record differs from the stored one.
     is_changed: bool,
     /// The write of the run's beginning was started, and hasn't failed.
@@ -97,6 +105,8 @@ impl Recorder {
             pending: Vec::new(),
             pending_bytes: 0,
             flush_at: None,
+            followed_until: None,
+            append_started: false,
             is_changed: false,
             begin_started: false,
             has_gap: false,
@@ -117,10 +127,32 @@ impl Recorder {
         self.push(event);
         let (now, before) = (Instant::now(), self.flush_at);
         let at_once = self.pending_bytes >= BATCH_FULL_BYTES || is_urgent && self.times.is_prompt;
-        let latest = if at_once { now } else { now + self.times.batch_window };
+        let latest = if at_once { now } else { now + self.window(now) };
         let at = before.map_or(latest, |at| at.min(latest));
         self.flush_at = Some(at);
         before.is_none_or(|before| at < before)
+    }
+
+    /// Records that another process follows the run until `until`. Returns whether the next write's time has changed.
+    pub(super) fn set_followed(&mut self, until: Instant) -> bool {
+        let now = Instant::now();
+        let was_followed = self.is_followed(now);
+        self.followed_until = Some(until);
+        if was_followed || !self.is_followed(now) {
+            return false;
+        }
+        // The follower has waited for the mark to be read.
+        let next = self.flush_at.map(|at| at.min(now));
+        std::mem::replace(&mut self.flush_at, next) != next
+    }
+
+    fn is_followed(&self, now: Instant) -> bool {
+        self.followed_until.is_some_and(|until| now < until)
+    }
+
+    fn window(&self, now: Instant) -> Duration {
+        let is_short = !self.append_started || self.is_followed(now);
+        if is_short { self.times.followed_window } else { self.times.batch_window }
     }
 
     /// Appends an event to those that aren't written. A client that gets the whole answer at once never sees sequence
@@ -212,6 +244,7 @@ impl Recorder {
             return Step::Begin(self.run.clone());
         }
         self.flush_at = None;
+        self.append_started = true;
         let changed = std::mem::take(&mut self.is_changed).then(|| self.run.clone());
         Step::Append(self.take_pending(), changed)
     }

@@ -32,7 +32,7 @@ use hearth_domain::{Delivery, Run, RunId};
 use hearth_store::StoreError;
 use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::RunEvent;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     pending::{EndReceipt, PendingRecords, Progress, RECORD_WAIT_TIMEOUT},
@@ -93,6 +93,15 @@ impl Recording {
     pub(crate) fn record(&self, event: RunEvent) {
         if let Some((recorder, _)) = &mut *self.0.recorder()
             && recorder.record(event)
+        {
+            self.0.due.notify_one();
+        }
+    }
+
+    /// Records that another process follows the run until `until`: its events are written in shorter intervals.
+    pub(crate) fn set_followed(&self, until: Instant) {
+        if let Some((recorder, _)) = &mut *self.0.recorder()
+            && recorder.set_followed(until)
         {
             self.0.due.notify_one();
         }

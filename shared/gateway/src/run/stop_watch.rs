@@ -1,17 +1,17 @@
 //! Stops a run at the time limit of its process, when another process has cancelled it, when its credential is revoked, or
-//! when nobody has read it for the time that its request allows.
+//! when nobody has read it for the time that its request allows. Reads the marks that other processes leave for the run.
 
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{OnDisconnect, RunId, Timestamp};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{active::StopReason, context::RunContext, output::RunOutput, readers::Readers};
-use crate::access::Caller;
+use crate::{access::Caller, record::Recording};
 
-/// Interval of the reads of a run's cancel mark, each of which costs one read unit. The first comes after one interval: most
-/// runs have ended by then.
-const CANCEL_MARK_INTERVAL: Duration = Duration::from_secs(3);
+/// Interval of the reads of a run's marks, that of a cancel and that of a follower. Each of the two costs one read unit. The first
+/// comes after one interval: most runs have ended by then.
+const MARKS_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Interval of the reads of the record of a run's credential, each of which costs one read unit. A revocation in this process needs
 /// none: it stops the credential's runs at once.
@@ -25,14 +25,15 @@ pub(super) struct StopWatch {
     deadline: Option<Timestamp>,
     on_disconnect: OnDisconnect,
     readers: Arc<Readers>,
+    recording: Recording,
 }
 
 impl StopWatch {
     pub(super) fn new(output: &RunOutput, caller: &Caller) -> Self {
         let (context, caller) = (Arc::clone(&output.context), caller.clone());
         let (deadline, on_disconnect) = (output.generation.deadline, output.generation.on_disconnect);
-        let readers = Arc::clone(&output.readers);
-        Self { context, caller, id: output.id, deadline, on_disconnect, readers }
+        let (readers, recording) = (Arc::clone(&output.readers), output.recording.clone());
+        Self { context, caller, id: output.id, deadline, on_disconnect, readers, recording }
     }
 
     /// Stops the run when it is time. Never returns, so its type fits every `select!`.
@@ -63,7 +64,7 @@ impl StopWatch {
         let is_shared = self.context.records.are_shared();
         tokio::select! {
             () = self.context.access.revoked(self.caller.credential) => {}
-            () = self.cancel_mark(), if is_shared => {}
+            () = self.read_marks(), if is_shared => {}
             () = self.revoked_elsewhere(), if is_shared => {}
             () = self.abandoned(is_shared) => {}
         }
@@ -107,11 +108,18 @@ impl StopWatch {
         }
     }
 
-    /// Waits for the mark of another process that cancels the run.
-    async fn cancel_mark(&self) {
+    /// Waits for the mark of another process that cancels the run. Until then, passes those of processes that follow it to the
+    /// recording.
+    async fn read_marks(&self) {
         loop {
-            sleep(CANCEL_MARK_INTERVAL).await;
-            match self.context.records.is_cancel_marked(self.id).await {
+            sleep(MARKS_INTERVAL).await;
+            let records = &self.context.records;
+            let (cancelled, followed) =
+                tokio::join!(records.is_cancel_marked(self.id), self.followed_elsewhere_until());
+            if let Some(until) = followed {
+                self.recording.set_followed(Instant::now() + Timestamp::now().until(until));
+            }
+            match cancelled {
                 Ok(false) => {}
                 Ok(true) => return,
                 Err(error) => tracing::warn!(run = %self.id, %error, "a run's cancel mark can't be read"),

@@ -15,6 +15,7 @@ use hearth_store::{
     secrets::Secrets,
 };
 use hearth_wire::{RunEvent, RunEventBody};
+use tokio::time::Instant;
 
 use super::{Delivery, PendingRecords, RecordTimes, RecordWriter, Recording, start};
 
@@ -177,6 +178,46 @@ async fn stream_is_begun_appended_and_ended_in_order() {
     recording.record(text(2));
     assert!(recording.end(done(3)).unwrap().wait().await);
     assert_eq!(world.fake.written(), ["OWNED", "META", "E#000000000001", "E#000000000002", "META"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_that_must_be_stored_first_fails_with_the_store() {
+    let world = World::new();
+    world.fake.is_failing.store(true, Ordering::SeqCst);
+    let recording = world.record(Delivery::Stream);
+    assert!(recording.begin().await.is_err());
+    world.fake.is_failing.store(false, Ordering::SeqCst);
+    assert!(recording.end(done(1)).unwrap().wait().await, "its end is stored in one write");
+    assert_eq!(world.fake.written().last().map(String::as_str), Some("META"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn paid_store_gets_fewer_batches_of_a_stream_that_nobody_follows() {
+    let batches = async |is_followed: bool| {
+        let world = World::new();
+        let times = RecordTimes::PAID_STORE;
+        let (writer, stream) = (world.writer.clone(), Delivery::Stream);
+        let recording = start(writer, &world.pending, run(), times, stream, Default::default());
+        let tokens = async {
+            for seq in 1..=500 {
+                recording.record(text(seq));
+                if is_followed && seq == 10 {
+                    recording.set_followed(Instant::now() + Duration::from_secs(30));
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = tokens => {}
+            never = recording.work() => never,
+        }
+        assert!(recording.end(done(501)).unwrap().wait().await);
+        world.fake.written().iter().filter(|key| key.starts_with("E#")).count()
+    };
+    let (alone, followed) = (batches(false).await, batches(true).await);
+    assert_eq!(alone, 3, "at 0.9 s, at 3.4 s, and the rest");
+    // The first, which has waited for the mark, is written at once.
+    assert!((6..=7).contains(&followed), "{followed}");
 }
 
 #[tokio::test]
