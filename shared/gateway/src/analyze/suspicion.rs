@@ -63,7 +63,8 @@ const PATTERNS: [(&str, &str, &str); 19] = [
         r#"(?i-u)['"];?\s*;\s*(?:drop|alter|truncate|create)\s+(?:table|database|schema|user)\b|['"]\s*;\s*(?:delete\s+from|insert\s+into|update\s+\w{1,64}\s+set)\b"#,
     ),
     ("sql", "drop_table", r"(?i-u)\bdrop\s+(?:table|database|schema)\b"),
-    ("sql", "comment_after_quote", r"(?-u)'\s*(?:--|/\*)"),
+    // Behind `--` a space or the end: an option of a command follows a quoted argument too.
+    ("sql", "comment_after_quote", r"(?m-u)'(?:\s*--(?:\s|$)|/\*)"),
     ("script", "script_tag", r"(?i-u)<\s*script\b"),
     ("script", "script_url", r"(?i-u)\b(?:java|vb)script\s*:|\bdata\s*:\s*text/html"),
     ("script", "event_handler", r"(?i-u)<[a-z][^>]{0,200}\son[a-z]{3,20}\s*="),
@@ -134,6 +135,8 @@ mod tests {
             ("name' OR '1'='1", "tautology"),
             ("x'; DROP TABLE orders;", "stacked_statement"),
             ("admin'--", "comment_after_quote"),
+            ("admin' -- and the rest", "comment_after_quote"),
+            ("x'/**/OR", "comment_after_quote"),
             ("<script>alert(1)</script>", "script_tag"),
             ("<a href='javascript:alert(1)'>", "script_url"),
             ("<img src=x onerror=alert(1)>", "event_handler"),
@@ -151,6 +154,9 @@ mod tests {
             "SELECT name FROM users WHERE id = 1; -- the first",
             "The rules of the game say that you may ignore a card.",
             "She said: 'or' is a word.",
+            "grep -rn 'fn main' --include='*.rs' src",
+            "git log --grep='fix' --oneline && sed -n '1p' --quiet a.txt",
+            "char c = 'a' /* the first letter */;",
             "Die Anweisungen waren klar, danke!",
             "Family: 👩‍👩‍👧 and a flag 🏴󠁧󠁢󠁥󠁮󠁧󠁿",
         ] {

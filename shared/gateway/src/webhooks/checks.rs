@@ -141,8 +141,12 @@ pub(super) fn check_address(
             if !url.username().is_empty() || url.password().is_some() {
                 return Err(ApiError::invalid("url", "url may have no user; send a header `authorization`"));
             }
-            let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-            if !is_http || (!allows_private && !public_address::is_public(address)) {
+            if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+                let message =
+                    format!("url must begin with https://; the scheme {} is not supported", url.scheme());
+                return Err(ApiError::invalid("url", message));
+            }
+            if !allows_private && !public_address::is_public(address) {
                 let message = "url must be an https:// address of the public internet; the operator can allow others \
                                with webhooks.private_addresses";
                 return Err(ApiError::invalid("url", message));
@@ -181,7 +185,11 @@ mod tests {
         ] {
             assert!(https(bad, false).is_err(), "{bad}");
         }
-        assert!(https("http://127.0.0.1:9/", true).is_ok() && https("ftp://example.org/", true).is_err());
+        assert!(https("http://127.0.0.1:9/", true).is_ok());
+        for allows in [false, true] {
+            let error = https("ftp://example.org/", allows).unwrap_err();
+            assert!(error.message.contains("https://") && !error.message.contains("operator"), "{error}");
+        }
         assert!(https("https://example.org/hook", false).is_ok());
     }
 
