@@ -2,137 +2,30 @@
 
 use hearth_domain::{
     AppliedDefinition, AppliedDefinitions, CacheControl, Generation, Message, ModelId, ResponseFormat, Role,
-    Route, Sampling, SchemaLabel, StructuredOptions, Task, TextTask,
+    Route, Sampling, SchemaLabel, StructuredOptions, TextTask,
 };
 use hearth_settings::AnalyzeSettings;
 use hearth_wire::{
     ApiError,
-    native::analyze::{
-        AnalyzeOptions, AnalyzeRequest, DataFormat, LanguageBody, SchemaUsed, SuspicionBody, TemplateUsed,
-    },
+    native::analyze::{AnalyzeOptions, AnalyzeRequest, SchemaUsed, SuspicionBody, TemplateUsed},
 };
 use serde_json::{Map, Value};
 
 use super::{
     AnalysisContext,
-    confidence::rounded,
     default_schema::DEFAULT_SCHEMA,
     input::{check_schema, clean_text, texts_of_variables},
     instructions,
     language::{self, DetectedLanguage, Language},
+    prepared::{DEFAULT_SOURCE, PreparedAnalysis, ResponseTerms},
     suspicion,
 };
 use crate::{access::Caller, components::Components, definitions::RenderedTemplate};
 
 /// Largest number of samples.
 const SAMPLES_MAX_COUNT: u32 = 5;
-/// Temperature of the samples after the first, where the request sets none: at 0 all would be alike.
-const SAMPLE_TEMPERATURE: f32 = 0.7;
-/// Source of the default schema.
-const DEFAULT_SOURCE: &str = "default";
 /// Word for the language of the text.
 const ORIGINAL: &str = "original";
-
-/// An analysis that is ready to be carried out.
-#[derive(Debug, Clone)]
-pub(super) struct PreparedAnalysis {
-    /// The request to a model.
-    pub(super) generation: Generation,
-    pub(super) samples: u32,
-    pub(super) terms: ResponseTerms,
-}
-
-/// The parts of an analysis on which its response depends, beside the answers.
-#[derive(Debug, Clone)]
-pub(super) struct ResponseTerms {
-    /// The schema of the data; none if it was deleted since the run began.
-    pub(super) schema: Option<Value>,
-    pub(super) schema_used: SchemaUsed,
-    pub(super) template: Option<TemplateUsed>,
-    pub(super) format: DataFormat,
-    pub(super) threshold: f64,
-    pub(super) bypasses_validation: bool,
-    /// The language of the text.
-    pub(super) detected: Option<DetectedLanguage>,
-    /// The language of the answer.
-    pub(super) requested: Option<Language>,
-    pub(super) suspicious: Vec<SuspicionBody>,
-}
-
-impl ResponseTerms {
-    fn new(
-        text: AnalyzedText,
-        schema: AnalysisSchema,
-        template: Option<&AppliedDefinition>,
-        options: &AnalyzeOptions,
-        settings: &AnalyzeSettings,
-    ) -> Result<Self, ApiError> {
-        let AnalyzedText { detected, requested, suspicious, .. } = text;
-        let template = template.map(|definition| TemplateUsed {
-            id: definition.id.clone(),
-            version: definition.version.to_string(),
-        });
-        Ok(Self {
-            schema: schema.schema,
-            schema_used: schema.used,
-            template,
-            format: options.format.unwrap_or_default(),
-            threshold: threshold(options, settings)?,
-            bypasses_validation: options.bypass_validation == Some(true),
-            detected,
-            requested,
-            suspicious,
-        })
-    }
-
-    /// True if the schema is the default one.
-    pub(super) fn has_default_schema(&self) -> bool {
-        self.schema_used.source == DEFAULT_SOURCE
-    }
-
-    /// The languages that are known before the answer.
-    pub(super) fn language(&self) -> LanguageBody {
-        LanguageBody {
-            detected: self.detected.map(|detected| detected.language.code().to_owned()),
-            confidence: self.detected.map(|detected| rounded(detected.confidence)),
-            requested: self.requested.map(|language| language.code().to_owned()),
-            ..LanguageBody::default()
-        }
-    }
-}
-
-impl PreparedAnalysis {
-    /// The request of the sample of this number, from 0. The first one is the response's, the others vary.
-    pub(super) fn sample(&self, number: u32) -> Generation {
-        let mut generation = self.generation.clone();
-        if number > 0
-            && let Task::Text(task) = &mut generation.task
-        {
-            let temperature = task.sampling.temperature.filter(|temperature| *temperature > 0.0);
-            task.sampling.temperature = temperature.or(Some(SAMPLE_TEMPERATURE));
-            task.sampling.seed = Some(number);
-            if generation.cache == CacheControl::Auto {
-                // The seed makes it repeatable enough: the analysis is cached as a whole or not at all.
-                generation.cache = CacheControl::Use;
-            }
-        }
-        generation
-    }
-
-    /// A text that is equal for analyses whose answers may be the same one.
-    pub(super) fn identity(&self) -> String {
-        let parts = (
-            &self.generation,
-            self.terms.format,
-            self.terms.threshold.to_bits(),
-            self.samples,
-            self.terms.bypasses_validation,
-            &self.terms.schema_used,
-            &self.terms.template,
-        );
-        serde_json::to_string(&parts).unwrap_or_default()
-    }
-}
 
 /// The text of an analysis: its prompt, its languages, and the patterns of attacks in it and in the variables.
 struct AnalyzedText {
@@ -202,7 +95,7 @@ pub(super) async fn prepare(
     let applied =
         AppliedDefinitions { schema: schema.definition.clone(), template: conversation.template.clone() };
     let samples = samples(&options)?;
-    let terms = ResponseTerms::new(text, schema, conversation.template.as_ref(), &options, settings)?;
+    let terms = terms(text, schema, conversation.template.as_ref(), &options, settings)?;
     let mut generation = generation(conversation, &json_schema, options, context)?;
     generation.applied = (!applied.is_empty()).then(|| Box::new(applied));
     Ok(PreparedAnalysis { generation, samples, terms })
@@ -229,7 +122,7 @@ pub(super) async fn resume(
         }
         None => resolve_schema(gateway, caller, schema, schema_id, None).await?,
     };
-    let terms = ResponseTerms::new(text, schema, applied.template.as_ref(), &options, settings)?;
+    let terms = terms(text, schema, applied.template.as_ref(), &options, settings)?;
     // Without its schema the answer can't be validated.
     Ok(ResponseTerms { bypasses_validation: terms.bypasses_validation || terms.schema.is_none(), ..terms })
 }
@@ -332,6 +225,32 @@ fn requested_language(
     let message = "options.language must be a language's code or English name, such as \"de\", \"deu\" or \"German\", or \
                    \"original\" for that of the text";
     language.map(Some).ok_or_else(|| ApiError::invalid("options.language", message))
+}
+
+/// The terms of a response.
+fn terms(
+    text: AnalyzedText,
+    schema: AnalysisSchema,
+    template: Option<&AppliedDefinition>,
+    options: &AnalyzeOptions,
+    settings: &AnalyzeSettings,
+) -> Result<ResponseTerms, ApiError> {
+    let AnalyzedText { detected, requested, suspicious, .. } = text;
+    let template = template.map(|definition| TemplateUsed {
+        id: definition.id.clone(),
+        version: definition.version.to_string(),
+    });
+    Ok(ResponseTerms {
+        schema: schema.schema,
+        schema_used: schema.used,
+        template,
+        format: options.format.unwrap_or_default(),
+        threshold: threshold(options, settings)?,
+        bypasses_validation: options.bypass_validation == Some(true),
+        detected,
+        requested,
+        suspicious,
+    })
 }
 
 fn threshold(options: &AnalyzeOptions, settings: &AnalyzeSettings) -> Result<f64, ApiError> {

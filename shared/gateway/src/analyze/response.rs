@@ -17,7 +17,7 @@ use super::{
     default_schema::ORIGINAL_LANGUAGE,
     format::data_in,
     language::{self, Language},
-    prepare::ResponseTerms,
+    prepared::ResponseTerms,
     sample::SampleAnswer,
 };
 

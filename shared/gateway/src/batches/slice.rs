@@ -1,6 +1,7 @@
 //! A slice of the requests of a batch.
 
 mod rest;
+mod results;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,11 +11,10 @@ use std::{
 
 use hearth_domain::{BatchState, Timestamp};
 use hearth_store::batches::{BatchFault, BatchPosition, PendingRequest};
-use hearth_wire::ErrorCode;
 use tokio::{
     runtime::Handle,
     sync::watch,
-    task::{Id, JoinError, JoinSet},
+    task::{Id, JoinSet},
     time::{MissedTickBehavior, interval},
 };
 
@@ -24,7 +24,7 @@ use super::{
     gate::{self, Gate},
     input::{InputError, InputFile, InputLine, LineReader},
     lease::{BatchError, BatchLease},
-    request::{self, EndedRequest, RequestContext, RequestEnd},
+    request::{self, EndedRequest, RequestContext},
     result_line::{NotCarriedOut, ResultLines},
     validation,
 };
@@ -42,8 +42,6 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 const LAST_START_GRACE: Duration = Duration::from_secs(60);
 /// Time before the end of such a slice, or after the order to stop, at which requests in progress are given up.
 pub(super) const GIVE_UP_GRACE: Duration = Duration::from_secs(5);
-/// Number of times that a request is begun which panics.
-const REQUEST_DEATHS_MAX_COUNT: u32 = 2;
 /// Bytes of requests that are in memory.
 const REQUESTS_MAX_BYTES: u64 = 64 << 20;
 
@@ -314,84 +312,5 @@ impl<'a> Slice<'a> {
 
     fn has_rest(&self) -> bool {
         self.next.is_some() || !self.pending.is_empty() || self.reader.position().0 < self.input.size_bytes
-    }
-
-    /// Ends a request whose task has panicked: the next slice sends it once more, and a second death is its result.
-    async fn end_dead(&mut self, error: &JoinError) -> Result<(), InputError> {
-        tracing::error!(batch = %self.lease.record().id, %error, "a request of a batch has died");
-        let Some(mut place) = self.places.remove(&error.id()) else { return Ok(()) };
-        place.deaths += 1;
-        let dead = if place.deaths < REQUEST_DEATHS_MAX_COUNT {
-            EndedRequest { place, custom_id: String::new(), end: RequestEnd::Deferred, was_begun: None }
-        } else {
-            let line = self.input.line_at(place).await?;
-            request::dead(&self.context, &line)
-        };
-        self.add(dead);
-        Ok(())
-    }
-
-    /// Adds the result of a request.
-    fn add(&mut self, ended: EndedRequest) {
-        let EndedRequest { place, custom_id, end, was_begun } = ended;
-        match (was_begun, &end) {
-            (Some(true), _) => self.not_begun_count = 0,
-            (Some(false), RequestEnd::Answered { .. }) => self.not_begun_count += 1,
-            // A request that is refused before its run begins has no record, even if the earlier process came to it.
-            (Some(false), RequestEnd::Failed { .. } | RequestEnd::Deferred) | (None, _) => {}
-        }
-        // Requests are begun in the order of their lines, but for those that overlap.
-        if self.not_begun_count > 2 * self.gateway.0.batches.settings.concurrency as usize {
-            self.recovers = false;
-        }
-        let record = self.lease.record_mut();
-        match end {
-            RequestEnd::Answered { run, answer, usage } => {
-                record.counts.succeeded += 1;
-                record.usage = record.usage.and(&usage);
-                let line = self.lines.answered(&custom_id, run, &answer);
-                self.lease.append(true, &line);
-            }
-            RequestEnd::Failed { run, error } => {
-                record.counts.errored += 1;
-                let line = self.lines.failed(&custom_id, run, &error);
-                self.lease.append(false, &line);
-            }
-            RequestEnd::Deferred => {
-                self.deferred(place);
-                return;
-            }
-        }
-        self.is_changed = true;
-    }
-
-    /// Puts a request back, behind which the slice ends: the next one waits first.
-    fn deferred(&mut self, place: PendingRequest) {
-        self.pending.push_back(place);
-        if self.halt.is_none() {
-            self.halt = Some(Halt::Slice(WAIT_INTERVAL));
-            self.stop.send_replace(true);
-        }
-    }
-
-    /// The reason for which the batch waits, or the latest of its requests.
-    fn waits_for(&self) -> Option<String> {
-        let of_request = || self.context.waits_for().map(ErrorCode::as_str);
-        self.gate_waits_for.or_else(of_request).map(str::to_owned)
-    }
-
-    /// Saves the results, with the position behind them.
-    async fn save(&mut self) -> Result<(), BatchError> {
-        let (offset, line) = self.reader.position();
-        let next = self.next.as_ref().map(|line| line.place);
-        let mut pending: Vec<_> =
-            self.places.values().copied().chain(next).chain(self.pending.iter().copied()).collect();
-        pending.sort_by_key(|place| place.line);
-        let waits_for = self.waits_for();
-        let record = self.lease.record_mut();
-        (record.position, record.waits_for) = (BatchPosition { offset, line, pending }, waits_for);
-        self.lease.save(self.job).await?;
-        (self.saved_at, self.is_changed) = (Instant::now(), false);
-        Ok(())
     }
 }

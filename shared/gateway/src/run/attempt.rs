@@ -1,8 +1,9 @@
-//! One attempt of a run at one candidate.
+//! One attempt of a run at one candidate: its beginning and its outcome. `follow` has the events in between.
+
+mod follow;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
 use hearth_domain::{Delivery, ModelId, OnDisconnect, Task, Timestamp};
 use hearth_providers::{Call, Defaults, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
@@ -14,14 +15,13 @@ use super::{
     limits::AnswerLimits,
     output::RunOutput,
     pricing::CostMeter,
-    resume::PartialAnswer,
-    schema_retry::{HeldAnswer, SchemaRetry},
+    schema_retry::SchemaRetry,
 };
 use crate::{
     access::Caller,
     nodes::EnergyUse,
     providers::{breaker::Permit, model_metrics::ModelMetrics},
-    routing::{Candidate, may_fall_back},
+    routing::Candidate,
     settings::Routing,
 };
 
@@ -209,107 +209,6 @@ impl RunInProgress {
         Err(Outcome::Ended { provider_failure: None })
     }
 
-    /// Follows the provider's events to the end. `holds`: the answer is held until it is checked.
-    async fn follow(
-        &mut self,
-        provider: &dyn Provider,
-        mut events: EventStream,
-        times: &mut AttemptTimes<'_>,
-        mut permit: Option<&mut Permit>,
-        holds: bool,
-    ) -> Outcome {
-        let (mut deadline, mut has_answered) = (None, false);
-        let mut withdraw_at = self.withdraw_at;
-        loop {
-            let next = tokio::select! {
-                next = events.next() => next,
-                () = sleep_until(withdraw_at), if withdraw_at.is_some() && deadline.is_none() => {
-                    self.cancel(provider).await;
-                    return Outcome::Failed(not_begun_in_time());
-                }
-                () = self.client_leaves(), if deadline.is_none() => {
-                    tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), "the client went away; the run is stopped");
-                    self.cancel(provider).await;
-                    deadline = Some(self.cancel_deadline());
-                    continue;
-                }
-                () = self.output.stop.received() => {
-                    if deadline.is_none() && self.is_left_to_its_node() {
-                        return self.leave_to_node().await;
-                    }
-                    // A run that is being stopped already ends as cancelled, whatever leaves it less time.
-                    let mut end = RunEventBody::Cancelled;
-                    if deadline.is_none() {
-                        self.cancel(provider).await;
-                        end = self.stop_event();
-                    }
-                    if self.must_end_now() {
-                        self.output.emit(end).await;
-                        return Outcome::Ended { provider_failure: None };
-                    }
-                    deadline = deadline.or_else(|| Some(self.cancel_deadline()));
-                    continue;
-                }
-                () = sleep_until(deadline) => Some(RunEventBody::Cancelled),
-            };
-            let event = next.unwrap_or_else(|| RunEventBody::Error {
-                error: ApiError::new(ErrorCode::ProviderError, "the provider's stream broke off"),
-            });
-            match event {
-                RunEventBody::Error { error } if (!has_answered || holds) && deadline.is_none() => {
-                    if holds {
-                        self.output.charge_held();
-                    }
-                    return Outcome::Failed(error);
-                }
-                RunEventBody::Error { error } if self.may_resume(&error) && deadline.is_none() => {
-                    return Outcome::BrokenOff(error);
-                }
-                event => {
-                    if matches!(event, RunEventBody::Started { .. }) || event.commits_to_candidate() {
-                        withdraw_at = None;
-                    }
-                    times.observe(&event);
-                    if let Some(permit) = &mut permit
-                        && (event.commits_to_candidate() || matches!(event, RunEventBody::Done { .. }))
-                    {
-                        permit.record_answer();
-                    }
-                    if event.commits_to_candidate() {
-                        has_answered = true;
-                        if let Some(partial) = &mut self.output.partial {
-                            partial.apply(&event);
-                        }
-                    }
-                    let terminal = event.is_terminal();
-                    // An error of a run that is being stopped isn't the provider's failure.
-                    let provider_failure = match &event {
-                        RunEventBody::Error { error } if deadline.is_none() => Some(error.clone()),
-                        _ => None,
-                    };
-                    let exceeded = if terminal { None } else { self.limits.count(&event) };
-                    if let Some(error) = exceeded {
-                        self.cancel(provider).await;
-                        self.output.emit(RunEventBody::Error { error }).await;
-                        return Outcome::Ended { provider_failure: None };
-                    }
-                    if holds {
-                        match self.output.hold(event).await {
-                            HeldAnswer::Open => {}
-                            HeldAnswer::Sent => return Outcome::Ended { provider_failure },
-                            HeldAnswer::Unfit => return Outcome::Unfit,
-                        }
-                        continue;
-                    }
-                    self.output.emit(event).await;
-                    if terminal {
-                        return Outcome::Ended { provider_failure };
-                    }
-                }
-            }
-        }
-    }
-
     /// True if this process stops, and the run's node goes on.
     fn is_left_to_its_node(&self) -> bool {
         self.goes_on_at_node && self.output.stop.reason() == Some(StopReason::ProcessStops)
@@ -320,10 +219,6 @@ impl RunInProgress {
         tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), "the run goes on at its node while the gateway restarts");
         self.output.leave().await;
         Outcome::Ended { provider_failure: None }
-    }
-
-    fn may_resume(&self, error: &ApiError) -> bool {
-        may_fall_back(error.code) && self.output.partial.as_ref().is_some_and(PartialAnswer::is_resumable)
     }
 
     async fn cancel(&self, provider: &dyn Provider) {
