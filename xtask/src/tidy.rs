@@ -3,6 +3,7 @@
 //! Each check is a function from a tree to the list of its problems, so that a test can run it on a bad tree. All checks
 //! run, and all problems are printed.
 
+mod boxed_futures;
 mod decisions;
 mod dependencies;
 mod dependency_rules;
@@ -55,6 +56,7 @@ fn check_tree(workspace: &Workspace, tree: &Tree) -> Vec<String> {
         dependency_rules::check(&workspace.packages),
         dependency_rules::check_table(tree),
         dependencies::check(tree),
+        boxed_futures::check(tree),
         length::check(tree),
         words::check(tree),
         error_pages::check(tree),

@@ -131,8 +131,6 @@ pub(crate) struct Components {
     pub(crate) session_settings: SessionSettings,
     /// The turns of sessions: one at a time.
     pub(crate) session_turns: SessionTurns,
-    /// A model writes the titles of sessions.
-    pub(crate) titles_by_model: bool,
     /// The turns that this process carries out.
     pub(crate) turns_in_progress: TurnsInProgress,
     /// Settings of accounts.
@@ -352,7 +350,6 @@ impl Components {
             conversations,
             session_settings: options.settings.sessions,
             session_turns,
-            titles_by_model: options.settings.sessions.title_by_model,
             turns_in_progress: TurnsInProgress::default(),
             accounts: options.settings.accounts,
             preferences,

@@ -121,6 +121,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn open_conversation(
         &self,
         caller: &Caller,
@@ -134,6 +135,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if no conversation is stored, or it is another user's.
+    #[crate::boxed_future]
     pub async fn response(&self, caller: &Caller, id: RunId) -> Result<(Run, Conversation), ApiError> {
         self.0.conversations.get_open(caller, id).await?;
         let run = self.0.requests.get(caller, id).await?;
@@ -145,6 +147,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if none is stored, or it is another user's; `conflict` if its run has no whole answer.
+    #[crate::boxed_future]
     pub async fn conversation(&self, caller: &Caller, id: RunId) -> Result<Conversation, ApiError> {
         self.0.conversations.get(caller, id).await
     }
@@ -153,6 +156,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::conversation`].
+    #[crate::boxed_future]
     pub async fn forget_conversation(&self, caller: &Caller, id: RunId) -> Result<(), ApiError> {
         self.0.conversations.delete(caller, id).await
     }
@@ -163,6 +167,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the answer is complete already, as a cached one is, and the conversation can't be stored.
+    #[crate::boxed_future]
     pub async fn keep_conversation(
         &self,
         caller: &Caller,

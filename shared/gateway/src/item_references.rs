@@ -17,6 +17,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`, with the field, for an item that isn't stored, or belongs to another user.
+    #[crate::boxed_future]
     pub async fn resolve_item_references(
         &self,
         caller: &Caller,

@@ -6,6 +6,7 @@
 //! - [`analyze`]: data out of texts, by a schema: writes requests for `generate`, and reads their answers.
 //! - `generate`: prepares a request, looks up the cache, and starts a run.
 //! - [`definitions`]: schemas of answers and templates of prompts, applied to requests.
+//! - `prompt_count`: counts a prompt's tokens at the node that would serve the request.
 //! - `conversations`, `requests`: store the conversation of a run; read, follow and cancel runs.
 //! - `batches`: files of requests, carried out by jobs.
 //! - [`sessions`]: conversations of several turns.
@@ -58,8 +59,10 @@ pub mod nodes;
 mod operations;
 mod options;
 mod pager;
+mod prompt_count;
 mod providers;
 mod public_address;
+mod read_cache;
 mod readiness;
 mod record;
 mod relay;
@@ -68,6 +71,7 @@ mod routing;
 mod run;
 pub mod sessions;
 pub mod settings;
+mod single_flight;
 pub mod sockets;
 mod stage;
 mod store_quotas;
@@ -84,14 +88,15 @@ use hearth_store::{Store, StoreError};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, RunEvent,
-    native::{
-        cache::CacheStats,
-        models::{ModelBody, ModelQuery},
-        providers::ProviderBody,
-        route::RouteBody,
-    },
-    runtime_status::RuntimeStatus,
+    native::{cache::CacheStats, providers::ProviderBody, route::RouteBody},
 };
+
+/// Boxes the future of a public asynchronous function.
+///
+/// rustc compiles the body of an `async fn` in each crate that awaits it, and not in the crate that contains it. Boxed, it is
+/// compiled once, here: without that a third of the code of each function and of the command would be this crate's.
+/// `Box<dyn Future>` costs one allocation a call.
+pub(crate) use async_recursion::async_recursion as boxed_future;
 
 pub use access::{Access, Caller, Credential, tokens};
 pub use audit::Audit;
@@ -137,6 +142,7 @@ impl Gateway {
     ///
     /// # Errors
     /// If the store fails.
+    #[crate::boxed_future]
     pub async fn operator(&self) -> Result<UserId, StoreError> {
         self.0.store.operator().await
     }
@@ -165,6 +171,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `unauthorized` if it isn't a token, or no longer valid.
+    #[crate::boxed_future]
     pub async fn authenticate(&self, credential: &str) -> Result<Caller, ApiError> {
         Stage::Authenticate.measure(self.0.access.authenticate(credential)).await
     }
@@ -208,64 +215,11 @@ impl Gateway {
         &self.0.access
     }
 
-    /// A page of the models that a query selects.
-    ///
-    /// # Errors
-    /// `invalid_request` for a bad limit or cursor; `internal` if the store fails.
-    pub async fn list_models(&self, caller: &Caller, query: ModelQuery) -> Result<ModelPage, ApiError> {
-        self.0.models.list(caller, query).await
-    }
-
-    /// All models that a query selects, without pages. Waits a few seconds at most for a provider that hasn't listed its
-    /// models yet.
-    ///
-    /// # Errors
-    /// `internal` if the store fails.
-    pub async fn every_model(&self, caller: &Caller, query: &ModelQuery) -> Result<Vec<ModelBody>, ApiError> {
-        self.0.models.select(caller, query).await
-    }
-
-    /// One model.
-    ///
-    /// # Errors
-    /// `model_not_found`.
-    pub async fn model(&self, caller: &Caller, id: &str) -> Result<ModelBody, ApiError> {
-        self.0.models.get(caller, id).await
-    }
-
-    /// The model id for a name of Ollama's clients: without the tag `latest`, or that of a downloaded model with another tag.
-    pub async fn without_latest_tag(&self, caller: &Caller, name: &str) -> String {
-        self.0.models.without_latest_tag(caller, name).await
-    }
-
-    /// The models in memory, or on their way there.
-    ///
-    /// # Errors
-    /// `internal` if the store fails.
-    pub async fn loaded_models(&self, caller: &Caller) -> Result<Vec<ModelBody>, ApiError> {
-        self.0.models.loaded(caller).await
-    }
-
-    /// Begins to load a model on its node; returns its status after that.
-    ///
-    /// # Errors
-    /// `model_not_found`, `model_load_failed`, `no_model_available` if there is no room.
-    pub async fn load_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
-        self.0.models.load(caller, id).await
-    }
-
-    /// Begins to unload a model; returns its status after that.
-    ///
-    /// # Errors
-    /// `model_not_found`, or `conflict` if it is in use.
-    pub async fn unload_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
-        self.0.models.unload(caller, id).await
-    }
-
     /// The providers, as the caller sees them.
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_providers(&self, caller: &Caller) -> Result<Vec<ProviderBody>, ApiError> {
         self.0.providers.list(caller).await
     }
@@ -275,6 +229,7 @@ impl Gateway {
     /// # Errors
     /// `invalid_request` if no provider can have this name, or the key is malformed; `conflict` if its settings have a
     /// key; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn set_provider_key(&self, name: &str, key: &Secret) -> Result<(), ApiError> {
         self.0.providers.set_key(name, key).await
     }
@@ -283,11 +238,13 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if none is stored; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn remove_provider_key(&self, name: &str) -> Result<(), ApiError> {
         self.0.providers.remove_key(name).await
     }
 
     /// Fetches the model list of each provider in the background, if it is due.
+    #[crate::boxed_future]
     pub async fn refresh_model_lists(&self) {
         self.0.providers.refresh_model_lists().await;
     }
@@ -296,6 +253,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::generate`], as far as they precede the run.
+    #[crate::boxed_future]
     pub async fn route(&self, caller: &Caller, generation: Generation) -> Result<RouteBody, ApiError> {
         self.0.router.explain(&self.0.preferences, caller, generation).await
     }
@@ -307,6 +265,7 @@ impl Gateway {
     /// # Errors
     /// `not_cached` if the request takes a cached answer only and there is none; `model_not_found`,
     /// `no_model_available`, `queue_full`, `context_length_exceeded`, and others that keep a run from beginning.
+    #[crate::boxed_future]
     pub async fn generate(
         &self,
         caller: &Caller,
@@ -321,6 +280,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::generate`].
+    #[crate::boxed_future]
     pub async fn generate_in_trace(
         &self,
         caller: &Caller,
@@ -336,6 +296,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it is another user's.
+    #[crate::boxed_future]
     pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
         self.0.requests.get(caller, id).await
     }
@@ -358,6 +319,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::request`]; `node_offline` if its node can't be reached.
+    #[crate::boxed_future]
     pub async fn cancel_request(&self, caller: &Caller, id: RunId) -> Result<(Run, bool), ApiError> {
         self.0.requests.cancel(caller, id).await
     }
@@ -367,6 +329,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad pattern; `internal` if the store fails: then some may be left.
+    #[crate::boxed_future]
     pub async fn delete_cached(&self, caller: &Caller, pattern: Option<&str>) -> Result<usize, ApiError> {
         self.0.cache.delete(caller, pattern).await
     }
@@ -381,6 +344,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if they are deleted; `internal` if the bucket can't be read.
+    #[crate::boxed_future]
     pub async fn whole_artifact(&self, id: ArtifactId) -> Result<Vec<u8>, ApiError> {
         self.0.artifacts.read(id).await
     }

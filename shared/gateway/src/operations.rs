@@ -30,6 +30,7 @@ impl Gateway {
     ///
     /// # Errors
     /// If the store fails.
+    #[crate::boxed_future]
     pub async fn register_node(&self, node: &NodeRecord) -> Result<(), StoreError> {
         self.0.nodes.register(node).await
     }
@@ -37,6 +38,7 @@ impl Gateway {
     /// The state of all that the gateway depends on, two seconds old at most. Takes 100 ms at most; in the cloud, where the
     /// first check of a process opens its connections, three seconds. A process that runs on after its responses, with a
     /// store of its own, also writes: a function may lack the right to.
+    #[crate::boxed_future]
     pub async fn readiness(&self) -> Arc<ReadinessReport> {
         readiness::report(&self.0).await
     }
@@ -60,6 +62,7 @@ impl Gateway {
     }
 
     /// Sets the gauges. Call it before metrics are read.
+    #[crate::boxed_future]
     pub async fn update_metrics(&self) {
         gauges::update(&self.0).await;
     }
@@ -69,6 +72,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
         self.0.lost_runs.end_interrupted().await
     }
@@ -78,6 +82,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn sweep_runs(&self) -> Result<usize, ApiError> {
         self.0.lost_runs.sweep().await
     }
@@ -96,11 +101,13 @@ impl Gateway {
 
     /// Starts no more runs, waits for those in progress for `grace` at most, and then ends them. Their records have the
     /// answer up to there.
+    #[crate::boxed_future]
     pub async fn stop_runs(&self, grace: Duration) {
         self.0.runs.stop_all(grace).await;
     }
 
     /// Waits until the records of all runs that have ended are stored; returns false if the time was too short.
+    #[crate::boxed_future]
     pub async fn settle(&self, timeout: Duration) -> bool {
         let settled = self.0.records.settle(timeout).await;
         self.0.limits.flush().await;

@@ -22,9 +22,10 @@ use Rule::{AllBut, Only};
 ///
 /// The stores of AWS in `aws-emulator` are for the tests and the benchmarks alone. No function sees another: what they
 /// share is the gateway's.
-const RULES: [(&str, Rule); 25] = [
+const RULES: [(&str, Rule); 26] = [
     ("domain", Only(&[])),
     ("files", Only(&[])),
+    ("memory", Only(&[])),
     ("schema", Only(&[])),
     ("aws-emulator", Only(&[])),
     ("fault-proxy", Only(&[])),

@@ -22,6 +22,7 @@ impl Access {
     ///
     /// # Errors
     /// `invalid_request`; `forbidden` for a model that the caller may not use, and for an end after the caller's.
+    #[crate::boxed_future]
     pub async fn create_access_key(
         &self,
         caller: &Caller,
@@ -62,6 +63,7 @@ impl Access {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_access_keys(&self, owner: Owner) -> Result<Vec<AccessKeyBody>, ApiError> {
         let (keys, uses) = (self.access_keys_of(owner), self.uses_of(owner.user));
         let (keys, uses) = tokio::try_join!(keys, uses)?;
@@ -76,6 +78,7 @@ impl Access {
     ///
     /// # Errors
     /// `not_found` if the owner has no such key.
+    #[crate::boxed_future]
     pub async fn revoke_access_key_of(&self, owner: Owner, id: AccessKeyId) -> Result<(), ApiError> {
         let keys = self.access_keys_of(owner).await?;
         let key = keys

@@ -6,7 +6,11 @@ use hearth_domain::{ModelLimits, Scope, Timestamp};
 use hearth_store::tokens::TokenRecord;
 use hearth_wire::{ApiError, ErrorCode};
 
-use super::{Caller, Credential, tokens::COMMANDS_TOKEN_NAME};
+use super::{Caller, Credential};
+
+/// Name of the token that a gateway at home issues for the commands on its machine. It ends with the process, so it
+/// doesn't count as a token that could replace another one.
+pub const COMMANDS_TOKEN_NAME: &str = "commands on this machine";
 
 const NAME_MAX_CHARS: usize = 100;
 const LIFETIME_MAX_DAYS: u32 = 3650;

@@ -10,16 +10,12 @@ use hearth_wire::{
     native::tokens::{CreateToken, TokenBody},
 };
 
-pub use super::token_rules::{check_models, end_after};
+pub use super::token_rules::{COMMANDS_TOKEN_NAME, check_models, end_after};
 use super::{
     Access, Caller, Credential,
     token_rules::{check_name, end_for, is_last_full, models_for, require_narrower},
 };
 use crate::error;
-
-/// Name of the token that a gateway at home issues for the commands on its machine. It ends with the process, so it
-/// doesn't count as a token that could replace another one.
-pub const COMMANDS_TOKEN_NAME: &str = "commands on this machine";
 
 /// Longest time for which a text that was replaced is valid.
 const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -54,6 +50,7 @@ impl Access {
     ///
     /// # Errors
     /// `invalid_request`; `forbidden` for a scope or a model that the caller lacks, and for an end after the caller's.
+    #[crate::boxed_future]
     pub async fn create_token(
         &self,
         caller: &Caller,
@@ -73,6 +70,7 @@ impl Access {
     ///
     /// # Errors
     /// `invalid_request` for a bad name, or no scope.
+    #[crate::boxed_future]
     pub async fn issue_token(&self, new: NewToken) -> Result<(ApiToken, TokenRecord), ApiError> {
         check_name(&new.name)?;
         // Each scope once, in one order.
@@ -97,6 +95,7 @@ impl Access {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_tokens(&self, owner: Owner) -> Result<Vec<TokenBody>, ApiError> {
         let (tokens, uses) = (self.tokens_of(owner), self.uses_of(owner.user));
         let (tokens, uses) = tokio::try_join!(tokens, uses)?;
@@ -118,6 +117,7 @@ impl Access {
     /// # Errors
     /// `not_found` if the user has no such token; `invalid_request` for a bad name; as [`Access::revoke_token`] for one that the
     /// caller couldn't have created.
+    #[crate::boxed_future]
     pub async fn rename_token(
         &self,
         caller: &Caller,
@@ -136,6 +136,7 @@ impl Access {
     /// # Errors
     /// `not_found` if the user has no such token, or it is no longer valid; `invalid_request` for a grace above 7 days; as
     /// [`Access::revoke_token`] for one that the caller couldn't have created.
+    #[crate::boxed_future]
     pub async fn rotate_token(
         &self,
         caller: &Caller,
@@ -174,6 +175,7 @@ impl Access {
     /// # Errors
     /// `not_found` if the user has no such token; `forbidden` if it may do more than the caller, or ends later;
     /// `conflict` if no other token with every scope would be left for as long.
+    #[crate::boxed_future]
     pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<(), ApiError> {
         // Of two requests that revoke the last two tokens at the same time, one sees the other's change.
         let _revoking = self.revoking.lock().await;
@@ -194,6 +196,7 @@ impl Access {
     ///
     /// # Errors
     /// `not_found` if the user has no such token.
+    #[crate::boxed_future]
     pub async fn revoke_token_of(&self, owner: Owner, id: TokenId) -> Result<(), ApiError> {
         let token = find(&self.tokens_of(owner).await?, id)?;
         self.revoke_record(&token).await

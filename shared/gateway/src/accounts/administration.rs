@@ -33,6 +33,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn list_all(&self, caller: &Caller, query: &PageQuery) -> Result<OrganisationList, ApiError> {
         self.ensure_operators().await?;
         let pager = Pager::new(&self.keys, caller.owner(), "organisations", query.limit)?;
@@ -48,6 +49,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn get_any(&self, caller: &Caller, id: OrganisationId) -> Result<OrganisationBody, ApiError> {
         let record = self.record_of(id).await?;
         Ok(self.body(caller, record))
@@ -58,6 +60,7 @@ impl Organisations {
     /// # Errors
     /// `not_found`; `invalid_request` for a bad name or region; `forbidden` for the operator's organisation, if the caller isn't
     /// its owner; `conflict` for disabling it.
+    #[crate::boxed_future]
     pub async fn administer(
         &self,
         caller: &Caller,
@@ -87,6 +90,7 @@ impl Organisations {
     ///
     /// # Errors
     /// As for [`Organisations::delete`].
+    #[crate::boxed_future]
     pub async fn delete_any(&self, id: OrganisationId) -> Result<(), ApiError> {
         self.delete_record(id).await
     }
@@ -97,6 +101,7 @@ impl Organisations {
     /// `not_found` if there is no such organisation or user; `forbidden` for a role in the operator's organisation that the
     /// caller's own doesn't cover, and for a higher role if the caller's credential doesn't allow all that it does; `conflict`
     /// for the last owner.
+    #[crate::boxed_future]
     pub async fn put_member(
         &self,
         caller: &Caller,
@@ -121,6 +126,7 @@ impl Organisations {
     ///
     /// # Errors
     /// As for [`Organisations::put_member`].
+    #[crate::boxed_future]
     pub async fn remove_any_member(
         &self,
         caller: &Caller,
@@ -135,6 +141,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn list_users(&self, caller: &Caller, query: &PageQuery) -> Result<AdminUserList, ApiError> {
         self.ensure_operators().await?;
         let pager = Pager::new(&self.keys, caller.owner(), "users", query.limit)?;
@@ -149,6 +156,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn user_details(&self, user: UserId) -> Result<AdminUserDetails, ApiError> {
         let record = self.user(user).await?;
         let memberships = self.store.organisations().of_user(user).await.map_err(error::store)?;
@@ -164,6 +172,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`; `conflict` for the caller, and for the gateway's first operator.
+    #[crate::boxed_future]
     pub async fn administer_user(
         &self,
         caller: &Caller,
@@ -197,6 +206,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or cursor; `not_found` if there is no such user.
+    #[crate::boxed_future]
     pub async fn list_tokens(
         &self,
         caller: &Caller,
@@ -227,6 +237,7 @@ impl Organisations {
     /// # Errors
     /// `not_found` if the user has no such token; `forbidden` for a token of the operator's organisation whose owner has a
     /// role that the caller's own doesn't cover.
+    #[crate::boxed_future]
     pub async fn revoke_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<(), ApiError> {
         let operators = self.ensure_operators().await?;
         let member = self.store.organisations().member(operators, user).await.map_err(error::store)?;

@@ -19,6 +19,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request`; `conflict` if the caller has given too many.
+    #[crate::boxed_future]
     pub async fn give_consent(&self, caller: &Caller, request: GiveConsent) -> Result<ConsentBody, ApiError> {
         let GiveConsent { document, version } = request;
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
@@ -52,6 +53,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_consents(&self, caller: &Caller) -> Result<ConsentList, ApiError> {
         let consents = self.0.store.consents().of(caller.user).await.map_err(error::store)?;
         Ok(ConsentList { consents: consents.into_iter().map(consent_body).collect() })

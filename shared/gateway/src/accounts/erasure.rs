@@ -56,6 +56,7 @@ impl Gateway {
     /// # Errors
     /// `forbidden` if the confirmation is wrong; `conflict` for the gateway's operator, and for the last owner of an
     /// organisation with other members.
+    #[crate::boxed_future]
     pub async fn erase_caller(
         &self,
         caller: &Caller,
@@ -71,6 +72,7 @@ impl Gateway {
     /// # Errors
     /// `not_found`; `forbidden` for a user of the operator's organisation whose role the caller's doesn't cover; `conflict` as
     /// for [`Gateway::erase_caller`].
+    #[crate::boxed_future]
     pub async fn erase_user(&self, caller: &Caller, user: UserId) -> Result<ErasureBody, ApiError> {
         let organisations = self.0.store.organisations();
         if let Some(member) = organisations.member(caller.organisation, user).await.map_err(error::store)?
@@ -87,6 +89,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id.
+    #[crate::boxed_future]
     pub async fn erasure(&self, id: ErasureId) -> Result<ErasureBody, ApiError> {
         let erasure = self.0.store.erasures().get(id).await.map_err(error::store)?;
         erasure
@@ -99,6 +102,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn resume_erasures(&self) -> Result<usize, ApiError> {
         let open = self.0.store.erasures().open().await.map_err(error::store)?;
         let count = open.len();
@@ -113,6 +117,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn sweep_erasures(&self, time: Duration) -> Result<usize, ApiError> {
         let until = Instant::now() + time;
         let (mut completed, mut result) = (0, Ok(()));
@@ -132,6 +137,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn finish_erasure(&self, id: ErasureId) -> Result<ErasureBody, ApiError> {
         while self.make_pass(id, None).await? != Pass::Completed {
             tokio::time::sleep(PASS_INTERVAL).await;

@@ -15,6 +15,7 @@ impl Gateway {
     /// `rate_limited` after too many attempts of the address; `invalid_request` for an unknown provider; `unauthorized` for a
     /// token that isn't valid, and for a user whose access was removed; `forbidden` for a user whose claims give no role;
     /// `issuer_unavailable`.
+    #[crate::boxed_future]
     pub async fn sign_in_by_token(
         &self,
         request: &SignInByToken,

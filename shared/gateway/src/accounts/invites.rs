@@ -31,6 +31,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `forbidden` for a role that the caller's doesn't cover; `invalid_request`.
+    #[crate::boxed_future]
     pub async fn create_invite(
         &self,
         caller: &Caller,
@@ -73,6 +74,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_invites(&self, caller: &Caller) -> Result<InviteList, ApiError> {
         let invites = self.0.store.invites().of(caller.organisation).await.map_err(error::store)?;
         Ok(InviteList { invites: invites.into_iter().map(invite_body).collect() })
@@ -82,6 +84,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it was accepted meanwhile.
+    #[crate::boxed_future]
     pub async fn revoke_invite(&self, caller: &Caller, id: InviteId) -> Result<(), ApiError> {
         let invites = self.0.store.invites();
         let all = invites.of(caller.organisation).await.map_err(error::store)?;
@@ -96,6 +99,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `forbidden` if the code isn't valid, or is for another address; `conflict` if the caller is a member already.
+    #[crate::boxed_future]
     pub async fn accept_invite(&self, caller: &Caller, code: &Secret) -> Result<MembershipBody, ApiError> {
         let invite = self.valid_invite(code).await?;
         if invite.email.is_some() {

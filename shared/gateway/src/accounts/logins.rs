@@ -79,6 +79,7 @@ impl Logins {
     ///
     /// # Errors
     /// `unauthorized` if the user is no member of the organisation; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn open(
         &self,
         user: UserId,
@@ -130,6 +131,7 @@ impl Logins {
     ///
     /// # Errors
     /// `unauthorized` if the token isn't valid, or the user is no member any longer.
+    #[crate::boxed_future]
     pub async fn refresh(&self, text: &Secret) -> Result<LoginBody, ApiError> {
         let token: RefreshToken = text.expose().parse().map_err(|_| invalid_refresh_token())?;
         let hash = token.hash();
@@ -179,6 +181,7 @@ impl Logins {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list(&self, caller: &Caller) -> Result<LoginList, ApiError> {
         let now = Timestamp::now();
         let logins = self.store.logins().of(caller.user).await.map_err(error::store)?;
@@ -194,6 +197,7 @@ impl Logins {
     ///
     /// # Errors
     /// `invalid_request` if it was sent with another credential.
+    #[crate::boxed_future]
     pub async fn end_own(&self, caller: &Caller) -> Result<(), ApiError> {
         let Some(id) = login_of(caller) else {
             let message =
@@ -207,6 +211,7 @@ impl Logins {
     ///
     /// # Errors
     /// `not_found` if the user has no such login.
+    #[crate::boxed_future]
     pub async fn end(&self, caller: &Caller, id: LoginId) -> Result<(), ApiError> {
         let login = self.store.logins().get(id).await.map_err(error::store)?;
         let is_own = login.is_some_and(|login| login.user == caller.user && login.is_valid(Timestamp::now()));
@@ -220,6 +225,7 @@ impl Logins {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn end_all(&self, user: UserId, except: Option<LoginId>) -> Result<(), ApiError> {
         let at = Timestamp::now();
         let ended = LoginsEnded { at, except };
@@ -244,6 +250,7 @@ impl Logins {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn is_fresh(&self, caller: &Caller) -> Result<bool, ApiError> {
         let Some(id) = login_of(caller) else { return Ok(false) };
         let login = self.store.logins().get(id).await.map_err(error::store)?;

@@ -17,6 +17,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` for another organisation, and for a user who isn't a member.
+    #[crate::boxed_future]
     pub async fn member_tokens(
         &self,
         caller: &Caller,
@@ -32,6 +33,7 @@ impl Organisations {
     /// # Errors
     /// `not_found` as for [`Organisations::member_tokens`], and if the member has no such token; `forbidden` if the caller's role
     /// doesn't cover the member's.
+    #[crate::boxed_future]
     pub async fn revoke_member_token(
         &self,
         caller: &Caller,
@@ -48,6 +50,7 @@ impl Organisations {
     ///
     /// # Errors
     /// As for [`Organisations::member_tokens`].
+    #[crate::boxed_future]
     pub async fn member_access_keys(
         &self,
         caller: &Caller,
@@ -62,6 +65,7 @@ impl Organisations {
     ///
     /// # Errors
     /// As for [`Organisations::revoke_member_token`].
+    #[crate::boxed_future]
     pub async fn revoke_member_access_key(
         &self,
         caller: &Caller,

@@ -23,6 +23,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` for another organisation; `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn members(
         &self,
         caller: &Caller,
@@ -45,6 +46,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` for another organisation, and for a user who isn't a member.
+    #[crate::boxed_future]
     pub async fn member(
         &self,
         caller: &Caller,
@@ -61,6 +63,7 @@ impl Organisations {
     /// # Errors
     /// `not_found` as for [`Organisations::member`]; `forbidden` if the caller's role doesn't cover the member's, or the new
     /// one, or the caller's credential doesn't allow all that a higher role does; `conflict` for the last owner.
+    #[crate::boxed_future]
     pub async fn change_member(
         &self,
         caller: &Caller,
@@ -96,6 +99,7 @@ impl Organisations {
     ///
     /// # Errors
     /// As for [`Organisations::change_member`].
+    #[crate::boxed_future]
     pub async fn remove_member(
         &self,
         caller: &Caller,
@@ -111,6 +115,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` for another organisation; `conflict` for the last owner.
+    #[crate::boxed_future]
     pub async fn leave(&self, caller: &Caller, id: OrganisationId) -> Result<(), ApiError> {
         require_own(caller, id)?;
         self.remove_member_if(id, caller.user, |_| Ok(())).await

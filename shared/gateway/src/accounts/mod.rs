@@ -63,6 +63,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`SigningKeys::rotate`].
+    #[crate::boxed_future]
     pub async fn rotate_signing_key(&self, revokes: bool) -> Result<SigningKeyList, ApiError> {
         let keys = self.0.signing_keys.rotate(revokes).await?;
         if revokes {

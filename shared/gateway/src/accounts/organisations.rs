@@ -64,6 +64,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn ensure_operators(&self) -> Result<OrganisationId, ApiError> {
         self.access.ensure_operators().await
     }
@@ -72,6 +73,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `invalid_request` for a bad name or region, or if there is no such user.
+    #[crate::boxed_future]
     pub async fn create(
         &self,
         caller: &Caller,
@@ -95,6 +97,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn own(&self, caller: &Caller) -> Result<OwnOrganisations, ApiError> {
         self.ensure_operators().await?;
         let organisations = self.store.organisations();
@@ -122,6 +125,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn get(&self, caller: &Caller, id: OrganisationId) -> Result<OrganisationBody, ApiError> {
         let record = self.record(caller, id).await?;
         Ok(self.body(caller, record))
@@ -131,6 +135,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad name or region.
+    #[crate::boxed_future]
     pub async fn change(
         &self,
         caller: &Caller,
@@ -152,6 +157,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`; `conflict` for the operator's organisation, and for one that has nodes.
+    #[crate::boxed_future]
     pub async fn delete(&self, caller: &Caller, id: OrganisationId) -> Result<(), ApiError> {
         require_own(caller, id)?;
         self.delete_record(id).await

@@ -41,6 +41,7 @@ impl Passwords {
     ///
     /// # Errors
     /// `invalid_request` at `password` if it is too short or too long; `overloaded` if too many are waiting.
+    #[crate::boxed_future]
     pub async fn hash(&self, password: &Secret) -> Result<String, ApiError> {
         password::check_new(password).map_err(|error| ApiError::invalid("password", error.to_string()))?;
         self.rehash(password).await
@@ -57,6 +58,7 @@ impl Passwords {
     ///
     /// # Errors
     /// `overloaded` if too many are waiting.
+    #[crate::boxed_future]
     pub async fn verify(&self, password: &Secret, hash: Option<String>) -> Result<bool, ApiError> {
         let password = password.clone();
         self.compute(move || password::verify(&password, hash.as_deref())).await

@@ -34,6 +34,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn profile(&self, caller: &Caller) -> Result<UserBody, ApiError> {
         self.user_body(caller.user).await
     }
@@ -43,6 +44,7 @@ impl Gateway {
     /// # Errors
     /// `invalid_request`; `forbidden` if the password for a change of the address is wrong; `conflict` if another user has the
     /// address.
+    #[crate::boxed_future]
     pub async fn change_profile(&self, caller: &Caller, request: ChangeUser) -> Result<UserBody, ApiError> {
         let ChangeUser { name, preferences, email, password } = request;
         let name = name.as_deref().map(check_name).transpose()?;
@@ -86,6 +88,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `forbidden` if the present password is wrong, or is absent without a fresh login; `invalid_request` for a bad new one.
+    #[crate::boxed_future]
     pub async fn change_password(&self, caller: &Caller, request: ChangePassword) -> Result<(), ApiError> {
         let ChangePassword { current_password, new_password } = request;
         let user = self.confirm(caller, current_password.as_ref(), "current_password").await?;
@@ -116,6 +119,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` if the organisation has no such member; `forbidden` if the member's role, in any organisation, isn't
     /// covered by the caller's; `conflict` if the member has no address.
+    #[crate::boxed_future]
     pub async fn create_password_reset(
         &self,
         caller: &Caller,
@@ -170,6 +174,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `conflict` if the user has no address.
+    #[crate::boxed_future]
     pub async fn create_password_reset_of(&self, user: UserId) -> Result<CreatedCode, ApiError> {
         let record = self.0.store.users().get(user).await.map_err(error::store)?.ok_or_else(no_such_user)?;
         self.create_reset_code(&record, None).await
@@ -193,6 +198,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `forbidden` if the code isn't valid; `invalid_request` for a bad password.
+    #[crate::boxed_future]
     pub async fn reset_password(
         &self,
         request: ResetPassword,

@@ -59,6 +59,7 @@ impl ProviderKeys<'_> {
     /// # Errors
     /// `not_found` for another organisation, and a team that it doesn't have; `invalid_request`; `conflict` if the
     /// owner has too many.
+    #[crate::boxed_future]
     pub async fn create(
         &self,
         caller: &Caller,
@@ -107,6 +108,7 @@ impl ProviderKeys<'_> {
     ///
     /// # Errors
     /// `not_found` for another organisation.
+    #[crate::boxed_future]
     pub async fn list(&self, caller: &Caller, scope: KeyScope) -> Result<ProviderKeyList, ApiError> {
         let mut records = Vec::new();
         for owner in self.owners(caller, scope).await? {
@@ -120,6 +122,7 @@ impl ProviderKeys<'_> {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn get(
         &self,
         caller: &Caller,
@@ -133,6 +136,7 @@ impl ProviderKeys<'_> {
     ///
     /// # Errors
     /// `not_found`; `invalid_request`.
+    #[crate::boxed_future]
     pub async fn update(
         &self,
         caller: &Caller,
@@ -166,6 +170,7 @@ impl ProviderKeys<'_> {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn delete(&self, caller: &Caller, scope: KeyScope, id: CredentialId) -> Result<(), ApiError> {
         let record = self.find(caller, scope, id).await?;
         self.0.store.provider_credentials().delete(record.owner, id).await.map_err(error::store)?;
@@ -178,6 +183,7 @@ impl ProviderKeys<'_> {
     ///
     /// # Errors
     /// `not_found`; `rate_limited` while another request checks it.
+    #[crate::boxed_future]
     pub async fn verify(
         &self,
         caller: &Caller,
@@ -219,6 +225,7 @@ impl ProviderKeys<'_> {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn scope_of(&self, caller: &Caller, id: CredentialId) -> Result<KeyScope, ApiError> {
         if self.find(caller, KeyScope::Own, id).await.is_ok() {
             return Ok(KeyScope::Own);

@@ -44,6 +44,7 @@ impl Gateway {
     /// # Errors
     /// `rate_limited` after too many registrations from one network; `forbidden` if the code isn't valid, or is for another
     /// address; `invalid_request`; `conflict` if the address has an account already.
+    #[crate::boxed_future]
     pub async fn register(
         &self,
         request: RegisterUser,
@@ -84,6 +85,7 @@ impl Gateway {
     /// # Errors
     /// `forbidden` for a role that the caller's doesn't cover; `invalid_request`; `conflict` if the address has an account
     /// already.
+    #[crate::boxed_future]
     pub async fn create_user(&self, caller: &Caller, request: CreateUser) -> Result<UserBody, ApiError> {
         let CreateUser { email, name, password, role, teams } = request;
         invites::check_role(caller, role)?;
@@ -97,6 +99,7 @@ impl Gateway {
     /// # Errors
     /// `forbidden` for another user, and if the credential lacks a scope or a model, or is a token that ends: a sign-in has
     /// every permission of its user; `conflict` if the caller has a sign-in, or another user has the address.
+    #[crate::boxed_future]
     pub async fn set_sign_in(&self, caller: &Caller, request: SetSignIn) -> Result<UserBody, ApiError> {
         for scope in hearth_domain::Scope::ALL {
             caller.require_scope(scope)?;
@@ -136,6 +139,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `conflict` if the operator has a sign-in; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn create_bootstrap_code(&self) -> Result<CreatedCode, ApiError> {
         let operator = self.operator().await.map_err(error::store)?;
         let user = self.0.store.users().get(operator).await.map_err(error::store)?;

@@ -86,6 +86,7 @@ impl SigningKeys {
     ///
     /// # Errors
     /// `internal` if they can't be read.
+    #[crate::boxed_future]
     pub async fn jwks(&self) -> Result<JwkSet, ApiError> {
         let keys = match self.cached(JWKS_MAX_AGE) {
             Some(keys) => keys,
@@ -106,6 +107,7 @@ impl SigningKeys {
     ///
     /// # Errors
     /// `internal` if they can't be read.
+    #[crate::boxed_future]
     pub async fn list(&self) -> Result<SigningKeyList, ApiError> {
         let set = self.store.signing_keys().public().await.map_err(error::store)?;
         Ok(key_list(&set.unwrap_or_default(), Timestamp::now()))

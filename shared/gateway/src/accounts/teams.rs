@@ -22,6 +22,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` for another organisation.
+    #[crate::boxed_future]
     pub async fn teams(&self, caller: &Caller, id: OrganisationId) -> Result<TeamList, ApiError> {
         require_own(caller, id)?;
         let teams = self.store.organisations().teams(id).await.map_err(error::store)?;
@@ -32,6 +33,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn team(
         &self,
         caller: &Caller,
@@ -47,6 +49,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` for another organisation; `invalid_request` for a bad name; `conflict` if there are too many.
+    #[crate::boxed_future]
     pub async fn create_team(
         &self,
         caller: &Caller,
@@ -68,6 +71,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad name.
+    #[crate::boxed_future]
     pub async fn rename_team(
         &self,
         caller: &Caller,
@@ -90,6 +94,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn delete_team(
         &self,
         caller: &Caller,
@@ -113,6 +118,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` if the organisation has no such team or member.
+    #[crate::boxed_future]
     pub async fn add_to_team(
         &self,
         caller: &Caller,
@@ -128,6 +134,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` if the organisation has no such team or member.
+    #[crate::boxed_future]
     pub async fn remove_from_team(
         &self,
         caller: &Caller,

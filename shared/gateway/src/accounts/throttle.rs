@@ -65,6 +65,7 @@ impl Throttle {
     ///
     /// # Errors
     /// `rate_limited` after too many attempts.
+    #[crate::boxed_future]
     pub async fn by_address(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
         match address {
             Some(address) => {

@@ -15,7 +15,7 @@ use hearth_wire::{
     },
 };
 
-use super::{AnalysisContext, prepare::PreparedAnalysis, response::milliseconds};
+use super::{AnalysisContext, prepared::PreparedAnalysis, response::milliseconds};
 use crate::{Gateway, access::Caller, generate::prefetch};
 
 /// An item with its outcome so far.

@@ -16,6 +16,7 @@ mod instructions;
 pub(crate) mod job;
 mod language;
 mod prepare;
+mod prepared;
 mod response;
 mod sample;
 mod suspicion;
@@ -35,7 +36,7 @@ use hearth_wire::{
 };
 
 use crate::{CacheOutcome, Gateway, RateStatus, access::Caller};
-use prepare::PreparedAnalysis;
+use prepared::PreparedAnalysis;
 
 /// Name of the operation in the audit log.
 const OPERATION: &str = "analyze";
@@ -84,6 +85,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request`, naming the field; `invalid_answer` if no answer fits the schema; those of [`Gateway::generate`].
+    #[crate::boxed_future]
     pub async fn analyze(
         &self,
         caller: &Caller,
@@ -98,6 +100,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a batch without items or with too many.
+    #[crate::boxed_future]
     pub async fn analyze_batch(
         &self,
         caller: &Caller,

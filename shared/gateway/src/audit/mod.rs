@@ -82,6 +82,7 @@ impl Audit {
     ///
     /// # Errors
     /// `internal` if it can't be written: then the change must not be acknowledged.
+    #[crate::boxed_future]
     pub async fn record(&self, event: AuditEvent) -> Result<AuditId, ApiError> {
         match self.append(event.clone()).await {
             Ok(id) => Ok(id),
@@ -126,6 +127,7 @@ impl Audit {
     }
 
     /// Seals the log each minute, and writes the counts of refusals. Ends never.
+    #[crate::boxed_future]
     pub async fn maintain(&self) {
         loop {
             tokio::time::sleep(SEAL_INTERVAL).await;
@@ -135,6 +137,7 @@ impl Audit {
     }
 
     /// Writes all counts of refusals, and seals the log: before the process ends, and in the function `sweep`.
+    #[crate::boxed_future]
     pub async fn finish(&self) {
         self.append_all(self.repeats.take(false)).await;
         self.seal_all().await;

@@ -48,6 +48,7 @@ impl Audit {
     /// # Errors
     /// `invalid_request` for a bad parameter; `forbidden` for another organisation's log; `internal` if the store
     /// fails.
+    #[crate::boxed_future]
     pub async fn list(&self, caller: &Caller, query: &AuditQuery) -> Result<AuditList, ApiError> {
         let list = list_of(query);
         let pager = Pager::with_max(&self.keys, caller.owner(), &list, query.limit, PAGE_MAX_COUNT)?;
@@ -128,6 +129,7 @@ impl Audit {
     /// # Errors
     /// `invalid_request` for a bad parameter; `forbidden` for another organisation's log; `internal` if the store
     /// fails.
+    #[crate::boxed_future]
     pub async fn verify_for(
         &self,
         caller: &Caller,

@@ -104,6 +104,7 @@ impl Audit {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn verify(&self, request: &VerifyRequest) -> Result<Verification, ApiError> {
         let VerifyRequest { owner, from, to, ref seal } = *request;
         let now = Timestamp::now();

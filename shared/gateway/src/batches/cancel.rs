@@ -19,6 +19,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `conflict` if it has ended; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn cancel_batch(&self, caller: &Caller, id: BatchId) -> Result<BatchBody, ApiError> {
         let batch = owned(&self.0, caller, BatchDialect::OpenAi, id).await?;
         self.0.cancel(batch).await.map(body::of_openai)
@@ -28,6 +29,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::cancel_batch`].
+    #[crate::boxed_future]
     pub async fn cancel_message_batch(
         &self,
         caller: &Caller,
@@ -43,6 +45,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `conflict` while it goes on; `internal` if the store fails: then it can be repeated.
+    #[crate::boxed_future]
     pub async fn delete_message_batch(
         &self,
         caller: &Caller,
@@ -67,6 +70,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such batch, or its results were deleted; `conflict` while it goes on.
+    #[crate::boxed_future]
     pub async fn message_batch_results(
         &self,
         caller: &Caller,

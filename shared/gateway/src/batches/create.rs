@@ -39,6 +39,7 @@ impl Gateway {
     /// # Errors
     /// `invalid_request`, naming the field; `not_found` for the file; `payload_too_large`; `quota_exceeded` if the caller has too many
     /// batches; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn create_batch(&self, caller: &Caller, request: BatchRequest) -> Result<BatchBody, ApiError> {
         let gateway = &self.0;
         let settings = &gateway.batches.settings;
@@ -85,6 +86,7 @@ impl Gateway {
     /// # Errors
     /// `invalid_request`, naming the field; `quota_exceeded` if the caller has too many batches or files; `internal` if the store
     /// fails.
+    #[crate::boxed_future]
     pub async fn create_message_batch(
         &self,
         caller: &Caller,

@@ -24,6 +24,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn batch(&self, caller: &Caller, id: BatchId) -> Result<BatchBody, ApiError> {
         let batch = owned(&self.0, caller, BatchDialect::OpenAi, id).await?;
         self.with_job(caller, batch).await.map(body::of_openai)
@@ -33,6 +34,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::batch`].
+    #[crate::boxed_future]
     pub async fn message_batch(
         &self,
         caller: &Caller,
@@ -48,6 +50,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or id.
+    #[crate::boxed_future]
     pub async fn list_batches(&self, caller: &Caller, query: &BatchQuery) -> Result<BatchList, ApiError> {
         let limit = check_limit(query.limit, DEFAULT_PAGE_COUNT, OPENAI_PAGE_MAX_COUNT)?;
         let after = query.after.as_deref().map(|id| parse_id(id, "after")).transpose()?;
@@ -63,6 +66,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or id.
+    #[crate::boxed_future]
     pub async fn list_message_batches(
         &self,
         caller: &Caller,

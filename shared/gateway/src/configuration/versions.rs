@@ -73,6 +73,7 @@ impl Configuration {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn history(&self) -> Result<ConfigurationHistory, ApiError> {
         let versions = self.store.configurations().versions().await.map_err(error::store)?;
         Ok(ConfigurationHistory { versions: versions.iter().map(summary).collect() })
@@ -82,6 +83,7 @@ impl Configuration {
     ///
     /// # Errors
     /// `not_found` if it isn't stored; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn version(&self, number: u64) -> Result<StoredConfiguration, ApiError> {
         let stored = self.stored(number).await?;
         Ok(StoredConfiguration { configuration: read_settings(&stored), version: summary(&stored) })

@@ -27,6 +27,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`, `forbidden`; `invalid_request`, naming the field; `conflict` if its name is taken in its new scope.
+    #[crate::boxed_future]
     pub async fn change(
         &self,
         caller: &Caller,
@@ -72,6 +73,7 @@ impl Definitions {
     /// # Errors
     /// `not_found`, `forbidden`; `invalid_request` for a bad label, and one too many; `conflict` if it doesn't point to the
     /// expected version.
+    #[crate::boxed_future]
     pub async fn move_label(
         &self,
         caller: &Caller,
@@ -110,6 +112,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`, `forbidden`; `conflict` if it doesn't point to the expected version.
+    #[crate::boxed_future]
     pub async fn remove_label(
         &self,
         caller: &Caller,
@@ -141,6 +144,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`, `forbidden`; `conflict`, with the labels or the templates.
+    #[crate::boxed_future]
     pub async fn delete(
         &self,
         caller: &Caller,

@@ -35,6 +35,7 @@ impl Definitions {
     /// # Errors
     /// `invalid_request`, naming the field; `conflict` if the name is taken; `forbidden` for a visibility that the caller may not
     /// give.
+    #[crate::boxed_future]
     pub async fn create_schema(
         &self,
         caller: &Caller,
@@ -50,6 +51,7 @@ impl Definitions {
     ///
     /// # Errors
     /// As [`Definitions::create_schema`].
+    #[crate::boxed_future]
     pub async fn create_template(
         &self,
         caller: &Caller,
@@ -65,6 +67,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad reference.
+    #[crate::boxed_future]
     pub async fn get_schema(
         &self,
         caller: &Caller,
@@ -79,6 +82,7 @@ impl Definitions {
     ///
     /// # Errors
     /// As [`Definitions::get_schema`].
+    #[crate::boxed_future]
     pub async fn get_template(
         &self,
         caller: &Caller,
@@ -93,6 +97,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn entry(
         &self,
         caller: &Caller,
@@ -106,6 +111,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`; `invalid_request`, naming the variable.
+    #[crate::boxed_future]
     pub async fn render_only(
         &self,
         caller: &Caller,

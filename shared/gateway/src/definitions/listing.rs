@@ -58,6 +58,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `invalid_request` for a bad filter, limit or cursor.
+    #[crate::boxed_future]
     pub async fn list(
         &self,
         caller: &Caller,
@@ -143,6 +144,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn versions(
         &self,
         caller: &Caller,
@@ -180,6 +182,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad version; `conflict` if there is no earlier version.
+    #[crate::boxed_future]
     pub async fn diff(
         &self,
         caller: &Caller,

@@ -91,6 +91,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found` or `invalid_request`, naming the field.
+    #[crate::boxed_future]
     pub async fn apply_at(
         &self,
         caller: &Caller,

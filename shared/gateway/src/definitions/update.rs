@@ -37,6 +37,7 @@ impl Definitions {
     /// # Errors
     /// `not_found`, `forbidden`; `invalid_request`, naming the field, also for a number that is too small for the change;
     /// `conflict` if the latest version isn't the expected one.
+    #[crate::boxed_future]
     pub async fn update_schema(
         &self,
         caller: &Caller,
@@ -53,6 +54,7 @@ impl Definitions {
     ///
     /// # Errors
     /// As [`Definitions::update_schema`].
+    #[crate::boxed_future]
     pub async fn update_template(
         &self,
         caller: &Caller,
@@ -70,6 +72,7 @@ impl Definitions {
     ///
     /// # Errors
     /// `not_found`; `invalid_request`, naming the field.
+    #[crate::boxed_future]
     pub async fn check_schema(
         &self,
         caller: &Caller,
@@ -83,6 +86,7 @@ impl Definitions {
     ///
     /// # Errors
     /// As [`Definitions::check_schema`].
+    #[crate::boxed_future]
     pub async fn check_template(
         &self,
         caller: &Caller,

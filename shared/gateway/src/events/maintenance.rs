@@ -17,6 +17,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn sweep_events(&self) -> Result<usize, ApiError> {
         let offline = self.0.node_presence.end_silent().await.map_err(error::store)?;
         let recovered = self.0.events.recover(ENTRY_GRACE).await.map_err(error::store)?;
@@ -25,6 +26,7 @@ impl Gateway {
 
     /// Does [`Gateway::sweep_events`] as long as it is polled, for a process that has the store for itself. It begins with all
     /// entries: those of an earlier process.
+    #[crate::boxed_future]
     pub async fn maintain_events(&self) {
         match self.0.events.recover(Duration::ZERO).await {
             Ok(0) => {}

@@ -40,6 +40,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or cursor; `provider_error` if the hub can't be reached.
+    #[crate::boxed_future]
     pub async fn search_hub(&self, caller: &Caller, query: HubQuery) -> Result<HubSearch, ApiError> {
         self.0.hub.search(caller, query).await
     }
@@ -48,6 +49,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `provider_error` if the hub can't be reached, `not_found` if it has no such repository.
+    #[crate::boxed_future]
     pub async fn model_card(&self, caller: &Caller, repository: &str) -> Result<ModelCard, ApiError> {
         self.0.hub.card(repository, self.0.hub.token_for(caller)).await
     }

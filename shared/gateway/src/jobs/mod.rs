@@ -82,6 +82,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a source that can't be downloaded; `not_found` or `forbidden` for the node; `node_offline`.
+    #[crate::boxed_future]
     pub async fn begin_download(
         &self,
         caller: &Caller,
@@ -94,6 +95,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or cursor; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_jobs(&self, caller: &Caller, query: JobQuery) -> Result<JobList, ApiError> {
         self.0.jobs.list(caller, query).await
     }
@@ -102,6 +104,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn job(&self, caller: &Caller, id: JobId) -> Result<JobBody, ApiError> {
         let record = self.0.jobs.read(caller, id).await?;
         match record.work {
@@ -114,6 +117,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `conflict` to pause or resume one that has ended; `node_offline`.
+    #[crate::boxed_future]
     pub async fn change_job(
         &self,
         caller: &Caller,

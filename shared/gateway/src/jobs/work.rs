@@ -30,6 +30,7 @@ impl Gateway {
     /// # Errors
     /// `invalid_request` for a bad input, naming the field; `conflict` if the key came with another body; `queue_full`;
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn submit_job(
         &self,
         caller: &Caller,
@@ -79,6 +80,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::job`]; `conflict` if the job isn't complete; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn job_result(&self, caller: &Caller, id: JobId) -> Result<Value, ApiError> {
         let record = self.0.jobs.read(caller, id).await?;
         if record.work.is_none() || record.state != JobState::Completed {
@@ -92,6 +94,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `conflict` if it hasn't ended, is a download or that of a batch.
+    #[crate::boxed_future]
     pub async fn retry_job(&self, caller: &Caller, id: JobId) -> Result<JobBody, ApiError> {
         let record = self.0.jobs.read(caller, id).await?;
         let new = self.replay_job(caller, record).await?;
@@ -102,6 +105,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`; `conflict` if it isn't among them.
+    #[crate::boxed_future]
     pub async fn drop_job(&self, caller: &Caller, id: JobId) -> Result<JobBody, ApiError> {
         let record = self.0.jobs.read(caller, id).await?;
         let dropped = self.drop_dead_job(record).await?;
@@ -112,6 +116,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn job_pauses(&self, caller: &Caller) -> Result<JobPauseList, ApiError> {
         let pauses = self.0.store.jobs().pauses().await.map_err(error::store)?;
         let own = pauses.into_iter().filter(|pause| {
@@ -133,6 +138,7 @@ impl Gateway {
     /// # Errors
     /// `forbidden` for the whole gateway, unless the caller is its operator; `invalid_request` for a kind that the gateway doesn't
     /// carry out; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn set_job_pause(
         &self,
         caller: &Caller,

@@ -28,6 +28,7 @@ impl UsageAccess<'_> {
     /// # Errors
     /// `invalid_request` for a bad dimension or day; `forbidden` for everybody's, if the caller may not read it; `internal` if the
     /// store fails.
+    #[crate::boxed_future]
     pub async fn report(&self, caller: &Caller, query: &UsageQuery) -> Result<UsageBody, ApiError> {
         if query.of == UsageScope::Organisation {
             caller.require(Action::ReadOrganisationUsage)?;

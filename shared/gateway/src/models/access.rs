@@ -1,4 +1,4 @@
-//! The registry of models, for the routes.
+//! The models and their registry, for the routes.
 
 use std::time::Duration;
 
@@ -7,25 +7,89 @@ use hearth_wire::{
     ApiError,
     native::{
         hub::ModelCard,
-        models::{ModelBody, ModelRemoved},
+        models::{ModelBody, ModelQuery, ModelRemoved},
         registry::{ModelRegistration, PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
         request::Parameters,
     },
+    runtime_status::RuntimeStatus,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::ModelPage;
 use crate::{Gateway, access::Caller, events::Event};
 
 /// Timeout of the request for a card: a registration waits for it.
 const CARD_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Gateway {
+    /// A page of the models that a query selects.
+    ///
+    /// # Errors
+    /// `invalid_request` for a bad limit or cursor; `internal` if the store fails.
+    #[crate::boxed_future]
+    pub async fn list_models(&self, caller: &Caller, query: ModelQuery) -> Result<ModelPage, ApiError> {
+        self.0.models.list(caller, query).await
+    }
+
+    /// All models that a query selects, without pages. Waits a few seconds at most for a provider that hasn't listed its
+    /// models yet.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    #[crate::boxed_future]
+    pub async fn every_model(&self, caller: &Caller, query: &ModelQuery) -> Result<Vec<ModelBody>, ApiError> {
+        self.0.models.select(caller, query).await
+    }
+
+    /// One model.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    #[crate::boxed_future]
+    pub async fn model(&self, caller: &Caller, id: &str) -> Result<ModelBody, ApiError> {
+        self.0.models.get(caller, id).await
+    }
+
+    /// The model id for a name of Ollama's clients: without the tag `latest`, or that of a downloaded model with another tag.
+    #[crate::boxed_future]
+    pub async fn without_latest_tag(&self, caller: &Caller, name: &str) -> String {
+        self.0.models.without_latest_tag(caller, name).await
+    }
+
+    /// The models in memory, or on their way there.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    #[crate::boxed_future]
+    pub async fn loaded_models(&self, caller: &Caller) -> Result<Vec<ModelBody>, ApiError> {
+        self.0.models.loaded(caller).await
+    }
+
+    /// Begins to load a model on its node; returns its status after that.
+    ///
+    /// # Errors
+    /// `model_not_found`, `model_load_failed`, `no_model_available` if there is no room.
+    #[crate::boxed_future]
+    pub async fn load_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
+        self.0.models.load(caller, id).await
+    }
+
+    /// Begins to unload a model; returns its status after that.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` if it is in use.
+    #[crate::boxed_future]
+    pub async fn unload_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
+        self.0.models.unload(caller, id).await
+    }
+
     /// Registers an explicit entry of the organisation's registry.
     ///
     /// # Errors
     /// `invalid_request`, naming the field; `conflict` if there is an entry with its id; `forbidden` for a path from another
     /// organisation than the operator's.
+    #[crate::boxed_future]
     pub async fn register_model(
         &self,
         caller: &Caller,
@@ -44,6 +108,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
+    #[crate::boxed_future]
     pub async fn remove_model(
         &self,
         caller: &Caller,
@@ -74,6 +139,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `model_not_found` without such an entry; `invalid_request`, naming the field; `conflict` while others change it.
+    #[crate::boxed_future]
     pub async fn change_model(
         &self,
         caller: &Caller,
@@ -87,6 +153,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `model_not_found`; `not_found` for a version that isn't stored.
+    #[crate::boxed_future]
     pub async fn model_schema(&self, caller: &Caller, query: &SchemaQuery) -> Result<SchemaBody, ApiError> {
         self.0.models.schema(caller, query).await
     }
@@ -95,6 +162,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `model_not_found`.
+    #[crate::boxed_future]
     pub async fn model_schema_history(&self, caller: &Caller, id: &str) -> Result<SchemaHistory, ApiError> {
         self.0.models.schema_history(caller, id).await
     }
@@ -104,6 +172,7 @@ impl Gateway {
     /// # Errors
     /// `model_not_found`; `invalid_request`, naming the field; `conflict` if the request follows another version than the
     /// current one.
+    #[crate::boxed_future]
     pub async fn put_model_schema(
         &self,
         caller: &Caller,
@@ -117,6 +186,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request`, naming the field and the rule that it breaks.
+    #[crate::boxed_future]
     pub async fn check_parameters(
         &self,
         caller: &Caller,
@@ -130,6 +200,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::check_parameters`].
+    #[crate::boxed_future]
     pub async fn check_generation(&self, caller: &Caller, generation: &Generation) -> Result<(), ApiError> {
         self.0.models.check_generation(caller, generation).await
     }

@@ -37,6 +37,7 @@ impl NodeAuthentication {
     ///
     /// # Errors
     /// `unauthorized` if there is no such node, or it has no key; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn claimed(&self, credential: &str) -> Result<ClaimedNode, ApiError> {
         let id: NodeId = claimed_node(credential).and_then(|id| id.parse().ok()).ok_or_else(unknown_node)?;
         let record = match self.records.get(&id) {
@@ -57,6 +58,7 @@ impl NodeAuthentication {
     /// # Errors
     /// `unauthorized` if the credential isn't valid for the request; if the node's clock is the cause, `details.now` has the
     /// gateway's time. `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn authenticate(
         &self,
         credential: &str,

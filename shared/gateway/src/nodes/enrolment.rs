@@ -45,6 +45,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad name; `conflict` if the organisation has too many nodes.
+    #[crate::boxed_future]
     pub async fn create_node_code(
         &self,
         caller: &Caller,
@@ -71,6 +72,7 @@ impl Gateway {
     /// # Errors
     /// `rate_limited` after too many attempts from one network; `forbidden` if the code isn't valid; `invalid_request`;
     /// `conflict` if the organisation has too many nodes.
+    #[crate::boxed_future]
     pub async fn enroll_node(
         &self,
         request: EnrollBody,

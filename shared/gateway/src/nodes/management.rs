@@ -25,6 +25,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `node_offline` never: a node that doesn't answer is listed. `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list_nodes(&self, caller: &Caller) -> Result<NodeList, ApiError> {
         let records = self.0.store.nodes().of(caller.organisation).await.map_err(error::store)?;
         let records = records.into_iter().filter(|record| is_visible(caller, record));
@@ -35,6 +36,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` for another node; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn node(&self, caller: &Caller, id: NodeId) -> Result<NodeBody, ApiError> {
         let record = self.visible_node(caller, id).await?;
         Ok(self.node_body(Arc::new(record)).await)
@@ -45,6 +47,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` for a node that the caller doesn't see; `forbidden` for one that is shared with them; `invalid_request`;
     /// `conflict` if its owner has another node of the new name, or others change it at the same time.
+    #[crate::boxed_future]
     pub async fn change_node(
         &self,
         caller: &Caller,
@@ -85,6 +88,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::change_node`]; `conflict` for the node in the gateway's process.
+    #[crate::boxed_future]
     pub async fn revoke_node(&self, caller: &Caller, id: NodeId) -> Result<(), ApiError> {
         let record = self.managed_node(caller, id).await?;
         if self.0.nodes.transport_of(&record).await.0 == NodeTransport::InProcess {

@@ -18,6 +18,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` and `forbidden` as for [`Gateway::change_node`]; `conflict` if the address of the node's network card isn't
     /// known; `node_offline` if no other node of its owner can wake it.
+    #[crate::boxed_future]
     pub async fn wake_node(&self, caller: &Caller, id: NodeId) -> Result<NodeWoken, ApiError> {
         let record = self.managed_node(caller, id).await?;
         self.0.nodes.wake(&record).await

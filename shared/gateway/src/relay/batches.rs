@@ -27,6 +27,7 @@ impl Relay {
     /// # Errors
     /// `not_found` if the run isn't assigned to this node; `conflict` if the claim isn't the latest, or the run was taken from the
     /// node; `invalid_request` or `payload_too_large` for events that no node may post; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn append(
         &self,
         node: &NodeRecord,

@@ -28,6 +28,7 @@ impl Relay {
     ///
     /// # Errors
     /// `not_found` if the node has no such call, or nobody waits for it any more; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn answer_call(
         &self,
         node: &NodeRecord,

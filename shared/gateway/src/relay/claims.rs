@@ -28,6 +28,7 @@ impl Relay {
     /// # Errors
     /// `not_found` if the run isn't assigned to this node; `conflict` if it has ended, or is in progress; `internal` if the store
     /// fails.
+    #[crate::boxed_future]
     pub async fn claim(
         &self,
         node: &NodeRecord,
@@ -74,6 +75,7 @@ impl Relay {
     ///
     /// # Errors
     /// `not_found` as for [`Relay::claim`]; `conflict` if the claim isn't valid any more, or has an event.
+    #[crate::boxed_future]
     pub async fn refuse(&self, node: &NodeRecord, run: RunId, refusal: NodeRefusal) -> Result<(), ApiError> {
         let before = self.assignment(node.id, run).await?;
         if before.fence != refusal.fence {

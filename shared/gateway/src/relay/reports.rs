@@ -44,6 +44,7 @@ impl Relay {
     /// # Errors
     /// `invalid_request` or `payload_too_large` for a status with too many models, or too long ones; `unauthorized` if the node
     /// has ended; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn report(&self, node: &NodeRecord, report: NodeReport) -> Result<NodeOrders, ApiError> {
         let now = Timestamp::now();
         let (energy, energy_error) = believed_energy(report.energy);
@@ -86,6 +87,7 @@ impl Relay {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn orders(&self, node: &NodeRecord, wait: Duration) -> Result<NodeOrders, ApiError> {
         self.renew_if_ending(node.id).await?;
         if !self.0.background.outlives_response() {
@@ -118,6 +120,7 @@ impl Relay {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn heartbeat(&self, node: NodeId) -> Result<(), ApiError> {
         self.0.leases.renew(node).await?;
         self.0.states.remove(&node);
@@ -148,6 +151,7 @@ impl Relay {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn state(&self, node: NodeId) -> Result<Option<Arc<NodeState>>, ApiError> {
         if let Some(state) = self.0.states.get(&node) {
             return Ok(state);
@@ -161,6 +165,7 @@ impl Relay {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn status(&self, node: NodeId) -> Result<Option<Arc<NodeStatus>>, ApiError> {
         if let Some(status) = self.0.statuses.get(&node) {
             return Ok(status);

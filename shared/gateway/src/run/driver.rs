@@ -296,3 +296,21 @@ fn count_fallback(provider: &str, code: &'static str) {
     metrics::counter!("hearth_fallbacks_total", "provider" => provider.to_owned(), "code" => code)
         .increment(1);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limit of a driver's future, which is allocated for each run.
+    const FUTURE_MAX_BYTES: usize = 24 << 10;
+
+    fn future_bytes<A, B, F: Future>(_driver: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn future_of_a_run_is_small() {
+        let bytes = future_bytes(Driver::run);
+        assert!(bytes <= FUTURE_MAX_BYTES, "{bytes} bytes");
+    }
+}

@@ -44,7 +44,7 @@ use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::{ApiError, RunEventBody};
 
 pub(crate) use driver_task::DriverTask;
-pub(crate) use errors::driver_died;
+pub(crate) use errors::{driver_died, gateway_killed};
 pub(crate) use readers::Reader;
 pub use stream::RunStream;
 pub(crate) use stream::{EventSender, channel};

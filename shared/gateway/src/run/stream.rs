@@ -111,6 +111,7 @@ impl RunStream {
 
     /// The next event; `None` after the terminal one, once the driver has ended. The last write of the run's record may
     /// still be in progress then.
+    #[crate::boxed_future]
     pub async fn next(&mut self) -> Option<RunEvent> {
         // The driver sends the next events while this one is written to the client.
         self.driver.detach();
@@ -122,6 +123,7 @@ impl RunStream {
     }
 
     /// Every event, to the end.
+    #[crate::boxed_future]
     pub async fn collect(self) -> Vec<RunEvent> {
         self.collect_observed(|_| ()).await
     }

@@ -22,6 +22,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such session.
+    #[crate::boxed_future]
     pub async fn session_branches(&self, caller: &Caller, id: SessionId) -> Result<BranchList, ApiError> {
         let session = self.session(caller, id).await?;
         Ok(BranchList { branches: branch_bodies(&session) })
@@ -32,6 +33,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such session or message; `conflict` if the name is taken, or the session is closed.
+    #[crate::boxed_future]
     pub async fn create_session_branch(
         &self,
         caller: &Caller,
@@ -68,6 +70,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such session, branch or message; `conflict` if the session is closed.
+    #[crate::boxed_future]
     pub async fn switch_session_branch(
         &self,
         caller: &Caller,
@@ -101,6 +104,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such session or branch; `conflict` if the session is closed.
+    #[crate::boxed_future]
     pub async fn delete_session_branch(
         &self,
         caller: &Caller,

@@ -20,6 +20,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for metadata over the limits.
+    #[crate::boxed_future]
     pub async fn create_conversation(
         &self,
         caller: &Caller,
@@ -39,6 +40,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it is another user's.
+    #[crate::boxed_future]
     pub async fn conversation_session(&self, caller: &Caller, id: &str) -> Result<Session, ApiError> {
         let id: SessionId = id.parse().map_err(|_| conversation_not_found())?;
         let session = self.0.store.sessions().get(id, caller.owner()).await.map_err(error::store)?;
@@ -49,6 +51,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::conversation_session`]; `invalid_request` for metadata over the limits.
+    #[crate::boxed_future]
     pub async fn update_conversation(
         &self,
         caller: &Caller,
@@ -73,6 +76,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::conversation_session`].
+    #[crate::boxed_future]
     pub async fn delete_conversation(&self, caller: &Caller, id: &str) -> Result<(), ApiError> {
         let session = self.conversation_session(caller, id).await?;
         self.0.store.sessions().delete(&session).await.map_err(error::store)

@@ -24,6 +24,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` as for [`Gateway::conversation_session`]; `conflict` if it is closed, or if other turns have it for too
     /// long.
+    #[crate::boxed_future]
     pub async fn add_conversation_messages(
         &self,
         caller: &Caller,
@@ -52,6 +53,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::conversation_session`]; `invalid_request` for a wrong limit or item.
+    #[crate::boxed_future]
     pub async fn conversation_items(
         &self,
         caller: &Caller,
@@ -77,6 +79,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id.
+    #[crate::boxed_future]
     pub async fn conversation_item(&self, caller: &Caller, id: &str, item: &str) -> Result<Value, ApiError> {
         let session = self.conversation_session(caller, id).await?;
         let (_, item) = self.find_item(&session, item).await?;
@@ -87,6 +90,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no item with this id; `conflict` while its run is in progress.
+    #[crate::boxed_future]
     pub async fn delete_conversation_item(
         &self,
         caller: &Caller,

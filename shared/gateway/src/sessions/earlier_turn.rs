@@ -46,6 +46,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found`, with the field, if there is none; `conflict` if the session is closed or empty.
+    #[crate::boxed_future]
     pub async fn earlier_turn(
         &self,
         caller: &Caller,
@@ -136,6 +137,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if the session or the answer isn't stored; `conflict` if the answer isn't complete.
+    #[crate::boxed_future]
     pub async fn messages_through(
         &self,
         caller: &Caller,

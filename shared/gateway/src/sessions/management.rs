@@ -31,6 +31,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a field over its limit.
+    #[crate::boxed_future]
     pub async fn create_session(
         &self,
         caller: &Caller,
@@ -52,6 +53,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn list_sessions(
         &self,
         caller: &Caller,
@@ -73,6 +75,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it is another user's; `invalid_request` for a bad limit.
+    #[crate::boxed_future]
     pub async fn session_details(
         &self,
         caller: &Caller,
@@ -93,6 +96,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` as for [`Gateway::session_details`]; `invalid_request` for a field over its limit; `conflict` for a closed
     /// session.
+    #[crate::boxed_future]
     pub async fn change_session(
         &self,
         caller: &Caller,
@@ -136,6 +140,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::change_session`].
+    #[crate::boxed_future]
     pub async fn reset_session(&self, caller: &Caller, id: SessionId) -> Result<SessionBody, ApiError> {
         let session = self
             .update_session(caller, id, |session| {
@@ -154,6 +159,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::change_session`].
+    #[crate::boxed_future]
     pub async fn archive_session(&self, caller: &Caller, id: SessionId) -> Result<SessionBody, ApiError> {
         self.change_session(caller, id, ChangeSession { archived: Some(true), ..ChangeSession::default() })
             .await
@@ -163,6 +169,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::session_details`].
+    #[crate::boxed_future]
     pub async fn close_session(
         &self,
         caller: &Caller,

@@ -19,6 +19,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such session or branch; `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn session_messages(
         &self,
         caller: &Caller,
@@ -72,6 +73,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is no such session or message.
+    #[crate::boxed_future]
     pub async fn session_message(
         &self,
         caller: &Caller,
@@ -86,6 +88,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::session_message`]; `conflict` if its run is in progress, or its session is closed.
+    #[crate::boxed_future]
     pub async fn change_session_message(
         &self,
         caller: &Caller,
@@ -119,6 +122,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Gateway::change_session_message`].
+    #[crate::boxed_future]
     pub async fn delete_session_message(
         &self,
         caller: &Caller,

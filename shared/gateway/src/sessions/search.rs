@@ -41,6 +41,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` for a query without words or over its limit, or for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn search_sessions(
         &self,
         caller: &Caller,

@@ -19,6 +19,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn sweep_sessions(&self) -> Result<usize, ApiError> {
         let (sessions, mut deleted) = (self.0.store.sessions(), 0);
         while deleted < SWEEP_MAX_COUNT {
@@ -43,6 +44,7 @@ impl Gateway {
     }
 
     /// Deletes them once an hour. For a process that runs on.
+    #[crate::boxed_future]
     pub async fn maintain_sessions(&self) {
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         loop {

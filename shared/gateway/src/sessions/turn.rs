@@ -85,6 +85,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::generate`]; `not_found` if the session isn't the caller's; `conflict` if it is closed, or if other turns
     /// have it for too long.
+    #[crate::boxed_future]
     pub async fn generate_turn(
         &self,
         caller: &Caller,
@@ -114,6 +115,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `not_found` if there is none with this id, or it is another user's; `conflict` if it is closed.
+    #[crate::boxed_future]
     pub async fn session_of_turn(&self, caller: &Caller, id: SessionId) -> Result<Session, ApiError> {
         open_session(&self.0, caller, id).await
     }
@@ -157,6 +159,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn calls_of_session(&self, session: &Session) -> Result<Vec<Message>, ApiError> {
         let path = self.0.store.sessions().path(session.id, session.head, 1).await.map_err(error::store)?;
         let messages = path.messages.into_iter().map(|stored| stored.message);
@@ -313,7 +316,8 @@ impl TurnTask {
                 return Err(error);
             }
         };
-        let title = first_prompt.filter(|_| self.gateway.titles_by_model && change.automatic_title.is_some());
+        let title = first_prompt
+            .filter(|_| self.gateway.session_settings.title_by_model && change.automatic_title.is_some());
         let title = title.zip(question).map(|(first_prompt, question)| TitleRequest {
             caller: self.caller.clone(),
             question,

@@ -115,6 +115,7 @@ impl HubSocket {
     }
 
     /// The next message to send; none when the socket is to be closed.
+    #[crate::boxed_future]
     pub async fn next(&mut self) -> Option<String> {
         self.messages.recv().await
     }

@@ -19,6 +19,7 @@ use hearth_store::{
 };
 use hearth_wire::{
     ApiError, ErrorCode,
+    json_body::parse_text,
     native::sockets::{SocketMessage, SocketRequest},
     relay::{Doorbell, NodeMessage},
 };
@@ -136,6 +137,7 @@ impl Sockets {
     ///
     /// # Errors
     /// As [`Sockets::authenticate`]; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn connect(&self, id: &SocketId, credential: &str) -> Result<SocketPeer, ApiError> {
         let peer = self.authenticate(credential).await?;
         let owner = peer.owner();
@@ -152,6 +154,7 @@ impl Sockets {
     ///
     /// # Errors
     /// `unauthorized` if the credential isn't valid; `forbidden` if the token may not see models; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn authenticate(&self, credential: &str) -> Result<SocketPeer, ApiError> {
         if claimed_node(credential).is_some() {
             let node = self.nodes.authenticate(credential, NODE_SOCKET_CALL, b"").await?;
@@ -167,6 +170,7 @@ impl Sockets {
     ///
     /// # Errors
     /// `overloaded` if the process has too many sockets; `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn open(&self, hub: &SocketHub, peer: &SocketPeer) -> Result<HubSocket, ApiError> {
         let (id, owner) = (SocketId::generate(), peer.owner());
         let socket = hub.open(&id, owner, max_count(owner)).ok_or_else(|| {
@@ -190,6 +194,7 @@ impl Sockets {
 
     /// Waits until the credential of a client is revoked in this process. For a node it never returns: the gateway closes its
     /// sockets when it is revoked.
+    #[crate::boxed_future]
     pub async fn revoked(&self, peer: &SocketPeer) {
         match peer {
             SocketPeer::Client(caller) => self.access.revoked(caller.credential).await,
@@ -201,6 +206,7 @@ impl Sockets {
     ///
     /// # Errors
     /// `unauthorized` if the socket isn't known, or no longer: it is to be closed. `invalid_request` if the message can't be read.
+    #[crate::boxed_future]
     pub async fn message(&self, id: &SocketId, text: &str) -> Result<Option<String>, ApiError> {
         let socket = self.store.sockets().get(id.as_str()).await.map_err(error::store)?;
         let socket = socket.ok_or_else(|| {
@@ -226,6 +232,7 @@ impl Sockets {
     }
 
     /// Forgets a socket that has closed. A node without another one counts as alive for a short time only, unless it is heard of.
+    #[crate::boxed_future]
     pub async fn disconnect(&self, id: &SocketId) {
         let removed = async {
             let sockets = self.store.sockets();
@@ -244,6 +251,7 @@ impl Sockets {
     }
 
     /// Sends a hint to a node. Returns false if the node has no open socket, or none can be reached.
+    #[crate::boxed_future]
     pub async fn ring(&self, node: NodeId, doorbell: &Doorbell) -> bool {
         let text = match to_text(doorbell) {
             Ok(text) => text,
@@ -265,6 +273,7 @@ impl Sockets {
     }
 
     /// Closes the sockets of a node that is revoked.
+    #[crate::boxed_future]
     pub async fn close_all_of(&self, node: NodeId) {
         for socket in self.of_node(node).await {
             self.hang_up(&SocketId::new(socket.id)).await;
@@ -272,6 +281,7 @@ impl Sockets {
     }
 
     /// Closes a socket.
+    #[crate::boxed_future]
     pub async fn hang_up(&self, id: &SocketId) {
         if let Err(error @ SocketError::Failed(_)) = self.sender.close(id).await {
             tracing::warn!(%error, "a socket can't be closed");
@@ -306,7 +316,7 @@ fn client_message(text: &str) -> Result<Option<String>, ApiError> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
-    serde_json::from_str(text).map_err(|error| {
+    parse_text(text).map_err(|error| {
         let message = format!("the message can't be read: {error}; docs/sockets.md lists the messages");
         ApiError::new(ErrorCode::InvalidRequest, message)
     })

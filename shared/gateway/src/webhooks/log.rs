@@ -32,6 +32,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad limit or cursor.
+    #[crate::boxed_future]
     pub async fn deliveries(
         &self,
         caller: &Caller,
@@ -73,6 +74,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `conflict` if it hasn't ended.
+    #[crate::boxed_future]
     pub async fn replay(
         &self,
         caller: &Caller,
@@ -97,6 +99,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `invalid_request` for a bad range or a state that isn't an end.
+    #[crate::boxed_future]
     pub async fn replay_range(
         &self,
         caller: &Caller,

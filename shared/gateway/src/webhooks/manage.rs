@@ -40,6 +40,7 @@ impl WebhookAccess<'_> {
     /// # Errors
     /// `invalid_request`, naming the field; `forbidden` for one of the organisation by another member than an owner or admin;
     /// `conflict` if there are too many.
+    #[crate::boxed_future]
     pub async fn create(
         &self,
         caller: &Caller,
@@ -107,6 +108,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn list(&self, caller: &Caller) -> Result<WebhookList, ApiError> {
         let records = self.0.store.webhooks().of(caller.organisation).await.map_err(error::store)?;
         let records = records.into_iter().filter(|record| is_managed_by(record, caller));
@@ -117,6 +119,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn get(&self, caller: &Caller, id: WebhookId) -> Result<WebhookBody, ApiError> {
         self.find(caller, id).await.map(body)
     }
@@ -125,6 +128,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `invalid_request`, naming the field; `conflict` if it is changed at the same time.
+    #[crate::boxed_future]
     pub async fn update(
         &self,
         caller: &Caller,
@@ -157,6 +161,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed_future]
     pub async fn delete(&self, caller: &Caller, id: WebhookId) -> Result<(), ApiError> {
         let record = self.find(caller, id).await?;
         self.0.store.webhooks().delete(&record).await.map_err(error::store)?;
@@ -168,6 +173,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `invalid_request`; `conflict` if it is changed at the same time.
+    #[crate::boxed_future]
     pub async fn rotate(
         &self,
         caller: &Caller,
@@ -194,6 +200,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `conflict` if it is changed at the same time.
+    #[crate::boxed_future]
     pub async fn pause(&self, caller: &Caller, id: WebhookId) -> Result<WebhookBody, ApiError> {
         let mut record = self.find(caller, id).await?;
         if record.state == WebhookState::Active {
@@ -209,6 +216,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `conflict` if it is changed at the same time.
+    #[crate::boxed_future]
     pub async fn resume(&self, caller: &Caller, id: WebhookId) -> Result<WebhookBody, ApiError> {
         let mut record = self.find(caller, id).await?;
         if record.state != WebhookState::Active {
@@ -226,6 +234,7 @@ impl WebhookAccess<'_> {
     ///
     /// # Errors
     /// `not_found`; `conflict` if the webhook isn't active.
+    #[crate::boxed_future]
     pub async fn test(&self, caller: &Caller, id: WebhookId) -> Result<DeliveryBody, ApiError> {
         let record = self.find(caller, id).await?;
         if record.state != WebhookState::Active {

@@ -22,6 +22,7 @@ impl Logins {
     /// # Errors
     /// `unauthorized` if the address or the password is wrong; `rate_limited` after too many failures; `not_found` if the user
     /// is no member of the organisation.
+    #[crate::boxed_future]
     pub async fn sign_in(&self, request: LoginRequest, origin: LoginOrigin) -> Result<LoginBody, ApiError> {
         let LoginRequest { email, password, organisation } = request;
         if email.trim().is_empty() || email.len() > EMAIL_MAX_BYTES {

@@ -44,6 +44,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails: the message should come again.
+    #[crate::boxed_future]
     pub async fn carry_out_job(&self, id: JobId, until: Option<Timestamp>) -> Result<JobOutcome, ApiError> {
         let engine = &self.0.job_engine;
         // Another message of this process is first; it ends with the state that this one would find.

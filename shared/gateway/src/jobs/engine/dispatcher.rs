@@ -32,6 +32,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails.
+    #[crate::boxed_future]
     pub async fn start_jobs(&self) -> Result<Option<JobDispatcher>, ApiError> {
         let engine = &self.0.job_engine;
         let Some(queue) = engine.local.clone() else { return Ok(None) };
@@ -48,6 +49,7 @@ impl Gateway {
 
 impl JobDispatcher {
     /// Begins no more jobs, and waits for the slices of those in progress for `grace` at most. They go on with the next start.
+    #[crate::boxed_future]
     pub async fn stop(self, grace: Duration) {
         self.stop.send_replace(true);
         let engine = &self.gateway.0.job_engine;

@@ -24,6 +24,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `internal` if the store fails. One job that fails doesn't hold up the others.
+    #[crate::boxed_future]
     pub async fn sweep_jobs(&self, timeout: Duration) -> Result<usize, ApiError> {
         let (jobs, now) = (self.0.store.jobs(), Timestamp::now());
         let mut sweep = JobSweep { gateway: self, until: Instant::now() + timeout, count: 0, error: None };
@@ -60,6 +61,7 @@ impl Gateway {
 
     /// Queues a job again whose message came too early, or while another process had the job. At the end of another one's lease
     /// the index of due jobs has it anyway.
+    #[crate::boxed_future]
     pub async fn queue_job_later(&self, id: JobId, at: Timestamp) {
         match self.0.store.jobs().get(id).await {
             Ok(Some(record)) if record.state == JobState::Queued => {

@@ -79,6 +79,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `invalid_request` if the file has none of these formats.
+    #[crate::boxed_future]
     pub async fn import_sessions(
         &self,
         caller: &Caller,
