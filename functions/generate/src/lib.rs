@@ -8,6 +8,7 @@ mod responses_socket;
 mod routes;
 mod run_headers;
 mod run_request;
+mod session_turn;
 mod several;
 
 use axum::{
@@ -58,7 +59,7 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::uploads::create))
         .routes(routes!(routes::uploads::complete))
         .routes(routes!(routes::uploads::cancel))
-        .routes(routes!(routes::upload_parts::create))
+        .routes(routes!(routes::upload_parts::create, routes::upload_parts::list))
         .routes(routes!(routes::upload_parts::add))
         .routes(routes!(routes::upload_parts::complete))
         .routes(routes!(routes::upload_parts::cancel))

@@ -17,7 +17,9 @@ use hearth_http::{
 };
 use utoipa::OpenApi;
 
-use routes::{configuration, hub, jobs, models, ollama, providers, registry, schema, schemas, templates};
+use routes::{
+    configuration, hub, jobs, model_path, models, ollama, providers, registry, schema, schemas, templates,
+};
 
 /// Documentation of the routes below the wildcard that read.
 #[derive(OpenApi)]
@@ -44,7 +46,7 @@ pub fn routes(state: &AppState) -> Routes {
     let reads = Routes::with_documentation(WildcardReads::openapi)
         .routes(routes!(models::list))
         .routes(routes!(schema::get))
-        .route("/v1/models/{*path}", get(models::read).fallback(models::wrong_method));
+        .route("/v1/models/{*path}", get(models::read).fallback(model_path::wrong_method));
     let writes =
         Routes::with_documentation(WildcardWrites::openapi).route("/v1/models/{*path}", post(models::write));
     let removals = Routes::with_documentation(WildcardRemovals::openapi)

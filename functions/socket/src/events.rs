@@ -7,7 +7,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::session::error_text;
+use crate::error_message::error_message;
 
 /// Handles an event; returns the response to API Gateway.
 pub async fn answer(gateway: Gateway, event: SocketEvent) -> Value {
@@ -17,7 +17,7 @@ pub async fn answer(gateway: Gateway, event: SocketEvent) -> Value {
             Ok(response) => response,
             Err(error) => {
                 tracing::info!(socket = %id, %error, "a socket was refused");
-                json!({"statusCode": error.code.status(), "body": error_text(&error, &id)})
+                json!({"statusCode": error.code.status(), "body": error_message(&error, &id)})
             }
         },
         SocketEventKind::Disconnect => {
@@ -46,7 +46,7 @@ async fn message(gateway: &Gateway, id: &SocketId, text: &str) -> Value {
                 // The client opens another.
                 gateway.sockets().hang_up(id).await;
             }
-            json!({"statusCode": 200, "body": error_text(&error, id)})
+            json!({"statusCode": 200, "body": error_message(&error, id)})
         }
     }
 }

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+mod error_message;
 #[cfg(feature = "lambda")]
 pub mod events;
 mod session;

@@ -7,10 +7,10 @@ use hearth_gateway::{
     Gateway,
     sockets::{HubSocket, SocketId, SocketPeer},
 };
-use hearth_wire::{ApiError, ErrorCode, native::sockets::SocketMessage, relay::SOCKET_MESSAGE_MAX_BYTES};
+use hearth_wire::{ErrorCode, relay::SOCKET_MESSAGE_MAX_BYTES};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::subscriptions::Subscriptions;
+use crate::{error_message::error_message, subscriptions::Subscriptions};
 
 /// Interval of pings, which keep proxies from cutting a silent connection. A connection that doesn't answer two is closed.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -153,7 +153,7 @@ impl Session {
             Err(error) if error.code == ErrorCode::Unauthorized => {
                 Err(End { code: close_code::POLICY, reason: "the gateway no longer knows the socket" })
             }
-            Err(error) => Ok(Some(error_text(&error, &self.id))),
+            Err(error) => Ok(Some(error_message(&error, &self.id))),
         }
     }
 }
@@ -164,12 +164,6 @@ async fn next_of(subscriptions: &mut Option<Subscriptions>) -> String {
         Some(subscriptions) => subscriptions.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// The message of an error.
-pub(crate) fn error_text(error: &ApiError, socket: &SocketId) -> String {
-    let error = error.envelope(socket.as_str()).error;
-    serde_json::to_string(&SocketMessage::Error { error }).unwrap_or_default()
 }
 
 fn is_too_large(error: &axum::Error) -> bool {

@@ -14,6 +14,23 @@ pub struct DownloadError {
     pub message: String,
 }
 
+/// A reason why all ranges of a download end.
+#[derive(Debug)]
+pub(super) enum Abort {
+    /// The download fails.
+    Failed(DownloadError),
+    /// The server has sent more bytes than were listed.
+    TooMuch,
+    /// The bytes so far are of no use. `is_whole`: the server sends whole files only.
+    Restart { cause: String, is_whole: bool },
+}
+
+impl From<DownloadError> for Abort {
+    fn from(error: DownloadError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl DownloadError {
     pub(super) fn new(code: JobErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    error::{DownloadError, root_cause},
+    error::{Abort, DownloadError, root_cause},
     hub::status_error,
     meter::Meter,
     options::DownloadOptions,
@@ -51,23 +51,6 @@ enum Ended {
     Complete,
     /// The connection broke off; the bytes received so far are in the file.
     BrokeOff(String),
-}
-
-/// A reason why all ranges end.
-#[derive(Debug)]
-pub(super) enum Abort {
-    /// The download fails.
-    Failed(DownloadError),
-    /// The server has sent more bytes than were listed.
-    TooMuch,
-    /// The bytes so far are of no use. `is_whole`: the server sends whole files only.
-    Restart { cause: String, is_whole: bool },
-}
-
-impl From<DownloadError> for Abort {
-    fn from(error: DownloadError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 /// Fills the part until it is complete. `before`: bytes of the download's earlier files.

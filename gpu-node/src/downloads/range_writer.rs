@@ -11,7 +11,11 @@ use tokio::{
     io::{AsyncSeekExt as _, AsyncWriteExt as _},
 };
 
-use super::{error::DownloadError, fetch::Abort, meter::Meter, part::Range};
+use super::{
+    error::{Abort, DownloadError},
+    meter::Meter,
+    part::Range,
+};
 
 /// Bytes of a write. Model files are large, so writes are few and long.
 const WRITE_BUFFER_BYTES: usize = 1 << 20;

@@ -13,10 +13,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::{
-    documented_routes::Routes,
-    error::{ErrorFormat, HttpError},
-    panic,
-    request_id::RequestId,
+    documented_routes::Routes, error::HttpError, error_format::ErrorFormat, panic, request_id::RequestId,
 };
 
 /// Response header in which Anthropic's SDKs look for the request's id.

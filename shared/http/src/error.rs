@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use hearth_wire::{ApiError, ErrorCode, anthropic::MessagesError, gemini::GeminiError, ollama::OllamaError};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::{rate_headers, request_id::RequestId};
+use crate::{error_format::ErrorFormat, rate_headers, request_id::RequestId};
 
 /// Error that a handler returns.
 #[derive(Debug, Clone)]
@@ -23,20 +23,6 @@ impl IntoResponse for HttpError {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// Error format of a route.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum ErrorFormat {
-    /// Error object of OpenAI's API, with fields of the gateway.
-    #[default]
-    OpenAi,
-    /// Error object of Anthropic's API.
-    Anthropic,
-    /// Error object of Google's API.
-    Gemini,
-    /// Error text of Ollama's API.
-    Ollama,
 }
 
 /// Writes the body of a response that carries an error.

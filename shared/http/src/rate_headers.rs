@@ -13,7 +13,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::error::ErrorFormat;
+use crate::error_format::ErrorFormat;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");

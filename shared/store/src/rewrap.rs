@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use crate::{
-    StoreError, Table,
+    Store, StoreError, Table,
     database::{Condition, Item, Key, Update, Write},
     key_wrapper::{KeyWrapper, SEALED_FIELD, Sealed},
 };
@@ -24,6 +24,17 @@ pub struct Rewrapped {
 #[derive(Deserialize)]
 struct SealedItem {
     sealed: String,
+}
+
+impl Store {
+    /// Wraps the data keys of all sealed items by the current key: after another key of KMS was set up. It reads the
+    /// whole table, and can be repeated.
+    ///
+    /// # Errors
+    /// If the table can't be read or written, or KMS fails.
+    pub async fn rewrap_all(&self) -> Result<Rewrapped, StoreError> {
+        rewrap_all(&self.table, &*self.key_wrapper).await
+    }
 }
 
 /// Reads the whole table, and wraps the data keys that another key wraps by the current one. It can be repeated.

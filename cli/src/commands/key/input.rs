@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::stored::Owner;
+use super::owner::Owner;
 
 /// Limit of a credential's bytes.
 const INPUT_MAX_BYTES: u64 = 64 << 10;

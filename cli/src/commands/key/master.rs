@@ -137,8 +137,5 @@ async fn in_table(table: String, kms_key: String, json: bool) -> anyhow::Result<
 
 #[cfg(not(feature = "aws"))]
 async fn in_table(_: String, _: String, _: bool) -> anyhow::Result<()> {
-    anyhow::bail!(
-        "this hearth was built without AWS; install one with it, from Hearth's source folder, by \
-         `cargo install --path cli --locked --no-default-features --features aws`"
-    )
+    Err(crate::commands::offline::without_aws())
 }

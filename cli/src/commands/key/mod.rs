@@ -8,13 +8,14 @@
 mod input;
 mod master;
 mod operator;
+mod owner;
 mod stored;
 
 use crate::{
     client::{connection::Connection, gateway_client::GatewayClient},
     context::Context,
 };
-use stored::Owner;
+use owner::Owner;
 
 /// Set, list, check and remove the keys of providers
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,5 @@
 //! The keys of the gateway's operator.
 
-use std::io::IsTerminal as _;
-
 use anyhow::bail;
 use hearth_wire::native::providers::{ProviderBody, ProviderList};
 use serde_json::json;
@@ -17,10 +15,8 @@ pub(super) async fn set(gateway: &GatewayClient, set: &Set, json: bool) -> anyho
              providers.{provider} in hearth.toml or with `hearth config push`"
         );
     }
-    if std::io::stdin().is_terminal() {
-        // Before the user types a key that can't be stored.
-        check_gateway(gateway).await?;
-    }
+    // Before the user types a key that can't be stored.
+    check_permission(gateway).await.map_err(with_advice)?;
     let key = set.read()?;
     gateway.put(&["v1", "providers", provider, "key"], &json!({"key": key})).await.map_err(with_advice)?;
     print_done(json, provider, "set")?;
@@ -54,12 +50,9 @@ pub(super) async fn list(gateway: &GatewayClient, json: bool) -> anyhow::Result<
     Ok(terminal::print(&table.fitted(terminal::columns()))?)
 }
 
-/// Checks that a gateway answers and accepts the token. Whether the token permits the command shows later.
-async fn check_gateway(gateway: &GatewayClient) -> anyhow::Result<()> {
-    match gateway.get::<serde_json::Value>(&["v1", "providers"], &[]).await {
-        Err(error) if !is_forbidden(&error) => Err(error),
-        _ => Ok(()),
-    }
+/// Checks that a gateway answers and that the token may set keys, by a list that takes the same permission.
+async fn check_permission(gateway: &GatewayClient) -> anyhow::Result<()> {
+    gateway.get::<serde_json::Value>(&["v1", "config", "versions"], &[]).await.map(drop)
 }
 
 /// Names the flag of one's own key to a user who isn't the operator.

@@ -4,37 +4,13 @@ use hearth_domain::CredentialId;
 use hearth_wire::native::provider_keys::{ProviderKeyBody, ProviderKeyList, VerificationBody};
 use serde_json::json;
 
-use super::input::Set;
+use super::{input::Set, owner::Owner};
 use crate::{
     client::{gateway_client::GatewayClient, table::Table, terminal},
     commands::{org, team},
 };
 
 const OWN: [&str; 3] = ["v1", "users", "provider-keys"];
-
-/// The owner of a key.
-#[derive(Debug, Clone, clap::Args)]
-#[group(multiple = false)]
-pub(crate) struct Owner {
-    /// Your own key
-    #[arg(long)]
-    user: bool,
-    /// The organisation's key
-    #[arg(long)]
-    organisation: bool,
-    /// The key of this team of the organisation, by its name or id
-    #[arg(long, value_name = "TEAM")]
-    team: Option<String>,
-    /// The key of the gateway's operator, as without a flag
-    #[arg(long)]
-    operator: bool,
-}
-
-impl Owner {
-    pub(crate) fn is_operator(&self) -> bool {
-        self.operator || !(self.user || self.organisation || self.team.is_some())
-    }
-}
 
 /// True for the id of a stored key: no provider has such a name.
 pub(super) fn is_id(key: &str) -> bool {
@@ -49,11 +25,14 @@ pub(super) async fn set(gateway: &GatewayClient, set: &Set, json: bool) -> anyho
         }
         _ => None,
     };
+    let route = route(organisation.as_deref());
+    // Before the user types a key that can't be stored. The list takes the same permission.
+    gateway.get::<ProviderKeyList>(&route, &[]).await?;
     let mut request = set.request(&set.read()?)?;
     if let Some(team) = team {
         request["team"] = json!(team);
     }
-    let created: ProviderKeyBody = gateway.post(&route(organisation.as_deref()), &request).await?;
+    let created: ProviderKeyBody = gateway.post(&route, &request).await?;
     let check = format!("hearth key verify {}", created.id);
     print(&[created], json)?;
     terminal::next_steps(json, &[&check]);

@@ -36,3 +36,22 @@ pub(crate) async fn chat_completions(
     let (streams, renderer) = (request.streams(), request.renderer(run_request.id));
     run_request.respond(request.into_generation()?, renderer, Delivery::of(streams)).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limit of the handler's future, which is allocated for each request: a local variable that is held while the run is
+    /// awaited makes it larger.
+    const FUTURE_MAX_BYTES: usize = 13 << 10;
+
+    fn future_bytes<A, B, F: Future>(_handler: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn future_of_a_request_is_small() {
+        let bytes = future_bytes(chat_completions);
+        assert!(bytes <= FUTURE_MAX_BYTES, "{bytes} bytes");
+    }
+}

@@ -15,9 +15,10 @@ use hearth_wire::{
 };
 
 use crate::{
-    routes::{inline_files, sessions},
+    routes::inline_files,
     run_headers::RunHeaders,
     run_request::RunRequest,
+    session_turn::{refuse_without_session, respond_in_session},
 };
 
 /// Generate text, images or a mesh.
@@ -58,7 +59,7 @@ pub(crate) async fn answer(
     request: GenerateRequest,
     base: String,
 ) -> Result<Response, HttpError> {
-    sessions::refuse_without_session(&request)?;
+    refuse_without_session(&request)?;
     if request.inline {
         return Box::pin(inline(run_request, request, base)).await;
     }
@@ -87,7 +88,7 @@ async fn respond(
     base: String,
 ) -> Result<Response, HttpError> {
     if let Some(session) = request.session_id {
-        return sessions::respond(run_request, session, request, base).await;
+        return respond_in_session(run_request, session, request, base).await;
     }
     let model = request.model.as_deref();
     run_request.gateway.check_parameters(&run_request.caller, model, &request.parameters).await?;

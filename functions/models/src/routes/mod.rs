@@ -4,6 +4,7 @@ pub(crate) mod configuration;
 mod definitions;
 pub(crate) mod hub;
 pub(crate) mod jobs;
+pub(crate) mod model_path;
 pub(crate) mod models;
 pub(crate) mod ollama;
 mod ollama_pull;

@@ -6,11 +6,11 @@
 use axum::{
     Extension, Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, PathParam, QueryParams, dialect, serve::method_not_allowed};
+use hearth_http::{AppState, HttpError, PathParam, QueryParams, dialect};
 use hearth_wire::{
     anthropic::{ModelInfo, ModelPage, ModelPageQuery},
     error::ErrorEnvelope,
@@ -19,10 +19,10 @@ use hearth_wire::{
     },
 };
 
-use super::schema;
-
-/// Methods of a model's own path.
-const MODEL_METHODS: &str = "GET, HEAD, PATCH, DELETE";
+use super::{
+    model_path::{is_model_path, wrong_method},
+    schema,
+};
 
 /// List models: first those of nodes, then those that providers list for their keys, each group ordered by id.
 ///
@@ -105,29 +105,6 @@ pub(crate) async fn delete(
         return Ok(remove(&state, &caller, &path, query).await?.into_response());
     }
     Ok(wrong_method(PathParam(path)).await)
-}
-
-/// Responds 405 with the methods of the path.
-pub(crate) async fn wrong_method(PathParam(path): PathParam<String>) -> Response {
-    method_not_allowed(HeaderValue::from_static(methods(&path))).await
-}
-
-/// True for the path of a model itself.
-pub(super) fn is_model_path(path: &str) -> bool {
-    methods(path) == MODEL_METHODS
-}
-
-/// Returns the methods of a path.
-fn methods(path: &str) -> &'static str {
-    if path.ends_with("/load") || path.ends_with("/unload") {
-        "POST"
-    } else if path.ends_with("/schema") {
-        "GET, HEAD, PUT"
-    } else if path == "loaded" || path.ends_with("/status") || path.ends_with("/schema/versions") {
-        "GET, HEAD"
-    } else {
-        MODEL_METHODS
-    }
 }
 
 /// Get a model, with its state on its node.

@@ -14,7 +14,7 @@ use hearth_wire::{
 };
 use serde_json::{Map, Value};
 
-use super::models::{is_model_path, wrong_method};
+use super::model_path::{is_model_path, wrong_method};
 
 /// Register a model: a name of the organisation for a model of a node or a provider, or for a local file.
 ///

@@ -12,7 +12,7 @@ use hearth_wire::{
     native::registry::{PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
 };
 
-use super::models::wrong_method;
+use super::model_path::wrong_method;
 
 /// End of the path of a model's schema.
 const SCHEMA_END: &str = "/schema";

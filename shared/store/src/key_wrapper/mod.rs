@@ -22,7 +22,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Rewrapped, Store, StoreError, rewrap};
+use crate::{Store, StoreError};
 
 pub(crate) use sealed::FIELD as SEALED_FIELD;
 pub use sealed::Sealed;
@@ -164,15 +164,6 @@ impl Store {
     /// If the data key can't be wrapped.
     pub async fn seal(&self, context: &KeyContext, secret: &Secret) -> Result<Sealed, StoreError> {
         Sealed::seal(&*self.key_wrapper, context, secret).await
-    }
-
-    /// Wraps the data keys of all sealed items by the current key: after another key of KMS was set up. It reads the
-    /// whole table, and can be repeated.
-    ///
-    /// # Errors
-    /// If the table can't be read or written, or KMS fails.
-    pub async fn rewrap_all(&self) -> Result<Rewrapped, StoreError> {
-        rewrap::rewrap_all(&self.table, &*self.key_wrapper).await
     }
 
     /// Opens a sealed secret.

@@ -27,9 +27,6 @@ use serde::{Deserialize, Serialize};
 
 use super::certificates::{self, Certificates};
 
-/// The protocol of the check (RFC 8737, section 6.2).
-pub(super) const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
-
 /// Time for the server to check the names, and for it to issue the certificate.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Delay after the first failure; it doubles with each further one. Let's Encrypt refuses a name for an hour after five.

@@ -14,7 +14,8 @@ use rustls::{
 };
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
-use super::acme::ACME_PROTOCOL;
+/// The protocol of an ACME server's check (RFC 8737, section 6.2).
+pub(super) const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// The certificates in use.
 #[derive(Debug, Default)]

@@ -17,8 +17,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 pub(crate) use redirect::redirect_router;
 
-use acme::{ACME_PROTOCOL, Acme};
-use certificates::Certificates;
+use acme::Acme;
+use certificates::{ACME_PROTOCOL, Certificates};
 use files::CertificateFiles;
 
 /// One year: browsers use https for the host's name until then.
