@@ -2,7 +2,8 @@
 //!
 //! A server that leaves a body unread has to close the connection after its response, and a client that sends its next
 //! request there finds it closed. So a short remainder is read and discarded; a longer one ends the connection with
-//! `connection: close` (RFC 9112, section 9.6).
+//! `connection: close` (RFC 9112, section 9.6). Behind a refusal it is read on for a while: a client that sends a whole upload before
+//! it reads the response would find the connection reset, and no reason.
 
 use std::{
     pin::Pin,
@@ -30,6 +31,10 @@ const DRAINED_MAX_BYTES: u64 = 256 << 10;
 const OVERSIZE_DRAINED_MAX_BYTES: u64 = 32 << 20;
 /// Longest time that a response waits for the remainder.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Largest remainder that is read behind a refusal, the longest time for that, and the longest pause of the client.
+const LINGERED_MAX_BYTES: u64 = 512 << 20;
+const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_PAUSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Replaces the request's body by one that puts itself back when it is dropped before its end. `None` without a body.
 pub(crate) fn track(request: &mut Request) -> Option<Unread> {
@@ -43,15 +48,31 @@ pub(crate) fn track(request: &mut Request) -> Option<Unread> {
 }
 
 /// Reads the remainder of a request's `body` before its response is sent, or marks the connection for closing.
-pub(crate) async fn drain(body: Body, mut response: Response) -> Response {
+pub(crate) async fn drain(mut body: Body, mut response: Response) -> Response {
     let max_bytes = match response.status() {
         StatusCode::PAYLOAD_TOO_LARGE => OVERSIZE_DRAINED_MAX_BYTES,
         _ => DRAINED_MAX_BYTES,
     };
-    if !tokio::time::timeout(DRAIN_TIMEOUT, read_to_end(body, max_bytes)).await.unwrap_or(false) {
+    if !tokio::time::timeout(DRAIN_TIMEOUT, read_to_end(&mut body, max_bytes)).await.unwrap_or(false) {
         close(&mut response);
+        if response.status().is_client_error() {
+            tokio::spawn(linger(body));
+        }
     }
     response
+}
+
+/// Reads the body behind its response, within bounds.
+async fn linger(mut body: Body) {
+    let read_on = async {
+        let mut read = 0;
+        while read <= LINGERED_MAX_BYTES
+            && let Ok(Some(Ok(frame))) = tokio::time::timeout(LINGER_PAUSE_TIMEOUT, body.frame()).await
+        {
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+    };
+    let _ = tokio::time::timeout(LINGER_TIMEOUT, read_on).await;
 }
 
 fn close(response: &mut Response) {
@@ -59,7 +80,7 @@ fn close(response: &mut Response) {
 }
 
 /// Reads the body, and returns whether its end was reached within `max_bytes`.
-async fn read_to_end(mut body: Body, max_bytes: u64) -> bool {
+async fn read_to_end(body: &mut Body, max_bytes: u64) -> bool {
     let mut read = 0;
     while read + body.size_hint().lower() <= max_bytes {
         match body.frame().await {
@@ -141,7 +162,7 @@ mod tests {
     use super::*;
     use crate::RequestLayer;
 
-    /// Connects to a server that reads the bodies of `/reads`, and at `/refuses` notifies without reading.
+    /// Connects to a server that reads the bodies of `/reads`, at `/refuses` notifies without reading, and at `/forbids` answers 403.
     async fn connect(refused: &Arc<Notify>) -> TcpStream {
         let refused = Arc::clone(refused);
         let refuse = move || {
@@ -151,6 +172,7 @@ mod tests {
         let router = Router::new()
             .route("/reads", post(async |body: String| body))
             .route("/refuses", post(refuse))
+            .route("/forbids", post(async || (StatusCode::FORBIDDEN, "forbidden")))
             .layer(RequestLayer::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -208,6 +230,16 @@ mod tests {
         stream.write_all(&vec![b' '; length]).await.unwrap();
         let refused = receive(&mut stream, "}}").await;
         assert!(refused.starts_with("HTTP/1.1 413 ") && !refused.contains("connection: close"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn client_that_sends_a_long_body_first_receives_the_refusal() {
+        let length = 8 << 20;
+        let mut stream = connect(&Arc::default()).await;
+        send(&mut stream, &head("/forbids", &format!("content-length: {length}"))).await;
+        stream.write_all(&vec![b' '; length]).await.unwrap();
+        let refused = receive(&mut stream, "\r\n\r\nforbidden").await;
+        assert!(refused.starts_with("HTTP/1.1 403 ") && refused.contains("connection: close"), "{refused}");
     }
 
     #[tokio::test]
