@@ -19,13 +19,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{
-    Parser,
+    CommandFactory as _, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use client::{error, terminal};
 use commands::Command;
 use context::Context;
-use mimalloc::MiMalloc;
+use hearth_memory::MiMalloc;
 
 /// A request is many small allocations, made in one thread and freed in another: this allocator is faster at that than
 /// the system's, and returns more memory.
@@ -56,7 +56,10 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(error),
+    };
     // reqwest and the AWS clients take whichever provider is installed; there is one in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(cli.command) {
@@ -64,11 +67,47 @@ fn main() -> ExitCode {
         Err(error) => match error::quiet_exit(&error) {
             Some(code) => code.into(),
             None => {
-                terminal::note(&format!("error: {}", error::with_causes(&error)));
+                match prints_json() {
+                    true => terminal::note(&error::to_json(&error)),
+                    false => terminal::note(&format!("error: {}", error::with_causes(&error))),
+                }
                 ExitCode::FAILURE
             }
         },
     }
+}
+
+/// True if the command line has `--json`. It may be one that can't be parsed.
+fn prints_json() -> bool {
+    std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
+/// Prints the help or the version, or the error of a wrong command line.
+fn refuse(error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let error = with_tip(without_variables(error, std::env::args_os()));
+    if !prints_json() {
+        error.exit();
+    }
+    terminal::note(&error::usage_to_json(&error.render().to_string()));
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// The same error with the usage of the command alone: clap's names each flag whose variable is set, as if it were required.
+fn without_variables(
+    error: clap::Error,
+    arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+) -> clap::Error {
+    fn reset(command: clap::Command) -> clap::Command {
+        command.mut_args(|argument| argument.env(None::<&str>)).mut_subcommands(reset)
+    }
+    if error.get(ContextKind::Usage).is_none() {
+        return error;
+    }
+    let plain = reset(Cli::command()).try_get_matches_from(arguments).err();
+    plain.filter(|plain| plain.kind() == error.kind()).unwrap_or(error)
 }
 
 /// Adds a tip to the error of a command that has no flag `--data`.
@@ -95,7 +134,11 @@ fn run(command: Command) -> Result<()> {
 
 fn block_on(command: impl Future<Output = Result<()>>) -> Result<()> {
     let threads = background_threads();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .on_thread_park(hearth_memory::release_if_requested)
+        .enable_all()
+        .build()?;
     runtime.block_on(command)?;
     // Tasks that still run in the background have nothing left to do.
     runtime.shutdown_background();
@@ -109,8 +152,6 @@ fn background_threads() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

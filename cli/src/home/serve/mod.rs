@@ -2,6 +2,7 @@
 
 mod connection;
 mod descriptors;
+mod idle_memory;
 mod limits;
 mod stream;
 mod table;
@@ -25,14 +26,18 @@ use tokio::{
     time::Instant,
 };
 use tokio_rustls::server::TlsStream;
-use tokio_util::{either::Either, task::TaskTracker};
+use tokio_util::{
+    either::Either,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 pub(crate) use descriptors::raise_descriptor_limit;
 
 use connection::Connection;
 use hearth_settings::{ServerSettings, TrustedProxies};
+use idle_memory::Activity;
 use limits::Limits;
-use table::Table;
+use table::{State, Table};
 use threads::ServingThreads;
 use tls::Tls;
 
@@ -77,6 +82,7 @@ pub(crate) struct Server {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     threads: Arc<ServingThreads>,
+    _idle_memory: AbortOnDropHandle<()>,
 }
 
 /// Listens on an address.
@@ -106,7 +112,8 @@ pub(crate) fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Resu
     let (stop, stopped) = watch::channel(false);
     let limits = Limits::new(settings, descriptors::descriptor_limit());
     let proxies = Arc::new(settings.trusted_proxies.clone());
-    let table = Arc::new(Table::new(limits.connections));
+    let activity = Arc::<Activity>::default();
+    let table = Arc::new(Table::new(limits.connections, Arc::clone(&activity)));
     let overflow = Arc::new(Semaphore::new(OVERFLOW_MAX_COUNT));
     let upgrades = Arc::new(Semaphore::new(limits.sockets.min(Semaphore::MAX_PERMITS)));
     let accept = |entrance: Entrance| {
@@ -117,6 +124,7 @@ pub(crate) fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Resu
             limits,
             proxies: Arc::clone(&proxies),
             table: Arc::clone(&table),
+            activity: Arc::clone(&activity),
             overflow: Arc::clone(&overflow),
             upgrades: Arc::clone(&upgrades),
             stopped: stopped.clone(),
@@ -126,7 +134,8 @@ pub(crate) fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Resu
         tokio::spawn(acceptor.run(entrance.listener))
     };
     let tasks = entrances.into_iter().map(accept).collect();
-    Ok(Server { stop, tasks, threads })
+    let idle_memory = tokio::spawn(idle_memory::release_when_idle(activity, threads.runtimes()));
+    Ok(Server { stop, tasks, threads, _idle_memory: AbortOnDropHandle::new(idle_memory) })
 }
 
 impl Server {
@@ -151,6 +160,7 @@ struct Acceptor {
     /// Proxies whose `x-forwarded-for` counts.
     proxies: Arc<TrustedProxies>,
     table: Arc<Table>,
+    activity: Arc<Activity>,
     overflow: Arc<Semaphore>,
     /// Places of WebSockets.
     upgrades: Arc<Semaphore>,
@@ -209,7 +219,7 @@ impl Acceptor {
         metrics::counter!("hearth_connections_refused_total").increment(1);
         let Ok(permit) = Arc::clone(&self.overflow).try_acquire_owned() else { return };
         let connection = Connection {
-            state: Arc::default(),
+            state: Arc::new(State::new(Arc::clone(&self.activity))),
             router: self.overflow_router.clone(),
             overflow_router: self.overflow_router.clone(),
             upgrades: Arc::clone(&self.upgrades),

@@ -55,12 +55,20 @@ impl ServingThreads {
         thread.connections.fetch_add(1, Relaxed);
         (&thread.runtime, Place { connections: Arc::clone(&thread.connections) })
     }
+
+    /// The threads' runtimes.
+    pub(super) fn runtimes(&self) -> Vec<Handle> {
+        self.threads.iter().map(|thread| thread.runtime.clone()).collect()
+    }
 }
 
 impl ServingThread {
     fn start(number: usize) -> io::Result<Self> {
         let background = Handle::current();
-        let serving = Builder::new_current_thread().enable_all().build()?;
+        let serving = Builder::new_current_thread()
+            .on_thread_park(hearth_memory::release_if_requested)
+            .enable_all()
+            .build()?;
         let runtime = serving.handle().clone();
         let (alive, ended) = oneshot::channel();
         thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
