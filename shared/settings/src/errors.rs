@@ -78,13 +78,15 @@ fn key_on(text: &str, line: usize) -> Option<String> {
 /// Describes the error of a variable.
 pub(crate) fn in_variable(variable: &str, error: &ConfigError) -> SettingsError {
     let message = error.to_string();
-    if Unknown::parse(&message).is_none() || !json_variables::tables(variable).is_empty() {
+    let Some(unknown) = Unknown::parse(&message).filter(|_| json_variables::tables(variable).is_empty())
+    else {
         return SettingsError::new(format!("the variable {variable}: {}", in_words(&message)));
-    }
+    };
     let wanted = comparable(&variable[PREFIX.len()..]);
     let variables = list().into_iter().map(|setting| setting.variable[PREFIX.len()..].to_owned());
-    let hint = match nearest(&wanted, variables, comparable) {
-        Some(near) => format!("did you mean {PREFIX}{near}?"),
+    let near = nearest(&wanted, variables, comparable).map(|near| format!("{PREFIX}{near}"));
+    let hint = match near.or_else(|| unknown.corrected(variable)) {
+        Some(near) => format!("did you mean {near}?"),
         None => {
             "`hearth config` prints the settings; two underscores stand for a table of the file".to_owned()
         }
@@ -110,17 +112,40 @@ impl<'a> Unknown<'a> {
         let expected = rest.split('`').skip(1).step_by(2).collect();
         Some(Self { name, expected })
     }
+
+    /// The variable with the nearest valid name at its end: in a table with a free name, such as a provider's.
+    fn corrected(&self, variable: &str) -> Option<String> {
+        let (table, last) = variable.rsplit_once("__")?;
+        let valid = self.expected.iter().map(|&name| name.to_owned());
+        let near =
+            nearest(self.name, valid, str::to_owned).filter(|_| last.eq_ignore_ascii_case(self.name))?;
+        Some(format!("{table}__{}", near.to_uppercase()))
+    }
 }
 
 /// An error of serde, with the nearest valid name of an unknown setting.
 pub(crate) fn in_words(message: &str) -> String {
-    let Some(unknown) = Unknown::parse(message) else { return message.trim().to_owned() };
+    let Some(unknown) = Unknown::parse(message) else { return without_text(message.trim()) };
     let name = unknown.name;
     let valid = unknown.expected.iter().map(|&name| name.to_owned());
     match nearest(name, valid, str::to_owned) {
         Some(near) => format!("there is no setting `{name}` here; did you mean `{near}`?"),
         None => format!("there is no setting `{name}` here; there are: {}", unknown.expected.join(", ")),
     }
+}
+
+/// Leaves out the text that serde has found in place of another type: it may be a key in the wrong place.
+fn without_text(message: &str) -> String {
+    let (start, end) = ("invalid type: string ", ", expected ");
+    let around =
+        message.split_once(start).and_then(|(before, rest)| Some((before, rest.rsplit_once(end)?.1)));
+    let Some((before, expected)) = around else { return message.to_owned() };
+    // The names of Rust's types say nothing to an operator.
+    let expected = match expected.strip_prefix("struct ") {
+        Some(name) => format!("a table{}", name.trim_start_matches(char::is_alphanumeric)),
+        None => expected.to_owned(),
+    };
+    format!("{before}invalid type: text, expected {expected}")
 }
 
 /// The name that is most similar to `name`, compared in the form of `form`; none if no name is similar.
@@ -192,6 +217,24 @@ mod tests {
         }
         let error = ConfigError::Message("unknown field `x`, expected `a`".to_owned());
         assert!(in_variable("HEARTH_QQQ", &error).to_string().contains("hearth config"));
+    }
+
+    #[test]
+    fn name_in_a_table_of_free_names_gets_the_nearest_valid_one() {
+        let error =
+            ConfigError::Message("unknown field `bse_url`, expected one of `kind`, `base_url`".to_owned());
+        let message = in_variable("HEARTH_PROVIDERS__RIG__BSE_URL", &error).to_string();
+        assert!(message.contains("did you mean HEARTH_PROVIDERS__RIG__BASE_URL?"), "{message}");
+    }
+
+    #[test]
+    fn text_in_place_of_another_type_is_left_out() {
+        let message =
+            "invalid type: string \"sk-1, expected \", expected struct ProviderSettings for key `x`";
+        assert_eq!(in_words(message), "invalid type: text, expected a table for key `x`");
+        let message = "invalid type: string \"two\", expected an integer";
+        assert_eq!(in_words(message), "invalid type: text, expected an integer");
+        assert_eq!(in_words("the model is bad"), "the model is bad");
     }
 
     #[test]
