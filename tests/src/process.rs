@@ -25,7 +25,8 @@ pub fn hearth(home: &Path, arguments: &[&str]) -> Command {
 }
 
 /// The same, started by the program in `under`, whose own arguments stand before the command.
-pub(crate) fn hearth_under(home: &Path, under: &[String], arguments: &[&str]) -> Command {
+#[must_use]
+pub fn hearth_under(home: &Path, under: &[String], arguments: &[&str]) -> Command {
     let hearth = binary("hearth");
     let mut command = match under {
         [] => Command::new(hearth),

@@ -37,6 +37,8 @@ pub(crate) enum Engine {
         #[arg(long)]
         folder: PathBuf,
     },
+    /// Compute the self-test's models without a backend and print the results as lines of JSON
+    Reference,
 }
 
 impl Engine {
@@ -84,6 +86,7 @@ impl Engine {
             Self::SelfTest { backends, folder } => {
                 Ok(hearth_node::backends::self_test::run(&backends, &folder, TINY)?)
             }
+            Self::Reference => Ok(hearth_node::backends::self_test::run_reference()?),
         }
     }
 }

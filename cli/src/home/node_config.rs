@@ -23,6 +23,7 @@ pub(crate) fn node_config(settings: &Settings, default: DefaultModel) -> Result<
     config.downloads = DownloadOptions::new(settings.models_folder(), &settings.hub, &settings.downloads);
     config.settings = settings.node.clone();
     config.worker_environment = settings::worker_environment();
+    config.backends.environment.clone_from(&config.worker_environment);
     Ok(config)
 }
 

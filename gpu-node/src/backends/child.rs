@@ -47,10 +47,12 @@ impl ChildFailure {
     }
 }
 
-/// Starts children from `executable`, and kills those that print nothing for `silence`.
+/// Starts children from `executable` with exactly the variables of `environment`, and kills those that print nothing for
+/// `silence`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Launcher<'a> {
     pub(super) executable: &'a Path,
+    pub(super) environment: &'a [(OsString, OsString)],
     pub(super) silence: Duration,
 }
 
@@ -73,10 +75,20 @@ impl Launcher<'_> {
             arguments.extend(["--backend".into(), library.into()]);
         }
         arguments.extend(["--folder".into(), folder.path().into()]);
+        self.events(&arguments, folder.path()).await
+    }
+
+    /// Computes the expected results of the self-test, and returns their events.
+    pub(super) async fn reference(self) -> Result<Vec<Event>, ChildFailure> {
+        self.events(&["engine".into(), "reference".into()], Path::new("/")).await
+    }
+
+    /// Runs a child that prints events, of which the last one says that it has printed all.
+    async fn events(self, arguments: &[OsString], folder: &Path) -> Result<Vec<Event>, ChildFailure> {
         let mut events = Vec::new();
         // Other lines were printed by a driver.
         let add_event = |line: &str| events.extend(serde_json::from_str::<Event>(line));
-        let ended = self.run(&arguments, folder.path(), add_event).await;
+        let ended = self.run(arguments, folder, add_event).await;
         if let Some(Event::Failed { reason }) = events.last() {
             return Err(ChildFailure::Refused(format!("{}{reason}", last_case(&events))));
         }
@@ -130,9 +142,11 @@ impl Launcher<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // A driver's code finds no secrets, and the libraries what a worker gives them.
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // Else an abort in ggml starts a debugger to print a backtrace.
             .env("GGML_NO_BACKTRACE", "1")
-            .env_remove("HEARTH_TOKEN")
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -177,4 +191,31 @@ async fn last_stderr_line(stderr: Option<ChildStderr>) -> Option<String> {
         }
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn child_has_the_given_environment_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let executable = folder.path().join("program");
+        let script = "#!/bin/sh\n[ -z \"$HOME\" ] && [ \"$VK_ICD\" = a.json ] && echo '{\"score\":7}'\n";
+        fs::write(&executable, script).unwrap();
+        fs::set_permissions(&executable, fs::Permissions::from_mode(0o755)).unwrap();
+        let environment = [("VK_ICD".into(), "a.json".into())];
+        let silence = Duration::from_secs(30);
+        let launcher = Launcher { executable: &executable, environment: &environment, silence };
+        // Another test's fork may hold the script open for writing, for a moment.
+        let score = loop {
+            match launcher.score(Path::new("library")).await {
+                Err(ChildFailure::Broken(reason)) if reason.contains("Text file busy") => {}
+                other => break other,
+            }
+        };
+        assert_eq!(score, Ok(Some(7)));
+    }
 }

@@ -62,7 +62,8 @@ pub(super) fn identity(folder: &Path, libraries: &[BackendLibrary]) -> io::Resul
     paths.iter().map(|path| file_identity(path)).collect()
 }
 
-fn file_identity(path: &Path) -> io::Result<String> {
+/// The identity of a file: its path, size and time.
+pub(super) fn file_identity(path: &Path) -> io::Result<String> {
     let metadata = fs::metadata(path)?;
     let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ok(format!("{} {} {}", path.display(), metadata.len(), modified.as_nanos()))

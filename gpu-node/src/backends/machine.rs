@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use super::drivers;
+
 /// Constant properties of a processor in `/proc/cpuinfo` (so not its clock).
 const PROCESSOR_FIELDS: [&str; 14] = [
     "vendor_id",
@@ -20,10 +22,6 @@ const PROCESSOR_FIELDS: [&str; 14] = [
     "CPU revision",
     "Model",
 ];
-
-/// Files whose content changes with a GPU's driver.
-const DRIVER_FILES: [&str; 3] =
-    ["proc/driver/nvidia/version", "sys/module/amdgpu/version", "proc/sys/kernel/osrelease"];
 
 /// The properties of a machine that affect backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,15 +55,7 @@ impl Machine {
             properties.push(format!("brand: {processor}"));
         }
         if with_gpus {
-            let read_file = |file: &&str| fs::read_to_string(root.join(file)).ok();
-            properties.extend(DRIVER_FILES.iter().filter_map(read_file));
-            let devices = fs::read_dir(root.join("dev/dri")).into_iter().flatten().flatten();
-            let devices = devices.chain(fs::read_dir(root.join("dev")).into_iter().flatten().flatten());
-            let names = devices.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            let mut gpus: Vec<String> =
-                names.filter(|name| name.starts_with("renderD") || name.starts_with("nvidia")).collect();
-            gpus.sort();
-            properties.extend(gpus);
+            properties.extend(drivers::properties(root));
         }
         Self { processor, properties }
     }

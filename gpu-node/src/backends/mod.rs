@@ -8,6 +8,7 @@ mod cache;
 mod child;
 mod compare;
 mod description;
+mod drivers;
 pub(crate) mod ffi;
 mod inventory;
 mod libraries;

@@ -1,6 +1,7 @@
 //! Selects the backends: the best variant for the processor that passes its self-test, and each GPU backend that passes.
 
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use hearth_wire::node::{BackendState, NodeBackend};
 
 use super::{
     cache::{self, CacheKey, Record},
-    child::Launcher,
+    child::{ChildFailure, Launcher},
     compare::Results,
     description::describe,
     inventory::Inventory,
@@ -50,8 +51,12 @@ pub struct Selector {
     pub folder: Option<PathBuf>,
     /// The file of stored results.
     pub cache: PathBuf,
+    /// The complete environment of the child processes: that of workers, so that drivers do here what they do there.
+    pub environment: Vec<(OsString, OsString)>,
     /// Time without output after which a test on the processor is killed.
     pub silence: Duration,
+    /// Time without output after which a test on a GPU is killed.
+    pub gpu_silence: Duration,
 }
 
 impl Selector {
@@ -60,7 +65,14 @@ impl Selector {
     pub fn new(executable: PathBuf, cache: PathBuf) -> Self {
         // Found once: the executable may be replaced while it runs.
         let folder = libraries::folder(&executable);
-        Self { executable, folder, cache, silence: CPU_SILENCE_TIMEOUT }
+        Self {
+            executable,
+            folder,
+            cache,
+            environment: Vec::new(),
+            silence: CPU_SILENCE_TIMEOUT,
+            gpu_silence: GPU_SILENCE_TIMEOUT,
+        }
     }
 
     /// Selects by stored results, or by tests if there are none.
@@ -92,8 +104,8 @@ impl Selector {
     }
 
     async fn read_inventory(&self) -> Result<Inventory, String> {
-        let folder = self.folder.clone();
-        let inventory = tokio::task::spawn_blocking(move || Inventory::read(folder.as_deref())).await;
+        let selector = self.clone();
+        let inventory = tokio::task::spawn_blocking(move || Inventory::read(&selector)).await;
         inventory.unwrap_or_else(|error| Err(error.to_string()))
     }
 
@@ -168,48 +180,35 @@ impl Selector {
         Scored { library, score: self.cpu_launcher().score(&library.path).await }
     }
 
-    /// Tests the variants for the processor, the best first, until one passes. Also returns the reference's results, if the
-    /// reference has passed its own checks.
+    /// Tests the variants for the processor, the best first, until one passes. Also returns the expected results.
     async fn test_cpus(&self, cpus: &[Scored<'_>]) -> (Selection, Option<Results>) {
         let usable: Vec<&Scored> = cpus.iter().filter(|cpu| cpu.is_usable()).collect();
-        // The simplest variant is the reference for the others.
-        let (Some(best), Some(simplest)) = (usable.first(), usable.last()) else {
+        let Some(best) = usable.first() else {
             let backends: Vec<NodeBackend> = cpus.iter().map(Scored::unusable).collect();
             let problem = "none of the CPU backends (libggml-cpu-*.so) supports this processor".to_owned();
             return (Selection { backends, ..Selection::impossible(problem) }, None);
         };
-        let is_only_one = usable.len() == 1;
-        let first = async { if is_only_one { None } else { Some(self.test_cpu(&best.library.path).await) } };
-        let (simplest_run, mut first_run) = tokio::join!(self.test_cpu(&simplest.library.path), first);
-        let reference = simplest_run.results().ok().and_then(|mut devices| devices.pop());
-        let mut simplest_run = Some(simplest_run);
+        let (reference, first_run) = tokio::join!(self.reference(), self.test_cpu(&best.library.path));
+        let mut first_run = Some(first_run);
         let mut selection = Selection::impossible(String::new());
         for cpu in cpus {
             if !cpu.is_usable() {
                 selection.backends.push(cpu.unusable());
                 continue;
             }
-            let is_simplest = cpu.library == simplest.library;
-            let run = if is_simplest {
-                simplest_run.take()
-            } else if selection.libraries.is_empty() {
-                Some(match first_run.take() {
+            let mut backend = cpu.backend(BackendState::NotTested);
+            if selection.libraries.is_empty() {
+                let run = match first_run.take() {
                     Some(run) => run,
                     None => self.test_cpu(&cpu.library.path).await,
-                })
-            } else {
-                None
-            };
-            let mut backend = cpu.backend(BackendState::NotTested);
-            if let Some(run) = run {
+                };
                 backend.milliseconds = Some(run.milliseconds);
                 match run.check(reference.as_ref()) {
                     Err(reason) => (backend.state, backend.reason) = (BackendState::Failed, Some(reason)),
-                    Ok(()) if selection.libraries.is_empty() => {
+                    Ok(()) => {
                         backend.state = BackendState::InUse;
                         selection.libraries.push(cpu.library.path.clone());
                     }
-                    Ok(()) => backend.state = BackendState::Passed,
                 }
             }
             selection.backends.push(backend);
@@ -228,9 +227,7 @@ impl Selector {
         }
         let started = Instant::now();
         let libraries = [other.library.path.clone(), cpu.to_owned()];
-        let launcher =
-            Launcher { executable: &self.executable, silence: self.silence.max(GPU_SILENCE_TIMEOUT) };
-        let outcome = launcher.self_test(&libraries).await;
+        let outcome = self.gpu_launcher().self_test(&libraries).await;
         let mut backend = other.backend(BackendState::InUse);
         if outcome.as_ref().is_ok_and(|events| events.contains(&Event::NoDevice)) {
             backend.state = BackendState::NoDevice;
@@ -247,12 +244,10 @@ impl Selector {
 
     /// Tests the backends of a build with static backends, all together.
     async fn test_static_backends(&self) -> Selection {
-        let launcher =
-            Launcher { executable: &self.executable, silence: self.silence.max(GPU_SILENCE_TIMEOUT) };
         let started = Instant::now();
-        let outcome = launcher.self_test(&[]).await;
+        let (reference, outcome) = tokio::join!(self.reference(), self.gpu_launcher().self_test(&[]));
         let run = TestRun { outcome, milliseconds: milliseconds(started) };
-        let problem = run.check(None).err();
+        let problem = run.check(reference.as_ref()).err();
         let state = if problem.is_some() { BackendState::Failed } else { BackendState::InUse };
         let backend = NodeBackend {
             library: "built in".to_owned(),
@@ -265,8 +260,23 @@ impl Selector {
         Selection { libraries: Vec::new(), backends: vec![backend], problem, from_cache: false }
     }
 
+    /// Computes the expected results. Without them a backend is checked by its answer of tiny-chat alone.
+    async fn reference(&self) -> Option<Results> {
+        let computed = self.cpu_launcher().reference().await.map_err(ChildFailure::reason);
+        let results = computed.and_then(|events| Results::of(&events));
+        if let Err(reason) = &results {
+            tracing::warn!(reason, "the expected results of the self-test can't be computed");
+        }
+        results.ok().and_then(|mut results| results.pop())
+    }
+
     fn cpu_launcher(&self) -> Launcher<'_> {
-        Launcher { executable: &self.executable, silence: self.silence }
+        let Self { executable, environment, silence, .. } = self;
+        Launcher { executable, environment, silence: *silence }
+    }
+
+    fn gpu_launcher(&self) -> Launcher<'_> {
+        Launcher { silence: self.gpu_silence, ..self.cpu_launcher() }
     }
 
     async fn test_cpu(&self, library: &Path) -> TestRun {

@@ -2,7 +2,7 @@
 //! that process.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -95,16 +95,22 @@ pub fn list_devices(libraries: &[PathBuf]) -> Result<Probe, String> {
     Ok(Probe { devices, built_for: built_for.map(|(name, _)| name.to_owned()).collect() })
 }
 
-/// Lists the devices of `libraries` in a process of `executable`, by its `engine probe` command.
+/// Lists the devices of `libraries` in a process of `executable` with exactly the variables of `environment`, by its
+/// `engine probe` command.
 ///
 /// # Errors
 /// If the process can't be started, crashes, hangs, or writes no result.
-pub async fn run_probe(executable: &Path, libraries: &[PathBuf]) -> Result<Probe, ProbeError> {
-    run_probe_within(executable, libraries, PROBE_TIMEOUT).await
+pub async fn run_probe(
+    executable: &Path,
+    environment: &[(OsString, OsString)],
+    libraries: &[PathBuf],
+) -> Result<Probe, ProbeError> {
+    run_probe_within(executable, environment, libraries, PROBE_TIMEOUT).await
 }
 
 async fn run_probe_within(
     executable: &Path,
+    environment: &[(OsString, OsString)],
     libraries: &[PathBuf],
     timeout: Duration,
 ) -> Result<Probe, ProbeError> {
@@ -116,9 +122,11 @@ async fn run_probe_within(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // A driver's code finds no secrets.
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         // Otherwise an abort in ggml starts a debugger to print a backtrace.
         .env("GGML_NO_BACKTRACE", "1")
-        .env_remove("HEARTH_TOKEN")
         .kill_on_drop(true)
         .spawn()?;
     let Ok(output) = tokio::time::timeout(timeout, child.wait_with_output()).await else {
@@ -195,10 +203,14 @@ mod tests {
     }
 
     async fn run(script: &str) -> Result<Probe, String> {
+        run_with(script, &[]).await
+    }
+
+    async fn run_with(script: &str, environment: &[(OsString, OsString)]) -> Result<Probe, String> {
         let (_folder, path) = program(script);
         // Another test's fork may hold the script open for writing, for a moment.
         loop {
-            match run_probe_within(&path, &[], Duration::from_secs(30)).await {
+            match run_probe_within(&path, environment, &[], Duration::from_secs(30)).await {
                 Err(ProbeError::Start(error)) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
                 other => return other.map_err(|error| error.to_string()),
             }
@@ -215,6 +227,13 @@ mod tests {
         let error = run(&format!("echo '{line}'; exit 3")).await.unwrap_err();
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(run("echo nothing").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn probe_has_the_given_environment_alone() {
+        let script = r#"echo "{\"devices\":[],\"built_for\":[\"${VK_ICD:-none}\",\"${HOME:-none}\"]}""#;
+        let probe = run_with(script, &[("VK_ICD".into(), "a.json".into())]).await.unwrap();
+        assert_eq!(probe.built_for, ["a.json", "none"]);
     }
 
     fn device(name: &str, backend: &str, description: &str, kind: DeviceKind) -> Device {
@@ -252,12 +271,12 @@ mod tests {
     async fn hanging_probe_times_out() {
         let (_folder, path) = program("exec sleep 600");
         let ended = loop {
-            match run_probe_within(&path, &[], Duration::from_millis(300)).await {
+            match run_probe_within(&path, &[], &[], Duration::from_millis(300)).await {
                 Err(ProbeError::Start(error)) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
                 other => break other,
             }
         };
         assert!(matches!(ended, Err(ProbeError::Timeout)), "{ended:?}");
-        assert!(run_probe(Path::new("/nowhere/hearth"), &[]).await.is_err());
+        assert!(run_probe(Path::new("/nowhere/hearth"), &[], &[]).await.is_err());
     }
 }

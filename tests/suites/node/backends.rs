@@ -11,7 +11,7 @@ use hearth_node::{
     NodeConfig,
     backends::{Selection, Selector},
 };
-use hearth_tests::{backend_results, binary, eventually, signal, within};
+use hearth_tests::{binary, eventually, own_selector, signal, skip, within, wrap_backend};
 use hearth_wire::node::{BackendState, NodeBackend};
 use tempfile::TempDir;
 
@@ -19,8 +19,6 @@ use crate::{
     LONG_MODEL,
     in_process::{InProcessNode, script, short_task},
 };
-
-const WRAPPER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suites/node/backends/wrapper.c");
 
 /// A folder with links to the build's own CPU backends, to which others are added.
 struct BackendFolder {
@@ -51,15 +49,7 @@ impl BackendFolder {
 
     /// Adds a library that wraps `real`, compiled with these definitions.
     fn wrap(&self, name: &str, real: &Path, definitions: &[&str]) {
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(self.folder.path().join(name))
-            .arg(format!("-DREAL=\"{}\"", real.display()))
-            .args(definitions.iter().map(|definition| format!("-D{definition}")))
-            .args([WRAPPER, "-ldl"])
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        wrap_backend(&self.folder.path().join(name), real, definitions);
     }
 
     /// Configures a node to use the folder, without cached results.
@@ -69,11 +59,6 @@ impl BackendFolder {
             ..Selector::new(binary("hearth"), self.folder.path().join("results.json"))
         };
     }
-}
-
-/// A selector of the build's own backends, with the cached results of other tests.
-fn own_selector() -> Selector {
-    Selector::new(binary("hearth"), backend_results())
 }
 
 async fn wait_for_results(node: &InProcessNode) -> Vec<NodeBackend> {
@@ -142,14 +127,45 @@ async fn backends_that_crash_hang_or_compute_wrong_numbers_are_excluded() {
 
 #[tokio::test]
 async fn without_a_backend_that_passes_models_fail_with_the_reason() {
-    let backends = BackendFolder::new().await;
-    let folder = TempDir::new().unwrap();
-    let backends = BackendFolder { folder, ..backends };
-    backends.wrap("libggml-cpu-crash.so", &backends.best, &["SCORE=9", "CRASH"]);
-    let node = InProcessNode::start(|config| backends.configure(config)).await;
-    let error = node.run(short_task()).await.error().await;
-    assert!(error.message.contains("passed its self-test") && error.message.contains("SIGILL"), "{error:?}");
-    node.stop().await;
+    let built = BackendFolder::new().await;
+    // The only backend is compared with the expected results, as there is no other one.
+    for (definition, reason) in [("CRASH", "SIGILL"), ("WRONG", "F32, 1 row: wrong numbers")] {
+        let (best, simplest) = (built.best.clone(), built.simplest.clone());
+        let backends = BackendFolder { folder: TempDir::new().unwrap(), best, simplest };
+        backends.wrap("libggml-cpu-broken.so", &backends.best, &["SCORE=9", definition]);
+        let node = InProcessNode::start(|config| backends.configure(config)).await;
+        let error = node.run(short_task()).await.error().await;
+        let message = &error.message;
+        assert!(message.contains("passed its self-test") && message.contains(reason), "{error:?}");
+        node.stop().await;
+    }
+}
+
+/// Computing code in a worker, as of a model file that exploits it, can't read what the node's user can.
+#[tokio::test]
+async fn code_in_a_worker_reads_no_other_file() {
+    if !hearth_node::confine::has_landlock() {
+        return skip("this system has no Landlock");
+    }
+    let secrets = TempDir::new().unwrap();
+    let secret = secrets.path().join("secret");
+    let condition = format!("CRASH_IF_READ=\"{}\"", secret.display());
+    for sandbox in [true, false] {
+        let backends = BackendFolder::new().await;
+        backends.wrap("libggml-cpu-curious.so", &backends.best, &["SCORE=9001", &condition]);
+        let node = InProcessNode::start(|config| {
+            backends.configure(config);
+            config.settings.worker_sandbox = sandbox;
+        })
+        .await;
+        node.assert_answers().await;
+        fs::write(&secret, "secret").unwrap();
+        node.assert_answers().await;
+        let used = node.runtime_status(LONG_MODEL).await.backends.unwrap();
+        assert_eq!(used == "cpu-curious", sandbox, "{used}");
+        fs::remove_file(&secret).unwrap();
+        node.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -240,79 +256,95 @@ async fn cached_results_are_reused_and_a_broken_cache_is_ignored() {
 }
 
 #[tokio::test]
-async fn gpu_that_computes_wrong_numbers_is_excluded() {
+async fn gpu_that_crashes_hangs_or_computes_wrong_numbers_is_excluded() {
     let backends = BackendFolder::new().await;
     // A copy, so that the GPU's function table isn't the CPU's.
     let copy = backends.folder.path().join("real-gpu.so");
     fs::copy(&backends.simplest, &copy).unwrap();
-    for (definitions, state) in
-        [(&["SCORE=1", "GPU", "WRONG"][..], BackendState::Failed), (&["SCORE=1", "GPU"], BackendState::InUse)]
-    {
+    for (definitions, failure) in [
+        (
+            &["SCORE=1", "GPU", "CRASH"][..],
+            Some("FAKE0, F32, 1 row: its process ended with signal: 4 (SIGILL)"),
+        ),
+        (&["SCORE=1", "GPU", "HANG"], Some("FAKE0, F32, 1 row: it hung: no answer for 8 s")),
+        (&["SCORE=1", "GPU", "WRONG"], Some("FAKE0, F32, 1 row: wrong numbers")),
+        (&["SCORE=1", "GPU"], None),
+    ] {
         backends.wrap("libggml-vulkan.so", &copy, definitions);
-        let node = InProcessNode::start(|config| backends.configure(config)).await;
+        let node = InProcessNode::start(|config| {
+            backends.configure(config);
+            config.backends.gpu_silence = Duration::from_secs(8);
+        })
+        .await;
         node.assert_answers().await;
         let results = wait_for_results(&node).await;
-        let gpu = find(&results, "libggml-vulkan.so");
-        assert_eq!(gpu.state, state, "{gpu:?}");
         let names = node.runtime_status(LONG_MODEL).await.backends.unwrap();
-        assert_eq!(names.contains("vulkan"), state == BackendState::InUse, "{names}");
-        if state == BackendState::Failed {
-            assert_failed(&results, "libggml-vulkan.so", "FAKE0, F32, 1 row: wrong numbers");
+        assert_eq!(names.contains("vulkan"), failure.is_none(), "{names}");
+        match failure {
+            Some(reason) => assert_failed(&results, "libggml-vulkan.so", reason),
+            None => assert_eq!(find(&results, "libggml-vulkan.so").state, BackendState::InUse, "{results:?}"),
         }
         node.stop().await;
     }
 }
 
-/// QEMU's names of CPUs, and the variants that may be selected there: the best one, and the one of a build for a single
-/// machine. QEMU doesn't emulate AVX-512, so Skylake's CPU is one without it.
+/// The variants of the CPU backend for processors without AVX-512, in the order of ggml's score.
 #[cfg(target_arch = "x86_64")]
-const PROCESSORS: [(&str, &[&str]); 6] = [
-    ("EPYC-Rome", &["cpu-haswell", "cpu-x64"]),
-    ("Nehalem", &["cpu-sse42", "cpu-x64"]),
-    ("Haswell", &["cpu-haswell", "cpu-x64"]),
-    ("Skylake-Server", &["cpu-haswell", "cpu-x64"]),
-    ("IvyBridge", &["cpu-ivybridge", "cpu-x64"]),
-    ("Conroe", &["cpu-x64"]),
+const VARIANTS: [&str; 6] = ["haswell", "piledriver", "ivybridge", "sandybridge", "sse42", "x64"];
+
+/// QEMU's names of CPUs, and the best variant for each. QEMU doesn't emulate AVX-512, so Skylake's CPU is one without it.
+#[cfg(target_arch = "x86_64")]
+const PROCESSORS: [(&str, &str); 6] = [
+    ("Haswell", "haswell"),
+    ("Conroe", "x64"),
+    ("EPYC-Rome", "haswell"),
+    ("Nehalem", "sse42"),
+    ("Skylake-Server", "haswell"),
+    ("IvyBridge", "ivybridge"),
 ];
 
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
-async fn cpu_with_and_without_avx_gets_a_working_variant() {
+async fn cpu_with_and_without_avx2_gets_the_best_variant() {
     emulate(&PROCESSORS[..2]).await;
 }
 
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
+async fn cpu_of_another_maker_and_one_with_sse42_gets_the_best_variant() {
+    emulate(&PROCESSORS[2..4]).await;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[tokio::test]
 #[ignore = "half a minute per processor; with every variant built it selects the best of all of them"]
-async fn every_processor_gets_a_working_variant() {
+async fn every_processor_gets_the_best_variant() {
     emulate(&PROCESSORS).await;
 }
 
 #[cfg(target_arch = "x86_64")]
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a person reads what was chosen, or why nothing was"
-)]
-async fn emulate(processors: &[(&str, &[&str])]) {
+#[expect(clippy::print_stdout, reason = "a person reads what was selected")]
+async fn emulate(processors: &[(&str, &str)]) {
     if Command::new("qemu-x86_64").arg("--version").output().is_err() {
-        eprintln!("skipped: qemu-x86_64 is not here (Debian's package qemu-user)");
-        return;
+        return skip("there is no qemu-x86_64 (Debian's package qemu-user)");
     }
-    let folder = TempDir::new().unwrap();
-    for (processor, expected) in processors {
+    let (folder, built) = (TempDir::new().unwrap(), binary("hearth").parent().unwrap().to_owned());
+    for (processor, best) in processors {
         let commands = format!("exec qemu-x86_64 -cpu {processor} '{}' \"$@\"", binary("hearth").display());
         let emulated = script(folder.path(), &commands);
         let selector = Selector {
-            folder: Some(binary("hearth").parent().unwrap().to_owned()),
+            folder: Some(built.clone()),
             silence: Duration::from_secs(60),
             ..Selector::new(emulated, folder.path().join(format!("{processor}.json")))
         };
-        let chosen = selector.select().await;
-        assert_eq!(chosen.problem, None, "{processor}: {chosen:?}");
-        println!("{processor}: {}", chosen.names());
-        assert!(expected.contains(&chosen.names().as_str()), "{processor}: {chosen:?}");
-        let failed = chosen.backends.iter().filter(|backend| backend.state == BackendState::Failed);
-        assert_eq!(failed.count(), 0, "{processor}: {chosen:?}");
+        let selection = selector.select().await;
+        assert_eq!(selection.problem, None, "{processor}: {selection:?}");
+        println!("{processor}: {}", selection.names());
+        // The build may lack the best one.
+        let is_built = |variant: &&&str| built.join(format!("libggml-cpu-{variant}.so")).exists();
+        let expected = VARIANTS.iter().skip_while(|variant| *variant != best).find(is_built).unwrap();
+        assert_eq!(selection.names(), format!("cpu-{expected}"), "{processor}: {selection:?}");
+        let failed = selection.backends.iter().filter(|backend| backend.state == BackendState::Failed);
+        assert_eq!(failed.count(), 0, "{processor}: {selection:?}");
     }
 }

@@ -27,10 +27,13 @@ use super::{Subject, finding::Finding};
 use crate::{
     client::{connection::Connection, gateway_client::GatewayClient},
     home::model::{TINY, TINY_ID},
+    settings::worker_environment,
 };
 
 /// Timeout for the default model to load and answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Subject of the finding that an answer was generated, or wasn't.
+pub(super) const ANSWER: &str = "answer";
 /// Context of the test in tokens: little memory, and more than a template needs.
 const CONTEXT_TOKENS: u32 = 1024;
 const PROMPT: &str = "Hello!";
@@ -41,7 +44,10 @@ pub(super) async fn test_backends(subject: &Subject, folder: &Path) -> Selection
 }
 
 fn selector(subject: &Subject, folder: &Path) -> Selector {
-    Selector::new(subject.executable.clone(), folder.join("backends.json"))
+    Selector {
+        environment: worker_environment(),
+        ..Selector::new(subject.executable.clone(), folder.join("backends.json"))
+    }
 }
 
 /// The findings on backends that are used, or failed.
@@ -69,9 +75,16 @@ pub(super) fn backends(selection: &Selection) -> Vec<Finding> {
     findings
 }
 
-/// Checks the models that the running gateway lists, and generates one token with its default model.
+/// Checks the models that the running gateway lists, and generates one token with its default model, if it has one.
 pub(super) async fn test_gateway(connection: &Connection, models: &Value) -> Vec<Finding> {
-    let Ok(list) = serde_json::from_value::<ModelList>(models.clone()) else { return Vec::new() };
+    let list = match serde_json::from_value::<ModelList>(models.clone()) {
+        Ok(list) => list,
+        Err(error) => {
+            let advice = "the gateway may be another version than this command: compare `hearth --version`";
+            let message = format!("the running gateway's list of models can't be read: {error}");
+            return vec![Finding::warning("models", message, advice)];
+        }
+    };
     let mut findings: Vec<Finding> = list.models.iter().filter_map(failed).collect();
     let status = |model: &&ModelBody| model.runtime_status.as_ref().is_some_and(|status| status.default);
     let default = list.models.iter().filter(status).find(|model| model.modality.as_str() == "text");
@@ -99,14 +112,20 @@ async fn token_of_gateway(connection: &Connection, model: &str) -> Finding {
     }
 }
 
-/// Generates one token with the default model, by a worker with the backends of `selection`.
-pub(super) async fn test_worker(subject: &Subject, selection: &Selection, folder: &Path) -> Finding {
-    let (model, file) = match default_model(subject, folder) {
+/// Generates one token with the model `named`, or else with the embedded one, by a worker with the backends of `selection`.
+pub(super) async fn test_worker(
+    subject: &Subject,
+    named: Option<&Path>,
+    selection: &Selection,
+    folder: &Path,
+) -> Finding {
+    let (model, file) = match find_model(subject, named, folder) {
         Ok(model) => model,
         Err(why) => return no_answer(TINY_ID, &why),
     };
     let mut config = NodeConfig::new(folder.join("models"), subject.executable.clone());
     config.backends = selector(subject, folder);
+    config.worker_environment = worker_environment();
     config.extra_models = vec![file];
     config.settings = NodeSettings {
         context_length: Some(CONTEXT_TOKENS),
@@ -127,15 +146,15 @@ pub(super) async fn test_worker(subject: &Subject, selection: &Selection, folder
     }
 }
 
-/// Finds the default model's id and file. The embedded model is written first, since it may not be on the disk yet.
-fn default_model(subject: &Subject, folder: &Path) -> Result<(String, PathBuf), String> {
-    let Some(named) = &subject.settings.model else {
+/// Finds a model's id and file. The embedded model is written first, since it may not be on the disk yet.
+fn find_model(subject: &Subject, named: Option<&Path>, folder: &Path) -> Result<(String, PathBuf), String> {
+    let Some(named) = named else {
         let file = folder.join(format!("{}.gguf", TINY_ID));
         fs::write(&file, TINY).map_err(|error| error.to_string())?;
         return Ok((TINY_ID.to_owned(), file));
     };
     if named.is_file() {
-        return Ok((hearth_node::model_files::model_id(named), named.clone()));
+        return Ok((hearth_node::model_files::model_id(named), named.to_owned()));
     }
     let models = ModelScanner::new(subject.settings.models_folder(), Vec::new()).scan();
     let file = named.to_str().and_then(|id| models.get(id));
@@ -171,12 +190,12 @@ async fn one_token(node: &Node, model: &str) -> Result<(), String> {
 
 fn token_generated(model: &str, with: &str, started: Instant) -> Finding {
     let seconds = started.elapsed().as_secs_f32();
-    Finding::ok("answer", format!("{model} answers with {with} (one token after {seconds:.1} s)"))
+    Finding::ok(ANSWER, format!("{model} answers with {with} (one token after {seconds:.1} s)"))
 }
 
 fn no_answer(model: &str, why: &str) -> Finding {
     let advice = "see the log in the data folder; `hearth up --model` uses another model";
-    Finding::problem("answer", format!("{model} gives no answer: {why}"), advice)
+    Finding::problem(ANSWER, format!("{model} gives no answer: {why}"), advice)
 }
 
 fn timed_out() -> String {
@@ -242,5 +261,16 @@ mod tests {
             assert!(findings[0].message.contains("bad has failed: it crashed 3 times"), "{}", findings[0]);
             assert_eq!((findings[0].level, findings[1].level), (Level::Warning, level), "{}", findings[1]);
         }
+    }
+
+    #[tokio::test]
+    async fn gateway_without_a_default_model_or_a_readable_list_leaves_the_answer_to_a_worker() {
+        let connection = connection("http://127.0.0.1:9");
+        let list =
+            |models: Value| json!({"object": "list", "data": models, "models": models, "next_cursor": null});
+        assert_eq!(test_gateway(&connection, &list(json!([model("spare", "loaded", false)]))).await, []);
+        let findings = test_gateway(&connection, &list(json!([{"id": "of another version"}]))).await;
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].level == Level::Warning && findings[0].about != ANSWER, "{}", findings[0]);
     }
 }

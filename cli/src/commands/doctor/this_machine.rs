@@ -22,7 +22,12 @@ use super::{
     finding::{Finding, is_healthy, lines, outcome},
     folders, gateway, gpu, machine, system,
 };
-use crate::{client::terminal, context::Context, home::node_config::own_executable, settings::Settings};
+use crate::{
+    client::terminal,
+    context::Context,
+    home::node_config::own_executable,
+    settings::{self, Settings},
+};
 
 /// The machine under examination, by the settings.
 #[derive(Debug, Clone)]
@@ -59,7 +64,8 @@ pub(super) async fn examine(context: &Context) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()
         .context("there is no folder for temporary files, which the self-test needs; name one in TMPDIR")?;
     let selection = compute::test_backends(subject, folder.path()).await;
-    let probe = probe::run_probe(&subject.executable, &selection.libraries).await;
+    let environment = settings::worker_environment();
+    let probe = probe::run_probe(&subject.executable, &environment, &selection.libraries).await;
     let probe = probe.map_err(|error| error.to_string());
     let memory = memory::available();
     let mut findings = machine_findings(subject, &probe, memory);
@@ -73,14 +79,15 @@ pub(super) async fn examine(context: &Context) -> anyhow::Result<()> {
     let enrolment = enrolment(&subject.settings.data).await;
     let next = if enrolment.is_some() { "hearth node run" } else { "hearth up" };
     findings.extend(enrolment);
-    match &state {
-        gateway::GatewayState::Stopped if selection.problem.is_none() => {
-            findings.push(compute::test_worker(subject, &selection, folder.path()).await);
-        }
-        gateway::GatewayState::Models(models) => {
-            findings.extend(compute::test_gateway(connection, models).await);
-        }
-        gateway::GatewayState::Stopped | gateway::GatewayState::Unlisted => {}
+    if let gateway::GatewayState::Models(models) = &state {
+        findings.extend(compute::test_gateway(connection, models).await);
+    }
+    let has_answer = findings.iter().any(|finding| finding.about == compute::ANSWER);
+    if !has_answer && selection.problem.is_none() {
+        // A running gateway may have its default model in memory, and there may be no room for a second copy.
+        let is_alone = matches!(state, gateway::GatewayState::Stopped);
+        let named = subject.settings.model.as_deref().filter(|_| is_alone);
+        findings.push(compute::test_worker(subject, named, &selection, folder.path()).await);
     }
     let healthy = is_healthy(&findings);
     if connection.json {

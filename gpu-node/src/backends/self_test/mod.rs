@@ -3,11 +3,13 @@
 //! The child loads the given libraries only. For each type of weights it runs a model of one layer ([`model_file`]) with
 //! random weights ([`weights`]), a single token (decode) and many at once (prefill), and then one prompt of the model that
 //! comes with Hearth ([`chat`]). llama.cpp loads them like any model, so its repacked, tiled and fused kernels are used as
-//! in production. The child prints its numbers, and the parent compares them.
+//! in production. The child prints its numbers. Another child computes the same models without a backend ([`reference`]), and
+//! the parent compares the numbers.
 
 pub(super) mod chat;
 mod decode;
 mod model_file;
+mod reference;
 mod weights;
 
 use std::{
@@ -30,12 +32,13 @@ use serde::{Deserialize, Serialize};
 use super::llama_cpp;
 use decode::{TestError, decode, engine_error};
 use model_file::CONTEXT_TOKENS;
+use reference::Reference;
+use weights::{CASES, Case};
 
 /// Rows of the prefill case: two tiles of 16 rows, as AMX has them, and a remainder.
 const PREFILL_ROWS: usize = 40;
-/// Compute threads of a test. Several threads wait for each other after each of many small operations: on a busy machine a
-/// test took ten times as long with two.
-const THREADS: i32 = 1;
+/// Compute threads of the chat.
+const CHAT_THREADS: i32 = 1;
 
 /// A line of a self-test's output, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +90,41 @@ pub fn run(libraries: &[PathBuf], folder: &Path, chat_model: &[u8]) -> io::Resul
     }
 }
 
+/// Computes every case without a backend, and prints the results as events.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn run_reference() -> io::Result<()> {
+    end_with_parent();
+    let tokens = tokens();
+    for case in &CASES {
+        let reference = match Reference::new(case) {
+            Ok(reference) => reference,
+            Err(reason) => return print(&Event::Failed { reason: format!("{}: {reason}", case.name) }),
+        };
+        for (rows, name) in parts(case) {
+            print(&Event::Case { name })?;
+            print(&values(&reference.logits(&tokens[..rows])))?;
+        }
+    }
+    print(&Event::Done)
+}
+
+/// The tokens of the prefill case.
+fn tokens() -> Vec<usize> {
+    (0..PREFILL_ROWS).map(|n| n * 37 % 251).collect()
+}
+
+/// The numbers of tokens that a case is computed with, and their names.
+fn parts(case: &Case) -> [(usize, String); 2] {
+    let name = case.name;
+    [(1, format!("{name}, 1 row")), (PREFILL_ROWS, format!("{name}, {PREFILL_ROWS} rows"))]
+}
+
+fn values(numbers: &[f32]) -> Event {
+    Event::Values { bits: numbers.iter().map(|number| number.to_bits()).collect() }
+}
+
 /// Ends this process, even if it hangs, when the parent ends or closes the pipe of standard input.
 pub(super) fn end_with_parent() {
     let is_pipe = std::fs::metadata("/dev/stdin").is_ok_and(|stdin| stdin.file_type().is_fifo());
@@ -129,7 +167,7 @@ impl Test<'_> {
     }
 
     fn write_models(&self) -> io::Result<()> {
-        for case in &weights::CASES {
+        for case in &CASES {
             std::fs::write(self.folder.join(case.file_name()), model_file::bytes(case))?;
         }
         std::fs::write(self.folder.join(chat::FILE), self.chat_model)
@@ -137,21 +175,20 @@ impl Test<'_> {
 
     /// Runs every case on a GPU or on the processor.
     fn run_on(&self, backend: &LlamaBackend, gpu: Option<usize>) -> Result<(), TestError> {
-        let tokens: Vec<LlamaToken> = (0..PREFILL_ROWS).map(|n| LlamaToken((n * 37 % 251) as i32)).collect();
-        for case in &weights::CASES {
+        let tokens: Vec<LlamaToken> = tokens().into_iter().map(|token| LlamaToken(token as i32)).collect();
+        for case in &CASES {
             print(&Event::Case { name: format!("loading {}", case.name) })?;
             let model = load(backend, &self.folder.join(case.file_name()), gpu)?;
-            let mut context = new_context(backend, &model)?;
-            for (rows, name) in [(1, "1 row".to_owned()), (PREFILL_ROWS, format!("{PREFILL_ROWS} rows"))] {
-                print(&Event::Case { name: format!("{}, {name}", case.name) })?;
+            let mut context = new_context(backend, &model, case.threads)?;
+            for (rows, name) in parts(case) {
+                print(&Event::Case { name })?;
                 context.clear_kv_cache();
-                let bits = decode(&mut context, &tokens[..rows], 0, true)?;
-                print(&Event::Values { bits: bits.iter().map(|value| value.to_bits()).collect() })?;
+                print(&values(&decode(&mut context, &tokens[..rows], 0, true)?))?;
             }
         }
         print(&Event::Case { name: chat::NAME.to_owned() })?;
         let model = load(backend, &self.folder.join(chat::FILE), gpu)?;
-        let mut context = new_context(backend, &model)?;
+        let mut context = new_context(backend, &model, CHAT_THREADS)?;
         let text = chat::answer(&model, &mut context).map_err(TestError::Engine)?;
         Ok(print(&Event::Text { text })?)
     }
@@ -171,12 +208,16 @@ fn load(backend: &LlamaBackend, path: &Path, gpu: Option<usize>) -> Result<Llama
     LlamaModel::load_from_file(backend, path, &params).map_err(engine_error)
 }
 
-fn new_context<'a>(backend: &LlamaBackend, model: &'a LlamaModel) -> Result<LlamaContext<'a>, TestError> {
+fn new_context<'a>(
+    backend: &LlamaBackend,
+    model: &'a LlamaModel,
+    threads: i32,
+) -> Result<LlamaContext<'a>, TestError> {
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(CONTEXT_TOKENS))
         .with_n_batch(CONTEXT_TOKENS)
-        .with_n_threads(THREADS)
-        .with_n_threads_batch(THREADS)
+        .with_n_threads(threads)
+        .with_n_threads_batch(threads)
         .with_no_perf(true);
     model.new_context(backend, params).map_err(engine_error)
 }

@@ -4,11 +4,13 @@ use super::weights::{self, Case, F32, Random};
 
 /// Size of the vocabulary, of a token's vector, and of the feed-forward block. A multiple of 256, the block of the K types,
 /// and of every tile.
-const WIDTH: u64 = 256;
+pub(super) const WIDTH: u64 = 256;
 /// Tokens of a test's context.
 pub(super) const CONTEXT_TOKENS: u32 = 256;
-const HEADS: u32 = 4;
-const KEY_HEADS: u32 = 2;
+pub(super) const HEADS: u32 = 4;
+pub(super) const KEY_HEADS: u32 = 2;
+/// Added to the mean square in a normalisation.
+pub(super) const NORM_EPSILON: f32 = 1e-5;
 /// Size of the keys of all key heads.
 const KEYS: u64 = WIDTH / HEADS as u64 * KEY_HEADS as u64;
 /// Alignment of the tensors' data.
@@ -21,17 +23,23 @@ enum Value {
     Float(f32),
 }
 
-/// A tensor: its name, lengths and type.
-struct Tensor {
-    name: &'static str,
+/// A tensor: its name, lengths, the innermost first, and type.
+pub(super) struct Tensor {
+    pub(super) name: &'static str,
     lengths: Vec<u64>,
-    kind: u32,
+    pub(super) kind: u32,
+}
+
+impl Tensor {
+    pub(super) fn weights(&self) -> u64 {
+        self.lengths.iter().product()
+    }
 }
 
 /// Returns the file's bytes, which are the same each time for a case.
 pub(super) fn bytes(case: &Case) -> Vec<u8> {
     let metadata = metadata(case);
-    let tensors = tensors(case);
+    let tensors = weights(case);
     let mut file = b"GGUF\x03\0\0\0".to_vec();
     file.extend((tensors.len() as u64).to_le_bytes());
     file.extend((metadata.len() as u64).to_le_bytes());
@@ -39,25 +47,34 @@ pub(super) fn bytes(case: &Case) -> Vec<u8> {
         write_text(&mut file, key);
         write_value(&mut file, value);
     }
-    let mut random = Random::new(u64::from(case.kind));
-    let mut data = Vec::new();
-    for tensor in &tensors {
+    let mut data: Vec<u8> = Vec::new();
+    for (tensor, blocks) in &tensors {
         data.resize(data.len().next_multiple_of(ALIGNMENT), 0);
         write_text(&mut file, tensor.name);
         file.extend((tensor.lengths.len() as u32).to_le_bytes());
         tensor.lengths.iter().for_each(|length| file.extend(length.to_le_bytes()));
         file.extend(tensor.kind.to_le_bytes());
         file.extend((data.len() as u64).to_le_bytes());
-        let weights = tensor.lengths.iter().product();
-        if tensor.lengths.len() == 1 {
-            weights::write_scales(&mut data, weights, &mut random);
-        } else {
-            weights::write(&mut data, tensor.kind, weights, &mut random);
-        }
+        data.extend(blocks);
     }
     file.resize(file.len().next_multiple_of(ALIGNMENT), 0);
     file.extend(data);
     file
+}
+
+/// Returns the model's tensors with their weights, in blocks of their types.
+pub(super) fn weights(case: &Case) -> Vec<(Tensor, Vec<u8>)> {
+    let mut random = Random::new(u64::from(case.kind));
+    let blocks = |tensor: Tensor| {
+        let mut blocks = Vec::new();
+        if tensor.lengths.len() == 1 {
+            weights::write_scales(&mut blocks, tensor.weights(), &mut random);
+        } else {
+            weights::write(&mut blocks, tensor.kind, tensor.weights(), &mut random);
+        }
+        (tensor, blocks)
+    };
+    tensors(case).into_iter().map(blocks).collect()
 }
 
 fn metadata(case: &Case) -> Vec<(&'static str, Value)> {
@@ -71,7 +88,7 @@ fn metadata(case: &Case) -> Vec<(&'static str, Value)> {
         ("llama.block_count", Value::Number(1)),
         ("llama.attention.head_count", Value::Number(HEADS)),
         ("llama.attention.head_count_kv", Value::Number(KEY_HEADS)),
-        ("llama.attention.layer_norm_rms_epsilon", Value::Float(1e-5)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::Float(NORM_EPSILON)),
         ("llama.rope.dimension_count", Value::Number(width / HEADS)),
         // Tokens are numbers here, not text.
         ("tokenizer.ggml.model", Value::Text("no_vocab")),

@@ -1,10 +1,12 @@
 //! Random weights of every type, in ggml's block layouts (`ggml-common.h`).
 //!
-//! Every bit of a block may be random except its scales. These are chosen so that weights are about as large as a model's:
-//! with a standard deviation near 0.06, one over the square root of the width.
+//! Every bit of a block may be random except its scales, and the codes of ternary weights. The scales are chosen so that weights
+//! are about as large as a model's: with a standard deviation near 0.06, one over the square root of the width.
 
 /// ggml's number of the type `F32`.
 pub(super) const F32: u32 = 0;
+/// Scale of the types IQ1_S and IQ1_M, before the scales of their groups.
+const IQ1_SCALE: f32 = 0.0084;
 
 /// A model of the test.
 #[derive(Debug)]
@@ -15,15 +17,23 @@ pub(super) struct Case {
     pub(super) kind: u32,
     /// Number of experts of the layer.
     pub(super) experts: Option<u32>,
+    /// Number of compute threads. Several threads wait for each other after each of many small operations: on a busy machine
+    /// the test took ten times as long with two.
+    pub(super) threads: i32,
 }
 
 impl Case {
     const fn of(name: &'static str, kind: u32) -> Self {
-        Self { name, kind, experts: None }
+        Self { name, kind, experts: None, threads: 1 }
     }
 
     const fn experts(name: &'static str, kind: u32) -> Self {
-        Self { name, kind, experts: Some(2) }
+        Self { experts: Some(2), ..Self::of(name, kind) }
+    }
+
+    /// A case whose matrices are divided among threads.
+    const fn threads(name: &'static str, kind: u32) -> Self {
+        Self { threads: 2, ..Self::of(name, kind) }
     }
 
     pub(super) fn file_name(&self) -> String {
@@ -31,8 +41,8 @@ impl Case {
     }
 }
 
-/// The types of models' weights.
-pub(super) const CASES: [Case; 22] = [
+/// The types of models' weights: those that llama.cpp writes whole models in (`llama_ftype` in `llama.h`).
+pub(super) const CASES: [Case; 31] = [
     Case::of("F32", F32),
     Case::of("F16", 1),
     Case::of("BF16", 30),
@@ -46,15 +56,24 @@ pub(super) const CASES: [Case; 22] = [
     Case::of("Q4_K", 12),
     Case::of("Q5_K", 13),
     Case::of("Q6_K", 14),
+    Case::of("IQ1_S", 19),
+    Case::of("IQ1_M", 29),
     Case::of("IQ2_XXS", 16),
+    Case::of("IQ2_XS", 17),
     Case::of("IQ2_S", 22),
     Case::of("IQ3_XXS", 18),
     Case::of("IQ3_S", 21),
     Case::of("IQ4_NL", 20),
     Case::of("IQ4_XS", 23),
+    Case::of("TQ1_0", 34),
+    Case::of("TQ2_0", 35),
     Case::of("MXFP4", 39),
+    Case::of("NVFP4", 40),
+    Case::of("Q1_0", 41),
+    Case::of("Q2_0", 42),
     Case::experts("Q4_K experts", 12),
     Case::experts("MXFP4 experts", 39),
+    Case::threads("Q4_0 with 2 threads", 2),
 ];
 
 /// A generator of random numbers (SplitMix64). The same seed gives the same weights on every machine.
@@ -106,12 +125,20 @@ fn layout(kind: u32) -> Option<Layout> {
         13 => (256, 176, &[(0, 0.000_14), (2, 0.002_17)]),
         14 => (256, 210, &[(208, 0.000_18)]),
         16 => (256, 66, &[(0, 0.0012)]),
+        17 => (256, 74, &[(0, 0.0012)]),
         18 => (256, 98, &[(0, 0.0005)]),
+        19 => (256, 50, &[(0, IQ1_SCALE)]),
         20 => (32, 18, &[(0, 0.000_85)]),
         21 => (256, 110, &[(0, 0.0005)]),
         22 => (256, 82, &[(0, 0.0012)]),
         23 => (256, 136, &[(0, 0.0001)]),
+        29 => (256, 56, &[]),
+        34 => (256, 54, &[(52, 0.074)]),
+        35 => (256, 66, &[(64, 0.074)]),
         39 => (32, 17, &[]),
+        40 => (64, 36, &[]),
+        41 => (128, 18, &[(0, 0.0605)]),
+        42 => (64, 18, &[(0, 0.0494)]),
         _ => return None,
     };
     Some(Layout { weights, bytes, scales })
@@ -129,16 +156,46 @@ pub(super) fn write(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Ra
         for (at, scale) in layout.scales {
             block[*at..at + 2].copy_from_slice(&half(scale * variation).to_le_bytes());
         }
-        match kind {
-            // Q6_K: scales of eight bits, from -32 to 31.
-            14 => block[192..208].iter_mut().for_each(|scale| *scale = (*scale % 64).wrapping_sub(32)),
-            // IQ4_XS: two high bits for each of eight scales, of 1 or 2, so that scales are from -16 to 15.
-            23 => block[2..4].iter_mut().for_each(|bits| *bits = 0b0101_0101 << (*bits & 1)),
-            // MXFP4: the scale is a power of two.
-            39 => block[0] = 120 + block[0] % 3,
-            _ => {}
-        }
+        restrict(block, kind, variation);
     }
+}
+
+/// Replaces random bits that a model's block wouldn't have: scales that aren't half precision, and codes without a weight.
+fn restrict(block: &mut [u8], kind: u32, variation: f32) {
+    match kind {
+        // Q6_K: scales of eight bits, from -32 to 31.
+        14 => block[192..208].iter_mut().for_each(|scale| *scale = (*scale % 64).wrapping_sub(32)),
+        // IQ4_XS: two high bits for each of eight scales, of 1 or 2, so that scales are from -16 to 15.
+        23 => block[2..4].iter_mut().for_each(|bits| *bits = 0b0101_0101 << (*bits & 1)),
+        // IQ1_M: the four bits of each digit of the scale are the highest of four pairs of bytes.
+        29 => {
+            let scale = half(IQ1_SCALE * variation);
+            for digit in 0..4 {
+                let byte = &mut block[49 + 2 * digit];
+                *byte = (*byte & 0x0f) | (((scale >> (4 * digit)) as u8) << 4);
+            }
+        }
+        // TQ1_0: five ternary digits in a byte, as a fraction of 256; four of them in the last bytes.
+        34 => {
+            block[..48].iter_mut().for_each(|byte| *byte = ternary(*byte % 243));
+            block[48..52].iter_mut().for_each(|byte| *byte = ternary(*byte % 81 * 3));
+        }
+        // TQ2_0: four ternary digits in a byte, of two bits each.
+        35 => block[..64].iter_mut().for_each(|byte| {
+            let number = *byte;
+            *byte = [27, 9, 3, 1].iter().fold(0, |byte, place| (byte << 2) | (number / place % 3));
+        }),
+        // MXFP4: the scale is a power of two.
+        39 => block[0] = 120 + block[0] % 3,
+        // NVFP4: four scales of eight bits, from 2^-7 to 2^-6.
+        40 => block[..4].iter_mut().for_each(|scale| *scale = 0b1000 | (*scale & 0b111)),
+        _ => {}
+    }
+}
+
+/// The byte of five ternary digits, of which `number` is the value: the fraction of 243, as one of 256, rounded up.
+fn ternary(number: u8) -> u8 {
+    ((u32::from(number) * 256).div_ceil(243)) as u8
 }
 
 /// Appends the weights of a normalisation, about 1, so that the output of a layer is not small compared with its input.

@@ -1,10 +1,11 @@
 /* A backend that wraps a real one and does something wrong when it computes.
  *
  * Compiled by the tests with REAL (the path of the library that is wrapped), SCORE, and what it does:
- * CRASH, HANG, WRONG (numbers), or CRASH_IF (the path of a file: it crashes while that is there). With GPU it says
- * that its device is one. The tables are those of ggml-backend-impl.h, by their places. */
+ * CRASH, HANG, WRONG (numbers), CRASH_IF (the path of a file: it crashes while that is there), or CRASH_IF_READ (the path
+ * of a file: it crashes if it can open that). With GPU it says that its device is one. The tables are those of ggml-backend-impl.h, by their places. */
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,9 @@ static int compute(void *backend, void *graph) {
 #endif
 #ifdef CRASH_IF
     if (access(CRASH_IF, F_OK) == 0) raise(SIGILL);
+#endif
+#ifdef CRASH_IF_READ
+    if (open(CRASH_IF_READ, O_RDONLY) >= 0) raise(SIGILL);
 #endif
     int status = real_compute(backend, graph);
 #ifdef WRONG
