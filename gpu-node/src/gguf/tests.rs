@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::{
-    written::Entry::{self, Number, Numbers, Text, Truths},
+    written::Entry::{self, Number, Numbers, Text, Texts, Truths},
     *,
 };
 
@@ -47,16 +47,27 @@ fn cut_file_is_truncated() {
 fn long_texts_are_cut() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
-    let (name, template) = ("é".repeat(500_000), "x".repeat(100_000) + " tools");
+    let (long, template) = ("é".repeat(500_000), "x".repeat(100_000) + " tools");
+    let tags = vec![long.as_str(); 8];
     let metadata = [
-        ("general.architecture", Text("llama")),
-        ("general.name", Text(&name)),
+        ("general.architecture", Text(&long)),
+        ("general.name", Text(&long)),
+        ("general.license", Text(&long)),
+        ("general.url", Text(&long)),
+        ("general.tags", Texts(&tags)),
+        ("tokenizer.ggml.model", Text(&long)),
         ("tokenizer.chat_template", Text(&template)),
+        (&long, Number(1)),
     ];
     written::gguf(&path, &metadata, 8);
     let header = Header::read(&path).unwrap();
-    assert_eq!(header.name(), Some("é".repeat(128).as_str()));
+    let cut = "é".repeat(128);
+    let texts =
+        [header.architecture(), header.name(), header.license(), header.source_url(), header.tokenizer()];
+    assert_eq!(texts, [Some(cut.as_str()); 5]);
     assert_eq!(header.chat_template(), Some(template.as_str()));
+    assert_eq!(header.get("general.tags"), Some(&hearth_worker::gguf::Value::Array(8)));
+    assert_eq!((header.get(&cut).is_some(), header.get(&long)), (true, None));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 pub(crate) enum Entry<'a> {
     Number(u32),
     Text(&'a str),
+    Texts(&'a [&'a str]),
     Numbers(&'a [i32]),
     Truths(&'a [bool]),
 }
@@ -41,6 +42,10 @@ fn entry(bytes: &mut Vec<u8>, value: Entry<'_>) {
         Entry::Text(value) => {
             bytes.extend(8u32.to_le_bytes());
             text(bytes, value);
+        }
+        Entry::Texts(texts) => {
+            array(bytes, 8, texts.len());
+            texts.iter().for_each(|value| text(bytes, value));
         }
         Entry::Numbers(numbers) => {
             array(bytes, 5, numbers.len());

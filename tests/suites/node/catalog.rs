@@ -144,3 +144,69 @@ async fn file_overwritten_in_use_breaks_no_other_model() {
     .await;
     home.stop().await;
 }
+
+/// A GGUF file without tensors whose metadata are these texts and lists of texts.
+fn header_of_texts(texts: &[(&str, &str)], lists: &[(&str, &[&str])]) -> Vec<u8> {
+    /// The types of texts and of arrays.
+    const STRING: u32 = 8;
+    const ARRAY: u32 = 9;
+    let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+    bytes.extend(0_u64.to_le_bytes());
+    bytes.extend(((texts.len() + lists.len()) as u64).to_le_bytes());
+    let text = |bytes: &mut Vec<u8>, text: &str| {
+        bytes.extend((text.len() as u64).to_le_bytes());
+        bytes.extend(text.as_bytes());
+    };
+    for (key, value) in texts {
+        text(&mut bytes, key);
+        bytes.extend(STRING.to_le_bytes());
+        text(&mut bytes, value);
+    }
+    for (key, values) in lists {
+        text(&mut bytes, key);
+        bytes.extend(ARRAY.to_le_bytes());
+        bytes.extend(STRING.to_le_bytes());
+        bytes.extend((values.len() as u64).to_le_bytes());
+        values.iter().for_each(|value| text(&mut bytes, value));
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn model_with_long_metadata_is_listed_with_short_texts() {
+    /// Largest text of a header in an answer.
+    const TEXT_MAX_BYTES: usize = 256;
+    let home = Home::start().await;
+    let client = home.client();
+    let long = "é".repeat(500_000);
+    let texts = [
+        "general.architecture",
+        "general.name",
+        "general.license",
+        "general.license.link",
+        "general.description",
+        "general.url",
+        "general.base_model.0.repo_url",
+        "tokenizer.ggml.model",
+        long.as_str(),
+    ];
+    let tags = vec![long.as_str(); 4];
+    let bytes = header_of_texts(&texts.map(|key| (key, long.as_str())), &[("general.tags", &tags)]);
+    // In one step, so that no scan reads half of it.
+    let part = home.folder().join("part.gguf");
+    fs::write(&part, bytes).unwrap();
+    fs::rename(part, home.model_file("wordy")).unwrap();
+    wait_for_listing(&client, "wordy", true).await;
+    for path in ["/v1/models", "/v1/models/wordy", "/api/tags", "/v1beta/models"] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let body = answer.json().to_string();
+        assert!(body.contains("wordy"), "{path}: {body:.2000}");
+        assert!(!body.contains(&"é".repeat(TEXT_MAX_BYTES / 2 + 1)), "{path}: {body:.2000}");
+    }
+    let body = json!({"model": "wordy", "input": {"prompt": "Hello!"}});
+    let refused = client.post("/v1/generate", &body).await;
+    assert!(refused.status.as_u16() >= 400 && refused.body.len() < 4096, "{}", refused.status);
+    ask(&client, &home.model).await;
+    home.stop().await;
+}

@@ -156,6 +156,53 @@ fn tools_calls_and_results_are_in_the_prompt_of_every_family() {
     }
 }
 
+/// Folder of templates as files of real models have them in `tokenizer.chat_template`, each in a file `*.jinja`. They are under
+/// the licences of their models, and no part of this project.
+const REAL_TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/chat-templates");
+
+#[test]
+#[ignore = "needs templates of real models in target/chat-templates"]
+fn real_templates_render_every_text() {
+    let files = std::fs::read_dir(REAL_TEMPLATES).unwrap().map(|file| file.unwrap().path());
+    let mut failures = Vec::new();
+    for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "jinja")) {
+        let source = std::fs::read_to_string(&file).unwrap();
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let abilities = match probe(Some(&source)) {
+            Ok(abilities) => abilities,
+            Err(error) => {
+                failures.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let template = ChatTemplate::compile(Some(&source), "<s>".into(), "</s>".into(), abilities).unwrap();
+        let mut with_call = conversation();
+        with_call[2].content = "heavy rain".into();
+        with_call.push(message(Role::User, "Thanks"));
+        let mut with_system = with_call.clone();
+        with_system.insert(0, message(Role::System, "Be brief."));
+        let question = vec![message(Role::User, "Rain in Ulm?")];
+        let words = ["Rain in Ulm?", "weather", "Ulm", "heavy rain", "Thanks", "Be brief."];
+        for (shape, messages, tools, words) in [
+            ("question", question.clone(), vec![], &words[..1]),
+            ("tools", question, vec![weather()], &words[..2]),
+            ("call", with_call, vec![weather()], &words[..5]),
+            ("system and call", with_system, vec![weather()], &words[..]),
+        ] {
+            match with_tools(&template, &messages, &tools) {
+                Ok(prompt) => failures.extend(
+                    words
+                        .iter()
+                        .filter(|word| !prompt.contains(**word))
+                        .map(|word| format!("{name}, {shape}: {word:?} isn't in {prompt:?}")),
+                ),
+                Err(error) => failures.push(format!("{name}, {shape}: {error:?}")),
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
 #[test]
 fn results_become_user_messages_without_a_tool_role() {
     let template = "{% for tool in tools or [] %}{{ tool.function.name }};{% endfor %}{% for m in messages %}\
