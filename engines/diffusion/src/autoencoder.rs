@@ -67,6 +67,11 @@ impl Autoencoder {
         latents.saturating_mul(latents).saturating_mul(SCORE_BYTES * SCORES_COPIES)
     }
 
+    /// Height and width of the latents of a picture.
+    pub(crate) fn latent_size(&self, width: u32, height: u32) -> (usize, usize) {
+        (height as usize / self.factor, width as usize / self.factor)
+    }
+
     /// The latents of a picture, whose numbers are -1 to 1.
     ///
     /// # Errors

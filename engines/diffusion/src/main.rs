@@ -2,20 +2,21 @@
 //! input, and speaks with it by `hearth_worker::frames`.
 //!
 //! ```text
-//! worker.rs: the socket ─▶ painter.rs: one thread ─▶ model.rs ─▶ pipeline.rs: Stable Diffusion
-//!                                                            └─▶ flux/: FLUX.1
+//! worker.rs: the socket ─▶ painter.rs: one thread ─▶ model.rs ─▶ pipeline.rs: Stable Diffusion ─▶ denoise.rs: the steps
+//!                                                            └─▶ flux/: FLUX.1 ────────────────┘
 //! ```
 //!
 //! - [`request`] reads a task, [`image_io`] its images; [`tokenizer`] and [`text_encoder`] make the prompt a condition.
-//! - [`sampler`] has the noise schedule and the steps, [`unet`] the network of a step, [`autoencoder`] the way from and to
-//!   pixels.
-//! - [`flux`] has FLUX.1's transformer, steps and text encoder T5, and reads GGUF.
+//! - [`denoise`] has the loop from noise to a picture, [`sampler`] the noise schedule of Stable Diffusion, [`unet`] its network of
+//!   a step, [`autoencoder`] the way from and to pixels.
+//! - [`flux`] has FLUX.1's transformer, noise schedule and text encoder T5, and reads GGUF.
 //! - [`weights`] reads tensors by the names of the library diffusers, whatever the names in the file ([`names`]);
 //!   [`settings`] has the networks' dimensions, of the folder's configurations or of the tensors' shapes.
 //!
 //! The networks' blocks are those of `candle-transformers`. Everything is safe Rust: a broken file is an error, not a crash.
 
 mod autoencoder;
+mod denoise;
 mod error;
 mod flux;
 mod image_io;

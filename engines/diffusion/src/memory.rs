@@ -2,8 +2,28 @@
 
 use std::fs;
 
+use candle_core::Device;
+
+use crate::{error::PaintError, request::PictureRequest};
+
+/// Refuses pictures that need more memory beside the model, `needed` bytes, than is free. The memory of a GPU isn't known.
+///
+/// # Errors
+/// `invalid_request` for `size`.
+pub(crate) fn check(request: &PictureRequest, needed: u64, device: &Device) -> Result<(), PaintError> {
+    let Some(free) = available().filter(|free| device.is_cpu() && *free < needed) else { return Ok(()) };
+    let message = format!(
+        "a picture of {}x{} needs about {} MiB of memory beside this model, and {} MiB are free; ask for a smaller one",
+        request.width,
+        request.height,
+        needed >> 20,
+        free >> 20
+    );
+    Err(PaintError::refused("size", message))
+}
+
 /// Bytes that can be allocated without swapping; `None` if the system doesn't report them.
-pub(crate) fn available() -> Option<u64> {
+fn available() -> Option<u64> {
     of_text(&fs::read_to_string("/proc/meminfo").ok()?)
 }
 

@@ -8,12 +8,12 @@ use std::{
     },
 };
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use hearth_worker::checkpoint::{Checkpoint, ImageFamily, Layout, NoCheckpoint};
 use image::RgbImage;
 
 use crate::{
-    error::PaintError, flux::FluxPipeline, image_io, pipeline::Pipeline, preview, request::PictureRequest,
+    denoise::StepReport, error::PaintError, flux::FluxPipeline, pipeline::Pipeline, request::PictureRequest,
 };
 
 /// A loaded image model.
@@ -23,27 +23,6 @@ pub(crate) enum ImageModel {
     StableDiffusion(Box<Pipeline>),
     /// FLUX.1.
     Flux(Box<FluxPipeline>),
-}
-
-/// A step of a picture.
-pub(crate) struct StepReport<'a> {
-    /// Number of the step in this picture, from 1.
-    pub(crate) step: usize,
-    /// All steps of it.
-    pub(crate) steps: usize,
-    /// The latents of the finished picture, as far as they can be predicted now.
-    pub(crate) finished: &'a Tensor,
-    pub(crate) family: ImageFamily,
-}
-
-impl StepReport<'_> {
-    /// The picture as far as it can be predicted now, small.
-    ///
-    /// # Errors
-    /// If the computation fails.
-    pub(crate) fn preview(&self) -> candle_core::Result<RgbImage> {
-        preview::picture(&self.finished.to_device(&Device::Cpu)?, self.family)
-    }
 }
 
 impl ImageModel {
@@ -108,24 +87,4 @@ impl ImageModel {
             Self::Flux(pipeline) => pipeline.paint(request, index, cancelled, on_step),
         }
     }
-}
-
-/// Replaces the pixels outside of the mask by those of the original image: the autoencoder would change them slightly.
-///
-/// # Errors
-/// If the mask is opaque everywhere.
-pub(crate) fn restore_outside(
-    mut picture: RgbImage,
-    request: &PictureRequest,
-) -> Result<RgbImage, PaintError> {
-    let (Some(mask), Some(image)) = (&request.mask, &request.image) else { return Ok(picture) };
-    let (width, height) = picture.dimensions();
-    let area = image_io::changed_area(mask, width, height)?;
-    let original: RgbImage = image_io::resized(image, width, height);
-    for ((pixel, before), changes) in picture.pixels_mut().zip(original.pixels()).zip(area) {
-        if changes == 0.0 {
-            *pixel = *before;
-        }
-    }
-    Ok(picture)
 }

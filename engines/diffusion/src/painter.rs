@@ -15,12 +15,7 @@ use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use hearth_worker::frames::{Report, Timings};
 use tokio::sync::mpsc::Sender;
 
-use crate::{
-    error::PaintError,
-    image_io,
-    model::{ImageModel, StepReport},
-    request::PictureRequest,
-};
+use crate::{denoise::StepReport, error::PaintError, image_io, model::ImageModel, request::PictureRequest};
 
 /// Bytes of a piece of a file: in base64 and with its names it is an event that every transport takes.
 const PIECE_BYTES: usize = 192 << 10;

@@ -3,24 +3,29 @@
 mod load;
 mod prompt;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device, Tensor};
 use hearth_worker::checkpoint::ImageFamily;
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 use crate::{
     autoencoder::Autoencoder,
+    denoise::{Canvas, Schedule as _, StepReport, check_cancelled},
     error::PaintError,
     image_io, memory,
-    model::{StepReport, restore_outside},
     request::PictureRequest,
-    sampler::{Sampler, noise},
+    sampler::Sampler,
     settings::ScheduleSettings,
     text_encoder::TextEncoder,
     tokenizer::Tokenizer,
     unet::{Condition, Unet},
 };
+
+/// Channels of the input of a network for masks.
+const MASKED_CHANNELS: usize = 9;
+/// The pixels of an area that may change, for a network for masks.
+const GREY: Rgb<u8> = Rgb([128; 3]);
 
 /// A loaded model of Stable Diffusion.
 #[derive(Debug)]
@@ -34,19 +39,15 @@ pub(crate) struct Pipeline {
     device: Device,
 }
 
-/// The parts of a picture that don't change from step to step.
-struct Canvas {
+/// The inputs of the network that don't change from step to step.
+struct Inputs {
     condition: Condition,
     /// The condition that the guidance leads away from; none without guidance.
     opposite: Option<Condition>,
-    sampler: Sampler,
-    noise: Tensor,
-    /// The latents of the image to change.
-    original: Option<Tensor>,
-    /// 1 for each latent that may change.
-    area: Option<Tensor>,
+    guidance: f64,
     /// Further channels of a network for masks: the area, and the latents of the image without it.
     masked: Option<Tensor>,
+    /// Height and width of the picture.
     size: (usize, usize),
 }
 
@@ -60,142 +61,79 @@ impl Pipeline {
         request: &PictureRequest,
         index: u32,
         cancelled: &AtomicBool,
-        mut on_step: impl FnMut(&StepReport<'_>),
+        on_step: impl FnMut(&StepReport<'_>),
     ) -> Result<RgbImage, PaintError> {
-        let check = || if cancelled.load(Ordering::Relaxed) { Err(PaintError::Cancelled) } else { Ok(()) };
-        check()?;
-        let canvas = self.prepare(request, index)?;
-        let first = match &canvas.original {
-            Some(_) => canvas.sampler.first_step(request.strength),
-            None => 0,
-        };
-        let mut latents = match &canvas.original {
-            Some(original) => canvas.sampler.add_noise(original, &canvas.noise, first)?,
-            None => canvas.sampler.initial(&canvas.noise)?,
-        };
-        let steps = canvas.sampler.steps() - first;
-        for step in first..canvas.sampler.steps() {
-            check()?;
-            let predicted = self.predict(&canvas, &latents, request.guidance, step)?;
-            let (next, finished) = canvas.sampler.step(&latents, &predicted, step)?;
-            latents = canvas.keep_outside(next, step + 1)?;
-            on_step(&StepReport { step: step + 1 - first, steps, finished: &finished, family: self.family });
-        }
-        check()?;
-        let picture = image_io::from_tensor(&self.autoencoder.decode(&latents)?)?;
-        restore_outside(picture, request)
-    }
-
-    /// Steps that a picture of the request takes.
-    pub(crate) fn steps_of(&self, request: &PictureRequest) -> usize {
-        let sampler = Sampler::new(&self.schedule, request.steps as usize);
-        match request.image {
-            Some(_) => sampler.steps() - sampler.first_step(request.strength),
-            None => sampler.steps(),
-        }
-    }
-
-    fn prepare(&self, request: &PictureRequest, index: u32) -> Result<Canvas, PaintError> {
-        let (width, height) = (request.width as usize, request.height as usize);
-        let factor = self.autoencoder.factor;
-        if width % factor != 0 || height % factor != 0 {
-            return Err(PaintError::refused(
-                "size",
-                format!("must have sides in multiples of {factor} for this model"),
-            ));
-        }
-        let needed = self.unet.attention_bytes(height / factor, width / factor);
-        if let Some(free) = memory::available().filter(|free| self.device.is_cpu() && *free < needed) {
-            let message = format!(
-                "a picture of {width}x{height} needs about {} MiB of memory for each step with this model, and {} MiB are free; \
-                 ask for a smaller one",
-                needed >> 20,
-                free >> 20
-            );
-            return Err(PaintError::refused("size", message));
-        }
+        check_cancelled(cancelled)?;
+        self.check_room(request)?;
         let condition = self.condition("prompt", &request.prompt)?;
         let opposite = (request.guidance > 1.0)
             .then(|| self.opposite(&request.negative_prompt, &condition))
             .transpose()?;
-        let shape = (1, 4, height / factor, width / factor);
-        let seed = request.seed.wrapping_add(index.into());
-        let mut canvas = Canvas {
+        let canvas = Canvas::new(request, index, self.sampler(request), &self.autoencoder, &self.device)?;
+        let inputs = Inputs {
             condition,
             opposite,
-            sampler: Sampler::new(&self.schedule, request.steps as usize),
-            noise: noise(seed, shape, &self.device)?,
-            original: None,
-            area: None,
-            masked: None,
-            size: (height, width),
+            guidance: request.guidance,
+            masked: self.masked(request, canvas.area())?,
+            size: (request.height as usize, request.width as usize),
         };
-        self.add_image(&mut canvas, request, shape)?;
-        Ok(canvas)
+        let predict = |sampler: &Sampler, latents: &Tensor, step| {
+            self.predict(&inputs, &sampler.scaled(latents, step)?, sampler.time(step))
+        };
+        canvas.paint(self.family, cancelled, predict, on_step)
     }
 
-    /// Adds the image to change, and the mask.
-    fn add_image(
-        &self,
-        canvas: &mut Canvas,
-        request: &PictureRequest,
-        shape: (usize, usize, usize, usize),
-    ) -> Result<(), PaintError> {
-        let takes_masks = self.unet.in_channels() == 9;
-        let Some(image) = &request.image else {
-            if takes_masks {
-                // Everything may change.
-                let area = Tensor::ones((1, 1, shape.2, shape.3), DType::F32, &self.device)?;
-                let grey = RgbImage::from_pixel(request.width, request.height, image::Rgb([128; 3]));
-                let latents = self.autoencoder.encode(&image_io::to_tensor(&grey, &self.device)?)?;
-                canvas.masked = Some(Tensor::cat(&[area, latents], 1)?);
-            }
-            return Ok(());
-        };
-        let mut pixels = image_io::resized(image, request.width, request.height);
-        canvas.original = Some(self.autoencoder.encode(&image_io::to_tensor(&pixels, &self.device)?)?);
-        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let area = match &request.mask {
-            Some(mask) => image_io::changed_area(mask, side(shape.3), side(shape.2))?,
-            None => vec![1.0; shape.2 * shape.3],
-        };
-        let area = Tensor::from_vec(area, (1, 1, shape.2, shape.3), &self.device)?;
-        if takes_masks {
-            if let Some(mask) = &request.mask {
-                blank(&mut pixels, &image_io::changed_area(mask, request.width, request.height)?);
-            }
-            let latents = self.autoencoder.encode(&image_io::to_tensor(&pixels, &self.device)?)?;
-            canvas.masked = Some(Tensor::cat(&[&area, &latents], 1)?);
+    /// Steps that a picture of the request takes.
+    pub(crate) fn steps_of(&self, request: &PictureRequest) -> usize {
+        self.sampler(request).steps_of(request)
+    }
+
+    fn sampler(&self, request: &PictureRequest) -> Sampler {
+        Sampler::new(&self.schedule, request.steps as usize)
+    }
+
+    /// Refuses pictures of a size that the model can't make.
+    fn check_room(&self, request: &PictureRequest) -> Result<(), PaintError> {
+        request.check_sides(self.autoencoder.factor)?;
+        let (height, width) = self.autoencoder.latent_size(request.width, request.height);
+        memory::check(request, self.unet.attention_bytes(height, width), &self.device)
+    }
+
+    /// The further channels of a network for masks. `area`: the latents that may change; all of them without it.
+    fn masked(&self, request: &PictureRequest, area: Option<&Tensor>) -> Result<Option<Tensor>, PaintError> {
+        if self.unet.in_channels() != MASKED_CHANNELS {
+            return Ok(None);
         }
-        canvas.area = request.mask.is_some().then_some(area);
-        Ok(())
+        let (width, height) = (request.width, request.height);
+        let pixels = match (&request.image, &request.mask) {
+            (None, _) => RgbImage::from_pixel(width, height, GREY),
+            (Some(image), None) => image_io::resized(image, width, height),
+            (Some(image), Some(mask)) => {
+                let mut pixels = image_io::resized(image, width, height);
+                blank(&mut pixels, &image_io::changed_area(mask, width, height)?);
+                pixels
+            }
+        };
+        let latents = self.autoencoder.encode(&image_io::to_tensor(&pixels, &self.device)?)?;
+        let area = match area {
+            Some(area) => area.clone(),
+            None => {
+                let (height, width) = self.autoencoder.latent_size(width, height);
+                Tensor::ones((1, 1, height, width), DType::F32, &self.device)?
+            }
+        };
+        Ok(Some(Tensor::cat(&[area, latents], 1)?))
     }
 
-    fn predict(
-        &self,
-        canvas: &Canvas,
-        latents: &Tensor,
-        guidance: f64,
-        step: usize,
-    ) -> Result<Tensor, PaintError> {
-        let time = canvas.sampler.time(step);
-        let mut input = canvas.sampler.scaled(latents, step)?;
-        if let Some(masked) = &canvas.masked {
-            input = Tensor::cat(&[&input, masked], 1)?;
-        }
-        let wanted = self.unet.predict(&input, time, &canvas.condition, canvas.size)?;
-        let Some(opposite) = &canvas.opposite else { return Ok(wanted) };
-        let unwanted = self.unet.predict(&input, time, opposite, canvas.size)?;
-        Ok((&unwanted + ((wanted - &unwanted)? * guidance)?)?)
-    }
-}
-
-impl Canvas {
-    /// Replaces the latents outside of the area that may change by the original ones, with the noise of `step`.
-    fn keep_outside(&self, latents: Tensor, step: usize) -> candle_core::Result<Tensor> {
-        let (Some(area), Some(original)) = (&self.area, &self.original) else { return Ok(latents) };
-        let outside = self.sampler.add_noise(original, &self.noise, step)?;
-        latents.broadcast_mul(area)? + outside.broadcast_mul(&(1.0 - area)?)?
+    fn predict(&self, inputs: &Inputs, latents: &Tensor, time: f64) -> candle_core::Result<Tensor> {
+        let input = match &inputs.masked {
+            Some(masked) => &Tensor::cat(&[latents, masked], 1)?,
+            None => latents,
+        };
+        let wanted = self.unet.predict(input, time, &inputs.condition, inputs.size)?;
+        let Some(opposite) = &inputs.opposite else { return Ok(wanted) };
+        let unwanted = self.unet.predict(input, time, opposite, inputs.size)?;
+        &unwanted + ((wanted - &unwanted)? * inputs.guidance)?
     }
 }
 
@@ -203,7 +141,7 @@ impl Canvas {
 fn blank(pixels: &mut RgbImage, area: &[f32]) {
     for (pixel, changes) in pixels.pixels_mut().zip(area) {
         if *changes > 0.0 {
-            pixel.0 = [128; 3];
+            *pixel = GREY;
         }
     }
 }

@@ -104,6 +104,18 @@ impl PictureRequest {
             strength,
         })
     }
+
+    /// Refuses pictures whose sides aren't multiples of `step` pixels.
+    ///
+    /// # Errors
+    /// `invalid_request` for `size`.
+    pub(crate) fn check_sides(&self, step: usize) -> Result<(), PaintError> {
+        let fits = |pixels: u32| (pixels as usize).is_multiple_of(step);
+        if fits(self.width) && fits(self.height) {
+            return Ok(());
+        }
+        Err(PaintError::refused("size", format!("must have sides in multiples of {step} for this model")))
+    }
 }
 
 /// The size of the pictures: the request's, that of the input image, or the one that the model was trained for.

@@ -1,10 +1,9 @@
 //! The steps from noise to a picture: Euler's method over the noise levels of the model's training (Karras et al. 2022,
 //! algorithm 2 without churn; diffusers' `EulerDiscreteScheduler`).
 
-use candle_core::{Device, Result, Tensor};
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use candle_core::{Result, Tensor};
 
-use crate::settings::ScheduleSettings;
+use crate::{denoise::Schedule, settings::ScheduleSettings};
 
 /// The noise levels of the steps of a picture.
 #[derive(Debug, Clone)]
@@ -34,36 +33,9 @@ impl Sampler {
         Self { times, levels, predicts_velocity: schedule.predicts_velocity }
     }
 
-    /// Number of steps.
-    pub(crate) fn steps(&self) -> usize {
-        self.times.len()
-    }
-
-    /// The first step for a picture that is changed by `strength`, 0 to 1: all steps for 1, and at least the last.
-    pub(crate) fn first_step(&self, strength: f64) -> usize {
-        let steps = (self.steps() as f64 * strength).floor() as usize;
-        self.steps() - steps.clamp(1, self.steps())
-    }
-
     /// Time of training of a step.
     pub(crate) fn time(&self, step: usize) -> f64 {
         self.times[step] as f64
-    }
-
-    /// Noise, as the first step takes it.
-    ///
-    /// # Errors
-    /// If the computation fails.
-    pub(crate) fn initial(&self, noise: &Tensor) -> Result<Tensor> {
-        noise * (self.levels[0].powi(2) + 1.0).sqrt()
-    }
-
-    /// Latents with the noise that they have before `step`; behind the last step, none.
-    ///
-    /// # Errors
-    /// If the computation fails.
-    pub(crate) fn add_noise(&self, latents: &Tensor, noise: &Tensor, step: usize) -> Result<Tensor> {
-        latents + (noise * self.levels[step])?
     }
 
     /// Latents at the scale that the network was trained with.
@@ -73,12 +45,22 @@ impl Sampler {
     pub(crate) fn scaled(&self, latents: &Tensor, step: usize) -> Result<Tensor> {
         latents / (self.levels[step].powi(2) + 1.0).sqrt()
     }
+}
 
-    /// Makes a step; returns the latents after it, and the finished picture as far as it can be told now.
-    ///
-    /// # Errors
-    /// If the computation fails.
-    pub(crate) fn step(&self, latents: &Tensor, predicted: &Tensor, step: usize) -> Result<(Tensor, Tensor)> {
+impl Schedule for Sampler {
+    fn steps(&self) -> usize {
+        self.times.len()
+    }
+
+    fn initial(&self, noise: &Tensor) -> Result<Tensor> {
+        noise * (self.levels[0].powi(2) + 1.0).sqrt()
+    }
+
+    fn add_noise(&self, latents: &Tensor, noise: &Tensor, step: usize) -> Result<Tensor> {
+        latents + (noise * self.levels[step])?
+    }
+
+    fn step(&self, latents: &Tensor, predicted: &Tensor, step: usize) -> Result<(Tensor, Tensor)> {
         let (level, next) = (self.levels[step], self.levels[step + 1]);
         let finished = if self.predicts_velocity {
             let square = level.powi(2) + 1.0;
@@ -111,28 +93,12 @@ fn training_levels(schedule: &ScheduleSettings) -> Vec<f64> {
         .collect()
 }
 
-/// Normal noise of this shape that depends on the seed only: it is the same on every device.
-///
-/// # Errors
-/// If the computation fails.
-pub(crate) fn noise(seed: u64, shape: (usize, usize, usize, usize), device: &Device) -> Result<Tensor> {
-    let mut random = StdRng::seed_from_u64(seed);
-    let count = shape.0 * shape.1 * shape.2 * shape.3;
-    let mut numbers = Vec::with_capacity(count + 1);
-    while numbers.len() < count {
-        // Box and Muller's method.
-        let (first, second): (f64, f64) = (random.random(), random.random());
-        let radius = (-2.0 * (1.0 - first).ln()).sqrt();
-        let (sine, cosine) = (2.0 * std::f64::consts::PI * second).sin_cos();
-        numbers.extend([(radius * cosine) as f32, (radius * sine) as f32]);
-    }
-    numbers.truncate(count);
-    Tensor::from_vec(numbers, shape, device)
-}
-
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
+    use crate::denoise::tests::example_noise;
 
     /// Numbers of diffusers' `EulerDiscreteScheduler` for Stable Diffusion 1 with 20 steps.
     #[test]
@@ -150,12 +116,11 @@ mod tests {
 
     #[test]
     fn perfect_prediction_ends_at_the_picture() {
-        let device = Device::Cpu;
         for predicts_velocity in [false, true] {
             let schedule = ScheduleSettings { predicts_velocity, ..ScheduleSettings::default() };
             let sampler = Sampler::new(&schedule, 7);
-            let picture = Tensor::full(0.5_f32, (1, 4, 2, 2), &device).unwrap();
-            let noise = noise(1, (1, 4, 2, 2), &device).unwrap();
+            let picture = Tensor::full(0.5_f32, (1, 4, 2, 2), &Device::Cpu).unwrap();
+            let noise = example_noise(1, (1, 4, 2, 2));
             let mut latents = sampler.add_noise(&picture, &noise, 0).unwrap();
             for step in 0..sampler.steps() {
                 let level = sampler.levels[step];
@@ -172,32 +137,5 @@ mod tests {
                 (latents - picture).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(rest < 1e-3, "{rest} {predicts_velocity}");
         }
-    }
-
-    #[test]
-    fn strength_decides_the_number_of_steps() {
-        let sampler = Sampler::new(&ScheduleSettings::default(), 20);
-        assert_eq!(
-            [0.0, 0.24, 0.5, 1.0, 2.0].map(|strength| sampler.first_step(strength)),
-            [19, 16, 10, 0, 0]
-        );
-    }
-
-    #[test]
-    fn noise_depends_on_its_seed_only() {
-        let values = |seed| {
-            noise(seed, (1, 1, 50, 51), &Device::Cpu)
-                .unwrap()
-                .flatten_all()
-                .unwrap()
-                .to_vec1::<f32>()
-                .unwrap()
-        };
-        assert_eq!(values(1), values(1));
-        assert_ne!(values(1), values(2));
-        let all = values(3);
-        let mean = all.iter().sum::<f32>() / all.len() as f32;
-        let deviation = (all.iter().map(|n| (n - mean).powi(2)).sum::<f32>() / all.len() as f32).sqrt();
-        assert!(mean.abs() < 0.05 && (deviation - 1.0).abs() < 0.05, "{mean} {deviation}");
     }
 }

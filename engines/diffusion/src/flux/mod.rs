@@ -18,10 +18,7 @@ mod t5;
 mod t5_tokenizer;
 mod transformer;
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Mutex, PoisonError, atomic::AtomicBool};
 
 use candle_core::{DType, Device, IndexOp as _, Tensor};
 use hearth_worker::checkpoint::ImageFamily;
@@ -35,11 +32,10 @@ use self::{
 };
 use crate::{
     autoencoder::Autoencoder,
+    denoise::{Canvas, Schedule as _, StepReport, check_cancelled},
     error::PaintError,
-    image_io, memory,
-    model::{StepReport, restore_outside},
+    memory,
     request::PictureRequest,
-    sampler::noise,
     text_encoder::TextEncoder,
     tokenizer::Tokenizer,
 };
@@ -63,16 +59,6 @@ pub(crate) struct FluxPipeline {
     last_condition: Mutex<Option<(String, FluxCondition)>>,
 }
 
-/// The parts of a picture that don't change from step to step.
-struct Canvas {
-    schedule: FlowSchedule,
-    noise: Tensor,
-    /// The latents of the image to change.
-    original: Option<Tensor>,
-    /// 1 for each latent that may change.
-    area: Option<Tensor>,
-}
-
 impl FluxPipeline {
     /// Makes the picture `index` of a request. `on_step` is called after each step.
     ///
@@ -83,43 +69,24 @@ impl FluxPipeline {
         request: &PictureRequest,
         index: u32,
         cancelled: &AtomicBool,
-        mut on_step: impl FnMut(&StepReport<'_>),
+        on_step: impl FnMut(&StepReport<'_>),
     ) -> Result<RgbImage, PaintError> {
-        let check = || if cancelled.load(Ordering::Relaxed) { Err(PaintError::Cancelled) } else { Ok(()) };
-        check()?;
-        self.check_memory(request)?;
+        check_cancelled(cancelled)?;
+        self.check_room(request)?;
         let condition = self.condition(&request.prompt)?;
-        check()?;
-        let canvas = self.prepare(request, index)?;
-        let first = match &canvas.original {
-            Some(_) => canvas.schedule.first_step(request.strength),
-            None => 0,
+        check_cancelled(cancelled)?;
+        let shifted_for = (self.family == ImageFamily::FluxDev).then_some(self.patches(request));
+        let schedule = FlowSchedule::new(request.steps as usize, shifted_for);
+        let canvas = Canvas::new(request, index, schedule, &self.autoencoder, &self.device)?;
+        let predict = |schedule: &FlowSchedule, latents: &Tensor, step| {
+            self.transformer.predict(latents, schedule.time(step), request.guidance, &condition)
         };
-        let mut latents = match &canvas.original {
-            Some(original) => canvas.schedule.add_noise(original, &canvas.noise, first)?,
-            None => canvas.noise.clone(),
-        };
-        let steps = canvas.schedule.steps() - first;
-        for step in first..canvas.schedule.steps() {
-            check()?;
-            let time = canvas.schedule.time(step);
-            let direction = self.transformer.predict(&latents, time, request.guidance, &condition)?;
-            let (next, finished) = canvas.schedule.step(&latents, &direction, step)?;
-            latents = canvas.keep_outside(next, step + 1)?;
-            on_step(&StepReport { step: step + 1 - first, steps, finished: &finished, family: self.family });
-        }
-        check()?;
-        let picture = image_io::from_tensor(&self.autoencoder.decode(&latents)?)?;
-        restore_outside(picture, request)
+        canvas.paint(self.family, cancelled, predict, on_step)
     }
 
     /// Steps that a picture of the request takes.
     pub(crate) fn steps_of(&self, request: &PictureRequest) -> usize {
-        let schedule = FlowSchedule::new(request.steps as usize, None);
-        match request.image {
-            Some(_) => schedule.steps() - schedule.first_step(request.strength),
-            None => schedule.steps(),
-        }
+        FlowSchedule::new(request.steps as usize, None).steps_of(request)
     }
 
     /// Number of a text's tokens, with the end.
@@ -127,10 +94,10 @@ impl FluxPipeline {
         self.t5_tokenizer.encode(text).map_or(0, |tokens| tokens.len())
     }
 
-    /// Height and width of the latents of a request's pictures.
-    fn latent_size(&self, request: &PictureRequest) -> (usize, usize) {
-        let factor = self.autoencoder.factor;
-        (request.height as usize / factor, request.width as usize / factor)
+    /// Number of patches of a request's pictures, of two latents a side.
+    fn patches(&self, request: &PictureRequest) -> usize {
+        let (height, width) = self.autoencoder.latent_size(request.width, request.height);
+        height / 2 * (width / 2)
     }
 
     /// Tokens of T5 for a prompt.
@@ -138,27 +105,13 @@ impl FluxPipeline {
         if self.family == ImageFamily::FluxDev { DEV_TOKENS } else { SCHNELL_TOKENS }
     }
 
-    fn check_memory(&self, request: &PictureRequest) -> Result<(), PaintError> {
-        let side = 2 * self.autoencoder.factor;
-        let fits = |pixels: u32| (pixels as usize).is_multiple_of(side);
-        if !fits(request.width) || !fits(request.height) {
-            let message = format!("must have sides in multiples of {side} for this model");
-            return Err(PaintError::refused("size", message));
-        }
-        let (height, width) = self.latent_size(request);
-        let tokens = self.text_length() + height / 2 * (width / 2);
+    /// Refuses pictures of a size that the model can't make.
+    fn check_room(&self, request: &PictureRequest) -> Result<(), PaintError> {
+        request.check_sides(2 * self.autoencoder.factor)?;
+        let (height, width) = self.autoencoder.latent_size(request.width, request.height);
+        let tokens = self.text_length() + self.patches(request);
         let needed = self.transformer.step_bytes(tokens).max(Autoencoder::attention_bytes(height, width));
-        let Some(free) = memory::available().filter(|free| self.device.is_cpu() && *free < needed) else {
-            return Ok(());
-        };
-        let message = format!(
-            "a picture of {}x{} needs about {} MiB of memory beside this model, and {} MiB are free; ask for a smaller one",
-            request.width,
-            request.height,
-            needed >> 20,
-            free >> 20
-        );
-        Err(PaintError::refused("size", message))
+        memory::check(request, needed, &self.device)
     }
 
     /// A prompt as a condition.
@@ -188,37 +141,6 @@ impl FluxPipeline {
         let end = window.len();
         window.resize(self.clip.length, self.clip_tokenizer.end);
         self.clip.encode(&window, end)?.last.i((.., end, ..))?.to_dtype(DType::F32)
-    }
-
-    fn prepare(&self, request: &PictureRequest, index: u32) -> Result<Canvas, PaintError> {
-        let (height, width) = self.latent_size(request);
-        let shape = (1, self.autoencoder.channels, height, width);
-        let seed = request.seed.wrapping_add(index.into());
-        let shifted_for = (self.family == ImageFamily::FluxDev).then_some(height / 2 * (width / 2));
-        let mut canvas = Canvas {
-            schedule: FlowSchedule::new(request.steps as usize, shifted_for),
-            noise: noise(seed, shape, &self.device)?,
-            original: None,
-            area: None,
-        };
-        let Some(image) = &request.image else { return Ok(canvas) };
-        let pixels = image_io::resized(image, request.width, request.height);
-        canvas.original = Some(self.autoencoder.encode(&image_io::to_tensor(&pixels, &self.device)?)?);
-        if let Some(mask) = &request.mask {
-            let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-            let area = image_io::changed_area(mask, side(width), side(height))?;
-            canvas.area = Some(Tensor::from_vec(area, (1, 1, height, width), &self.device)?);
-        }
-        Ok(canvas)
-    }
-}
-
-impl Canvas {
-    /// Replaces the latents outside of the area that may change by the original ones, with the noise of `step`.
-    fn keep_outside(&self, latents: Tensor, step: usize) -> candle_core::Result<Tensor> {
-        let (Some(area), Some(original)) = (&self.area, &self.original) else { return Ok(latents) };
-        let outside = self.schedule.add_noise(original, &self.noise, step)?;
-        latents.broadcast_mul(area)? + outside.broadcast_mul(&(1.0 - area)?)?
     }
 }
 

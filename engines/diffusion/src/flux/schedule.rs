@@ -3,6 +3,8 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::denoise::Schedule;
+
 /// Numbers of patches between which the shift of the times rises, and the shift for both.
 const FEWEST_PATCHES: (f64, f64) = (256.0, 0.5);
 const MOST_PATCHES: (f64, f64) = (4096.0, 1.15);
@@ -27,36 +29,27 @@ impl FlowSchedule {
         })
     }
 
-    /// Number of steps.
-    pub(crate) fn steps(&self) -> usize {
-        self.0.len() - 1
-    }
-
-    /// The first step for a picture that is changed by `strength`, 0 to 1: all steps for 1, and at least the last.
-    pub(crate) fn first_step(&self, strength: f64) -> usize {
-        let steps = (self.steps() as f64 * strength).floor() as usize;
-        self.steps() - steps.clamp(1, self.steps())
-    }
-
     /// The share of noise before a step.
     pub(crate) fn time(&self, step: usize) -> f64 {
         self.0[step]
     }
+}
 
-    /// Latents with the noise that they have before `step`; behind the last step, none.
-    ///
-    /// # Errors
-    /// If the computation fails.
-    pub(crate) fn add_noise(&self, latents: &Tensor, noise: &Tensor, step: usize) -> Result<Tensor> {
+impl Schedule for FlowSchedule {
+    fn steps(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    fn initial(&self, noise: &Tensor) -> Result<Tensor> {
+        Ok(noise.clone())
+    }
+
+    fn add_noise(&self, latents: &Tensor, noise: &Tensor, step: usize) -> Result<Tensor> {
         let time = self.time(step);
         (latents * (1.0 - time))? + (noise * time)?
     }
 
-    /// Makes a step; returns the latents after it, and the finished picture as far as it can be predicted now.
-    ///
-    /// # Errors
-    /// If the computation fails.
-    pub(crate) fn step(&self, latents: &Tensor, direction: &Tensor, step: usize) -> Result<(Tensor, Tensor)> {
+    fn step(&self, latents: &Tensor, direction: &Tensor, step: usize) -> Result<(Tensor, Tensor)> {
         let (time, next) = (self.time(step), self.time(step + 1));
         Ok(((latents + (direction * (next - time))?)?, (latents - (direction * time)?)?))
     }
@@ -67,6 +60,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
+    use crate::denoise::tests::example_noise;
 
     fn assert_near(schedule: &FlowSchedule, expected: &[f64]) {
         assert_eq!(schedule.0.len(), expected.len(), "{schedule:?}");
@@ -86,7 +80,7 @@ mod tests {
     #[test]
     fn perfect_direction_ends_at_the_picture() {
         let picture = Tensor::full(0.5_f32, (1, 16, 2, 2), &Device::Cpu).unwrap();
-        let noise = crate::sampler::noise(1, (1, 16, 2, 2), &Device::Cpu).unwrap();
+        let noise = example_noise(1, (1, 16, 2, 2));
         for schedule in [FlowSchedule::new(7, None), FlowSchedule::new(7, Some(1000))] {
             let first = schedule.first_step(0.6);
             assert_eq!((schedule.steps(), first), (7, 3));
@@ -103,14 +97,5 @@ mod tests {
     fn distance(a: &Tensor, b: &Tensor) -> f32 {
         let difference = (a - b).unwrap().to_dtype(DType::F32).unwrap();
         difference.abs().unwrap().max_all().unwrap().to_scalar().unwrap()
-    }
-
-    #[test]
-    fn strength_decides_the_number_of_steps() {
-        let schedule = FlowSchedule::new(20, None);
-        assert_eq!(
-            [0.0, 0.24, 0.5, 1.0, 2.0].map(|strength| schedule.first_step(strength)),
-            [19, 16, 10, 0, 0]
-        );
     }
 }

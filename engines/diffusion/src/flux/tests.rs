@@ -4,11 +4,10 @@ mod reference;
 use std::{path::Path, sync::Arc};
 
 use hearth_domain::ImageTask;
-use image::{DynamicImage, Rgb, Rgba, RgbaImage};
 use tiny_flux::{Format, TinyFlux};
 
 use super::*;
-use crate::model::ImageModel;
+use crate::{denoise::tests::example_noise, model::ImageModel};
 
 fn load_folder(folder: &Path) -> Result<FluxPipeline, String> {
     match ImageModel::load(folder, &Device::Cpu, &Arc::default())? {
@@ -70,80 +69,13 @@ fn quantised_weights_predict_nearly_as_whole_ones() {
     let of = |format| {
         let pipeline = load(TinyFlux { is_guided: false, format });
         let condition = pipeline.condition("a fox").unwrap();
-        let latents = noise(3, (1, 16, 6, 8), &Device::Cpu).unwrap();
+        let latents = example_noise(3, (1, 16, 6, 8));
         pipeline.transformer.predict(&latents, 0.6, 3.5, &condition).unwrap()
     };
     let (quantised, whole) = (of(Format::Quantised), of(Format::Gguf));
     let mean = |tensor: &Tensor| tensor.abs().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap();
     let difference = mean(&(&quantised - &whole).unwrap()) / mean(&whole);
     assert!((1e-5..0.15).contains(&difference), "{difference}");
-}
-
-#[test]
-fn steps_are_reported_with_previews() {
-    let pipeline = load(TinyFlux::SCHNELL);
-    let mut steps = Vec::new();
-    let request = request(&pipeline, |_| ());
-    let painted = pipeline.paint(&request, 0, &AtomicBool::new(false), |report| {
-        steps.push((report.step, report.steps));
-        assert_eq!(report.preview().unwrap().dimensions(), (8, 6));
-    });
-    painted.unwrap();
-    assert_eq!(steps, [(1, 2), (2, 2)]);
-    assert_eq!(pipeline.steps_of(&request), 2);
-}
-
-#[test]
-fn cancelled_picture_stops_between_two_steps() {
-    let pipeline = load(TinyFlux::SCHNELL);
-    let request = request(&pipeline, |request| request.steps = 50);
-    let (mut steps, cancelled) = (0, AtomicBool::new(false));
-    let painted = pipeline.paint(&request, 0, &cancelled, |report| {
-        steps = report.step;
-        cancelled.store(report.step == 2, Ordering::Relaxed);
-    });
-    assert!(matches!(painted, Err(PaintError::Cancelled)));
-    assert_eq!(steps, 2);
-}
-
-fn input() -> DynamicImage {
-    DynamicImage::ImageRgb8(RgbImage::from_fn(64, 48, |x, y| Rgb([(x * 3) as u8, (y * 3) as u8, 90])))
-}
-
-#[test]
-fn changed_picture_depends_on_its_input_and_the_strength() {
-    let pipeline = load(TinyFlux::SCHNELL);
-    let changed = |image: DynamicImage, strength| {
-        paint(&pipeline, |request| {
-            (request.image, request.strength, request.steps) = (Some(image), strength, 4);
-        })
-    };
-    let weak = changed(input(), 0.25);
-    assert_eq!(weak, changed(input(), 0.25));
-    assert_ne!(weak, changed(input(), 1.0));
-    let other = DynamicImage::ImageRgb8(RgbImage::from_pixel(64, 48, Rgb([250, 10, 10])));
-    assert_ne!(weak, changed(other, 0.25));
-}
-
-#[test]
-fn pixels_outside_of_the_mask_stay() {
-    let pipeline = load(TinyFlux::SCHNELL);
-    let mask = RgbaImage::from_fn(64, 48, |x, _| Rgba([0, 0, 0, if x < 32 { 0 } else { 255 }]));
-    let picture = paint(&pipeline, |request| {
-        (request.image, request.strength) = (Some(input()), 1.0);
-        request.mask = Some(DynamicImage::ImageRgba8(mask));
-    });
-    let before = input().to_rgb8();
-    let (mut same_inside, mut inside) = (0, 0);
-    for (x, y, pixel) in picture.enumerate_pixels() {
-        if x >= 32 {
-            assert_eq!(pixel, before.get_pixel(x, y), "{x} {y}");
-        } else {
-            inside += 1;
-            same_inside += usize::from(pixel == before.get_pixel(x, y));
-        }
-    }
-    assert!(same_inside < inside / 10, "{same_inside} of {inside}");
 }
 
 #[test]
