@@ -89,7 +89,8 @@ impl Up {
         let settings = &context.settings;
         serve::raise_descriptor_limit();
         progress.show("opening the stores");
-        let stores = Stores::open(&settings.data, settings.durability).map_err(explain_missing_home)?;
+        let stores = Stores::open_when_free(&settings.data, settings.durability).await;
+        let stores = stores.map_err(explain_missing_home)?;
         let _logs = hearth_telemetry::logs::to_folder(
             &settings.data.join("logs"),
             &settings.log_level,

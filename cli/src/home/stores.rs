@@ -8,6 +8,8 @@ use hearth_gateway::{Gateway, HttpClients, Options, Routing};
 use hearth_settings::{Durability, GatewaySettings};
 use hearth_store::{Store, home};
 
+use super::data_lock::when_free;
+
 /// The stores of one data folder, which is locked for this process while they exist.
 pub(crate) struct Stores(Store);
 
@@ -15,6 +17,11 @@ impl Stores {
     /// Opens the stores, and creates a missing folder.
     pub(crate) fn open(data: &Path, durability: Durability) -> Result<Self> {
         Ok(Self(home::open(data, durability)?))
+    }
+
+    /// The same; waits for a process that has them open and is about to end.
+    pub(crate) async fn open_when_free(data: &Path, durability: Durability) -> Result<Self> {
+        Ok(Self(when_free(|| home::open(data, durability)).await?))
     }
 
     /// Commits all pending writes and closes the database; later writes fail.

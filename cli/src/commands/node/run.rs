@@ -15,7 +15,7 @@ use hearth_node::{
 use crate::{
     context::{Context, ContextFlags},
     home::{
-        data_lock::DataLock,
+        data_lock::{DataLock, when_free},
         listeners::Listeners,
         model,
         node_config::node_config,
@@ -75,7 +75,7 @@ impl Run {
         hearth_telemetry::traces::install(&settings.traces)?;
         serve::raise_descriptor_limit();
         // Two processes of one node would both take its runs.
-        let _lock = DataLock::take(&settings.data)?;
+        let _lock = when_free(|| DataLock::take(&settings.data)).await?;
         let membership = self.membership(settings)?;
         let default = model::prepare(settings)?;
         temporary::fall_back_to(&settings.data);
