@@ -19,6 +19,7 @@ mod key;
 mod login;
 mod models;
 mod node;
+mod offline;
 mod org;
 mod requests;
 mod sampling;

@@ -67,10 +67,7 @@ async fn in_cloud(names: Names) -> Result<Store> {
 
 #[cfg(not(feature = "aws"))]
 async fn in_cloud(_: Names) -> Result<Store> {
-    bail!(
-        "this hearth was built without AWS; install one with it, from Hearth's source folder, by \
-         `cargo install --path cli --locked --no-default-features --features aws`"
-    )
+    Err(crate::commands::offline::without_aws())
 }
 
 #[cfg(feature = "engine")]

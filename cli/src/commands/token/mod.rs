@@ -10,11 +10,16 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hearth_domain::{Scope, UserId};
+use hearth_gateway::Gateway;
+use hearth_store::Names;
 use hearth_wire::native::tokens::{ChangeToken, CreateToken, RotateToken, TokenBody};
 
 use crate::{
     client::{connection::Connection, gateway_client::GatewayClient, terminal},
-    commands::org,
+    commands::{
+        offline::{in_folder, in_table},
+        org,
+    },
     context::Context,
 };
 use output::{print_created, print_list, print_renamed, print_revoked};
@@ -119,8 +124,15 @@ impl Token {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let json = context.connection.json;
         match (self.data, self.table) {
-            (Some(data), _) => offline::in_folder(self.command, &data, json).await,
-            (None, Some(table)) => offline::in_table(self.command, &table, json).await,
+            (Some(data), _) => {
+                in_folder(&data, async |gateway: &Gateway| offline::run(self.command, gateway, json).await)
+                    .await
+            }
+            (None, Some(table)) => {
+                let names = Names { table, ..Names::default() };
+                in_table(names, async |gateway: &Gateway| offline::run(self.command, gateway, json).await)
+                    .await
+            }
             (None, None) => self.command.run(&GatewayClient::new(&context.connection)?, json).await,
         }
     }

@@ -1,12 +1,10 @@
 //! Token commands on the store itself, without a running gateway: in a data folder while the gateway is stopped, when the
 //! first token is lost; in a cloud's table, to create the first one.
 
-use std::path::Path;
-
 use anyhow::Result;
 use hearth_domain::{Action, ModelLimits, Owner, Scope, UserId};
 use hearth_gateway::{
-    Gateway, Routing,
+    Gateway,
     tokens::{NewToken, check_models, end_after, token_body},
 };
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
@@ -16,55 +14,13 @@ use super::{
     output::{print_created, print_list, print_revoked},
 };
 
-/// Runs a token command on the folder `data`.
-#[cfg(not(feature = "engine"))]
-pub(super) async fn in_folder(_: TokenCommand, _: &Path, _: bool) -> Result<()> {
-    Err(crate::commands::without_engine::unavailable("a data folder"))
-}
-
-/// Runs a token command on the folder `data`.
-#[cfg(feature = "engine")]
-pub(super) async fn in_folder(command: TokenCommand, data: &Path, json: bool) -> Result<()> {
-    use hearth_settings::{Durability, GatewaySettings};
-
-    use crate::home::stores::Stores;
-
-    let stores = Stores::open(data, Durability::Fsync)?;
-    let gateway = stores.gateway(Routing::default(), GatewaySettings::default()).await?;
-    let outcome = run(command, &gateway, json).await;
-    gateway.audit().finish().await;
-    stores.close().await;
-    outcome
-}
-
-/// Runs a token command on the DynamoDB table `table`, with the credentials of the AWS environment.
-#[cfg(not(feature = "aws"))]
-pub(super) async fn in_table(_: TokenCommand, _: &str, _: bool) -> Result<()> {
-    anyhow::bail!(
-        "this hearth was built without AWS; install one with it, from Hearth's source folder, by \
-         `cargo install --path cli --locked --no-default-features --features aws`"
-    )
-}
-
-/// Runs a token command on the DynamoDB table `table`, with the credentials of the AWS environment.
-#[cfg(feature = "aws")]
-pub(super) async fn in_table(command: TokenCommand, table: &str, json: bool) -> Result<()> {
-    use hearth_gateway::{HttpClients, Options};
-    use hearth_store::{Clients, Names, Store};
-
-    let names = Names { table: table.to_owned(), ..Names::default() };
-    let store = Store::new(Clients::for_commands().await?, names);
-    store.check_import().await?;
-    let gateway = Gateway::new(store, HttpClients::new()?, Options::default(), Routing::default());
-    run(command, &gateway, json).await
-}
-
 /// A member of the operator's organisation as the owner of tokens; without one, the operator.
 fn of_member(operator: Owner, user: Option<UserId>) -> Owner {
     Owner { user: user.unwrap_or(operator.user), ..operator }
 }
 
-async fn run(command: TokenCommand, gateway: &Gateway, json: bool) -> Result<()> {
+/// Runs a command.
+pub(super) async fn run(command: TokenCommand, gateway: &Gateway, json: bool) -> Result<()> {
     let operator = gateway.operator().await?;
     let owner = Owner::of_record(operator, None);
     match command {

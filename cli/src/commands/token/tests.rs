@@ -78,6 +78,23 @@ fn table_shows_no_token() {
     );
 }
 
+#[test]
+fn table_fits_a_terminal_of_100_columns() {
+    let long = TokenBody {
+        id: "tok_01J9ZX5V2QH8N4T6W0C3M7K1RB".to_owned(),
+        name: "the laptop in the workshop".to_owned(),
+        prefix: "hth_abcdefgh".to_owned(),
+        scopes: Scope::ALL.iter().copied().skip(1).collect(),
+        models: Some(vec!["openai:gpt-5-mini".to_owned(), "local:*".to_owned()]),
+        expires_at: Some("2096-12-31T00:00:00Z".to_owned()),
+        last_used_at: Some("2096-01-31T00:00:00Z".to_owned()),
+        ..record()
+    };
+    let text = table(&[long]).fitted(Some(100));
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(text.contains("tok_01J9ZX5V2QH8N4T6W0C3M7K1RB"), "{text}");
+}
+
 #[tokio::test]
 async fn tokens_are_created_listed_renamed_rotated_and_revoked() {
     let create = async |Json(body): Json<Value>| {

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hearth_domain::{MemberRole, Secret};
+use hearth_gateway::Gateway;
+use hearth_store::Names;
 use hearth_wire::native::{
     administration::{AdminUserDetails, AdminUserList},
     users::{CreatedCode, ErasureBody, ErasureStatus, UserBody},
@@ -24,6 +26,7 @@ use crate::{
         gateway_client::GatewayClient,
         terminal,
     },
+    commands::offline::{in_folder, in_table},
     context::Context,
 };
 
@@ -145,8 +148,15 @@ impl User {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let json = context.connection.json;
         match (self.data, self.table) {
-            (Some(data), _) => offline::in_folder(self.command, &data, json).await,
-            (None, Some(table)) => offline::in_table(self.command, &table, json).await,
+            (Some(data), _) => {
+                in_folder(&data, async |gateway: &Gateway| offline::run(self.command, gateway, json).await)
+                    .await
+            }
+            (None, Some(table)) => {
+                let names = Names { table, ..Names::default() };
+                in_table(names, async |gateway: &Gateway| offline::run(self.command, gateway, json).await)
+                    .await
+            }
             (None, None) => self.command.run(&GatewayClient::new(&context.connection)?, json).await,
         }
     }
