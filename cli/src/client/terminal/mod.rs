@@ -11,7 +11,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-pub(crate) use printer::Printer;
+pub(crate) use printer::{Printer, Screen};
 
 /// Returns whether standard input is a terminal.
 pub(crate) fn stdin_is_terminal() -> bool {

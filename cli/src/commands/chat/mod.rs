@@ -12,7 +12,11 @@ use hearth_wire::native::route::RouteBody;
 use super::sampling::Sampling;
 use crate::{
     client::{
-        connection::Connection, error::Interrupted, gateway_client::GatewayClient, interrupt, terminal,
+        connection::Connection,
+        error::Interrupted,
+        gateway_client::GatewayClient,
+        interrupt,
+        terminal::{self, Printer, Screen},
     },
     context::Context,
     settings::TINY_ID,
@@ -51,6 +55,7 @@ struct Conversation {
     gateway: GatewayClient,
     sampling: Sampling,
     json: bool,
+    screen: Screen,
     /// Print the model's reasoning, dimmed, before its answer.
     thinking: bool,
     messages: Vec<Message>,
@@ -68,8 +73,8 @@ impl Chat {
         let gateway = GatewayClient::new(&context.connection)?;
         let (sampling, json) = (self.sampling, context.connection.json);
         let thinking = !self.no_thinking;
-        let (messages, session) = (Vec::new(), None);
-        let mut conversation = Conversation { gateway, sampling, json, thinking, messages, session };
+        let (screen, messages, session) = (Screen::Stdout, Vec::new(), None);
+        let mut conversation = Conversation { gateway, sampling, json, screen, thinking, messages, session };
         conversation.reset();
         // Before the user types a message that no model can answer.
         let served_by = interrupt::or_interrupted(conversation.check_model()).await?;
@@ -128,6 +133,11 @@ impl Conversation {
         if let Some(system) = &self.sampling.system {
             self.messages.push(Message::new(Role::System, system.as_str()));
         }
+    }
+
+    /// The printer of one answer, in a session and without one.
+    fn printer(&self) -> Printer {
+        Printer::new(self.screen.clone(), !self.json, self.thinking)
     }
 
     /// Asks the gateway which model would answer. This also checks its address and the token.

@@ -55,7 +55,8 @@ impl Conversation {
             ..GenerateRequest::default()
         };
         let segments = ["v1", "sessions", session, "generate"];
-        print_answer(&self.gateway, self.gateway.stream(&segments, &request), self.json).await.map(drop)
+        let open = self.gateway.stream(&segments, &request);
+        print_answer(&self.gateway, open, self.printer(), self.json).await.map(drop)
     }
 
     /// Generates the session's latest answer again, and prints it.
@@ -65,7 +66,8 @@ impl Conversation {
             request["model"] = self.sampling.model.as_str().into();
         }
         let segments = ["v1", "sessions", session, "regenerate"];
-        print_answer(&self.gateway, self.gateway.stream(&segments, &request), self.json).await.map(drop)
+        let open = self.gateway.stream(&segments, &request);
+        print_answer(&self.gateway, open, self.printer(), self.json).await.map(drop)
     }
 
     /// Clears the session's context.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::client::{
-    terminal::Printer,
+    terminal::{Printer, Screen},
     testing::{event_stream, gateway, serve},
 };
 
@@ -44,11 +44,34 @@ fn sampling() -> Sampling {
     }
 }
 
+fn conversation(url: &str, screen: Screen, thinking: bool) -> Conversation {
+    Conversation {
+        gateway: gateway(url),
+        sampling: sampling(),
+        json: false,
+        screen,
+        thinking,
+        messages: Vec::new(),
+        session: None,
+    }
+}
+
+/// The last event of a native stream.
+fn complete() -> Value {
+    json!({
+        "event": "complete", "request_id": "req_1", "model": "tiny-chat", "modality": "text",
+        "selection": {"selected_model": "tiny-chat", "selected_provider": "local", "reason": "named",
+                      "fallback_used": false, "fallback_reason": null},
+        "output": {"text": "hello"}, "finish_reason": "stop", "warnings": [],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "cached_tokens": 0},
+    })
+}
+
 #[tokio::test]
 async fn chunks_are_joined_into_an_answer() {
     let url = serve(Router::new().route("/x", post(async || event_stream(&hello())))).await;
     let mut events = gateway(&url).stream(&["x"], &json!({})).await.unwrap();
-    let answer = turn::read(&mut events, &mut Printer::new(false, true)).await.unwrap();
+    let answer = turn::read(&mut events, &mut Printer::new(Screen::Stdout, false, true)).await.unwrap();
     assert_eq!((answer.request_id.as_str(), answer.text.as_str()), ("req_1", "hello"));
     assert_eq!(answer.finish_reason.as_deref(), Some("stop"));
     assert_eq!(answer.usage.unwrap().total_tokens, 3);
@@ -64,14 +87,7 @@ async fn turn_sends_the_whole_conversation_without_failed_turns() {
         event_stream(&if last == "break" { vec![json!({"no": "chunk"})] } else { hello() })
     };
     let url = serve(Router::new().route("/v1/chat/completions", post(complete))).await;
-    let mut conversation = Conversation {
-        thinking: true,
-        gateway: gateway(&url),
-        sampling: sampling(),
-        json: false,
-        messages: Vec::new(),
-        session: None,
-    };
+    let mut conversation = conversation(&url, Screen::Stdout, true);
     conversation.reset();
     conversation.take_turn("one".to_owned()).await.unwrap();
     conversation.take_turn("break".to_owned()).await.unwrap_err();
@@ -99,13 +115,7 @@ async fn turns_of_a_session_send_their_message_alone() {
         if act == "reset" {
             return Json(session_body()).into_response();
         }
-        event_stream(&[json!({
-            "event": "complete", "request_id": "req_1", "model": "tiny-chat", "modality": "text",
-            "selection": {"selected_model": "tiny-chat", "selected_provider": "local", "reason": "named",
-                          "fallback_used": false, "fallback_reason": null},
-            "output": {"text": "hello"}, "finish_reason": "stop", "warnings": [],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "cached_tokens": 0},
-        })])
+        event_stream(&[complete()])
     };
     let create = async |Json(body): Json<Value>| {
         assert_eq!(body["system_prompt"], "be brief");
@@ -114,14 +124,7 @@ async fn turns_of_a_session_send_their_message_alone() {
     let router =
         Router::new().route("/v1/sessions", post(create)).route("/v1/sessions/{id}/{act}", post(turn));
     let url = serve(router).await;
-    let mut conversation = Conversation {
-        thinking: true,
-        gateway: gateway(&url),
-        sampling: sampling(),
-        json: false,
-        messages: Vec::new(),
-        session: None,
-    };
+    let mut conversation = conversation(&url, Screen::Stdout, true);
     conversation.run_command(&Command::Session("new")).await.unwrap();
     conversation.take_turn("one".to_owned()).await.unwrap();
     conversation.run_command(&Command::Regenerate).await.unwrap();
@@ -132,6 +135,54 @@ async fn turns_of_a_session_send_their_message_alone() {
     let generate = &requests[0].2;
     assert_eq!((&generate["input"]["prompt"], &generate["stream"]), (&json!("one"), &json!(true)));
     assert!(generate["model"].is_null() && generate["input"]["messages"].is_null(), "{generate}");
+}
+
+#[tokio::test]
+async fn reasoning_is_printed_with_and_without_a_session() {
+    let chunks = [
+        chunk(&json!({"reasoning_content": "greet them"}), None),
+        chunk(&json!({"content": "hello"}), None),
+        chunk(&json!({}), Some("stop")),
+    ];
+    let events = [
+        json!({"event": "reasoning", "index": 0, "text": "greet them"}),
+        json!({"event": "delta", "text": "hello"}),
+        complete(),
+    ];
+    let router = Router::new()
+        .route("/v1/chat/completions", post(async move || event_stream(&chunks)))
+        .route("/v1/sessions/{id}/{act}", post(async move || event_stream(&events)));
+    let url = serve(router).await;
+    for thinking in [true, false] {
+        for (session, act) in [(None, "turn"), (Some("sess_1"), "turn"), (Some("sess_1"), "regenerate")] {
+            let printed = Arc::new(Mutex::new(String::new()));
+            let mut conversation = conversation(&url, Screen::Buffer(printed.clone()), thinking);
+            conversation.session = session.map(str::to_owned);
+            match act {
+                "turn" => conversation.take_turn("hi".to_owned()).await.unwrap(),
+                _ => conversation.run_command(&Command::Regenerate).await.unwrap(),
+            }
+            let printed = printed.lock().unwrap();
+            assert_eq!(printed.contains("greet them"), thinking, "{session:?} {act}: {printed:?}");
+            assert!(printed.ends_with("hello\n"), "{session:?} {act}: {printed:?}");
+            if !thinking {
+                assert_eq!(*printed, "hello\n", "{session:?} {act}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusal_in_a_session_is_printed_in_place_of_the_answer() {
+    let events = [json!({"event": "refusal", "text": "I won't."}), complete()];
+    let url =
+        serve(Router::new().route("/v1/sessions/{id}/{act}", post(async move || event_stream(&events))))
+            .await;
+    let printed = Arc::new(Mutex::new(String::new()));
+    let mut conversation = conversation(&url, Screen::Buffer(printed.clone()), true);
+    conversation.session = Some("sess_1".to_owned());
+    conversation.take_turn("hi".to_owned()).await.unwrap();
+    assert_eq!(*printed.lock().unwrap(), "I won't.\n");
 }
 
 fn session_body() -> Value {

@@ -40,7 +40,7 @@ pub(super) struct Answer {
 
 /// Sends the conversation, prints the answer, and returns its text.
 pub(super) async fn take(conversation: &Conversation) -> anyhow::Result<String> {
-    let Conversation { gateway, sampling, json, thinking, messages, session: _ } = conversation;
+    let Conversation { gateway, sampling, json, messages, .. } = conversation;
     let request = Request {
         model: &sampling.model,
         messages,
@@ -51,7 +51,7 @@ pub(super) async fn take(conversation: &Conversation) -> anyhow::Result<String> 
         seed: sampling.seed,
     };
     let open = gateway.stream(&["v1", "chat", "completions"], &request);
-    let mut printer = Printer::new(!*json, *thinking);
+    let mut printer = conversation.printer();
     let read = async |events: &mut Events| read(events, &mut printer).await;
     let answer = interrupt::cancellable(gateway, open, read).await;
     printer.end(answer.is_err())?;

@@ -16,14 +16,17 @@ use hearth_wire::{
     },
     stop::Stop,
 };
-use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use super::sampling::Sampling;
 use crate::{
     client::{
-        connection::Connection, error::GatewayError, gateway_client::GatewayClient, interrupt,
-        stream::Events, terminal,
+        connection::Connection,
+        error::GatewayError,
+        gateway_client::GatewayClient,
+        interrupt,
+        stream::Events,
+        terminal::{self, Printer, Screen},
     },
     context::Context,
 };
@@ -96,8 +99,14 @@ enum Event {
         step: u32,
         steps: u32,
     },
-    Reasoning {},
+    Reasoning {
+        #[serde(default)]
+        text: String,
+    },
     Delta {
+        text: String,
+    },
+    Refusal {
         text: String,
     },
     Complete(Box<GenerateResponse>),
@@ -122,7 +131,8 @@ impl Generate {
             None => vec!["v1", "generate"],
         };
         let open = gateway.stream(&segments, &request);
-        let response = print_answer(&gateway, open, context.connection.json).await?;
+        let json = context.connection.json;
+        let response = print_answer(&gateway, open, Printer::new(Screen::Stdout, !json, false), json).await?;
         match output {
             Some(output) => picture::save(&gateway, &response.output.artifacts, &output).await,
             None => Ok(()),
@@ -159,29 +169,28 @@ impl Generate {
     }
 }
 
-/// Prints the answer of the stream that `open` opens as it arrives, or whole as JSON, and returns it.
+/// Prints the answer of the stream that `open` opens by `printer` as it arrives, or whole as JSON, and returns it.
 ///
 /// # Errors
 /// A failed or a cancelled run, or `Interrupted`.
 pub(super) async fn print_answer(
     gateway: &GatewayClient,
     open: impl Future<Output = anyhow::Result<Events>>,
+    mut printer: Printer,
     json: bool,
 ) -> anyhow::Result<GenerateResponse> {
-    let spinner = terminal::spinner("waiting");
-    let read = async |events: &mut Events| answer(events, &spinner, !json).await;
+    let read = async |events: &mut Events| answer(events, &mut printer).await;
     let answered = interrupt::cancellable(gateway, open, read).await;
-    terminal::clear(&spinner, answered.is_err());
+    if let Ok(response) = &answered {
+        for artifact in &response.output.artifacts {
+            printer.line(&artifact.url)?;
+        }
+    }
+    printer.end(answered.is_err())?;
     let response = answered?;
     if json {
         terminal::print_json(&response)?;
         return Ok(response);
-    }
-    for artifact in &response.output.artifacts {
-        terminal::print(&format!("{}\n", artifact.url))?;
-    }
-    if response.output.artifacts.is_empty() && !response.output.text.ends_with('\n') {
-        terminal::print("\n")?;
     }
     if response.finish_reason == Some(FinishReason::Cancelled) {
         anyhow::bail!("the run was cancelled before it ended (request id {})", response.request_id);
@@ -211,29 +220,26 @@ fn read_stdin() -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Reads all events of a run, and prints its text as it arrives if `print` is set.
-async fn answer(events: &mut Events, spinner: &ProgressBar, print: bool) -> anyhow::Result<GenerateResponse> {
-    let to_terminal = terminal::stdout_is_terminal();
+/// Reads all events of a run, and prints its reasoning and its text as they arrive.
+async fn answer(events: &mut Events, printer: &mut Printer) -> anyhow::Result<GenerateResponse> {
     let mut response = None;
     while let Some(data) = events.next().await? {
         let event = serde_json::from_str(&data).context("an event of the gateway's can't be read")?;
         match event {
             Event::Waiting { reason, until } => {
-                spinner.set_message(format!("waiting until {until} for a node ({})", reason.as_str()));
+                printer.status(format!("waiting until {until} for a node ({})", reason.as_str()));
             }
-            Event::Queued { position } => spinner.set_message(format!("queued, place {position}")),
+            Event::Queued { position } => printer.status(format!("queued, place {position}")),
             Event::Loading { progress } => {
-                spinner.set_message(format!("loading the model, {:.0} %", progress * 100.0));
+                printer.status(format!("loading the model, {:.0} %", progress * 100.0));
             }
-            Event::Progress { step, steps } => spinner.set_message(format!("step {step} of {steps}")),
-            Event::Reasoning {} => spinner.set_message("thinking"),
-            Event::Delta { text } if print => {
-                spinner.finish_and_clear();
-                terminal::print(&terminal::printable(&text, to_terminal))?;
-            }
+            Event::Progress { step, steps } => printer.status(format!("step {step} of {steps}")),
+            Event::Reasoning { text } => printer.reasoning(&text)?,
+            // A refusal is shown in place of the answer.
+            Event::Delta { text } | Event::Refusal { text } => printer.text(&text)?,
             Event::Complete(whole) => response = Some(*whole),
             Event::Error { error } => return Err(GatewayError::new(error).into()),
-            Event::Delta { .. } | Event::Other => {}
+            Event::Other => {}
         }
     }
     response.context("the gateway ended the stream without the whole answer")

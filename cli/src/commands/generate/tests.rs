@@ -27,7 +27,7 @@ async fn read(events: Vec<Value>) -> anyhow::Result<GenerateResponse> {
     let url = serve(Router::new().route("/v1/generate", post(async move || event_stream(&events)))).await;
     let mut events = gateway(&url).stream(&["v1", "generate"], &json!({})).await?;
     assert_eq!(events.request_id(), Some("req_1"));
-    answer(&mut events, &ProgressBar::hidden(), false).await
+    answer(&mut events, &mut Printer::new(Screen::Stdout, false, false)).await
 }
 
 #[tokio::test]

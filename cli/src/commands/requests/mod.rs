@@ -12,7 +12,11 @@ use serde_json::json;
 
 use super::generate::print_answer;
 use crate::{
-    client::{connection::Connection, gateway_client::GatewayClient, terminal},
+    client::{
+        connection::Connection,
+        gateway_client::GatewayClient,
+        terminal::{self, Printer, Screen},
+    },
     context::Context,
 };
 
@@ -90,7 +94,8 @@ impl Requests {
                 let mut query = vec![("stream", "true")];
                 query.extend(model.as_deref().map(|model| ("model", model)));
                 let segments = ["v1", "requests", &id, "replay"];
-                print_answer(&gateway, gateway.stream_query(&segments, &query), json).await.map(drop)
+                let printer = Printer::new(Screen::Stdout, !json, false);
+                print_answer(&gateway, gateway.stream_query(&segments, &query), printer, json).await.map(drop)
             }
             RequestsCommand::Delete { ids, yes } => delete(&gateway, &ids, yes, json).await,
         }
