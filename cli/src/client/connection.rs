@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use hearth_domain::Secret;
 
-use super::login_file::LoginFile;
+use super::{base_url::comparable, login_file::LoginFile};
 
 /// The gateway's address, the token for it, and the form of the output.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -77,14 +77,6 @@ impl Connection {
     }
 }
 
-/// Removes the parts of an address that make no difference: `http://`, `/v1`, and the name of the loopback.
-pub(super) fn comparable(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
-    let url = url.strip_suffix("/v1").unwrap_or(url);
-    let url = url.strip_prefix("http://").unwrap_or(url);
-    url.strip_prefix("localhost").map_or_else(|| url.to_owned(), |rest| format!("127.0.0.1{rest}"))
-}
-
 /// Wraps the text at once, so that no type with a revealing `Debug` holds it.
 pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text.trim()))
@@ -106,9 +98,15 @@ mod tests {
     fn address_is_recognised_in_several_forms() {
         let at = |url: &str| Connection::default().at(url);
         let own = "http://127.0.0.1:8080";
-        for url in
-            [own, "http://127.0.0.1:8080/", "127.0.0.1:8080", "http://localhost:8080/v1", "localhost:8080"]
-        {
+        for url in [
+            own,
+            "http://127.0.0.1:8080/",
+            "127.0.0.1:8080",
+            "http://localhost:8080/v1",
+            "localhost:8080",
+            "localhost:8080/v1/chat/completions",
+            "http://localhost:8080/docs/",
+        ] {
             assert!(at(url).is_at(own), "{url}");
         }
         for url in [

@@ -11,9 +11,10 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::{
+    base_url::{is_loopback, parse_base},
     connection::Connection,
     error::{GatewayError, certificate_hint, no_client, root_cause, scheme_hint},
     login_file::{LoginFile, UnusableLogin},
@@ -340,42 +341,6 @@ impl GatewayClient {
             .pop_if_empty()
             .extend(segments.iter().flat_map(|segment| segment.split('/')));
         Ok(url)
-    }
-}
-
-pub(super) fn parse_base(text: &str) -> anyhow::Result<Url> {
-    let invalid = || format!("{text:?} is no address; write one such as http://127.0.0.1:8080");
-    let trimmed = text.trim();
-    anyhow::ensure!(!trimmed.is_empty(), invalid());
-    let mut url = if trimmed.contains("://") {
-        Url::parse(trimmed).with_context(invalid)?
-    } else {
-        // Without TLS on this machine alone, since the token is sent along.
-        let url = Url::parse(&format!("http://{trimmed}")).with_context(invalid)?;
-        if is_loopback(&url) {
-            url
-        } else {
-            Url::parse(&format!("https://{trimmed}")).with_context(invalid)?
-        }
-    };
-    anyhow::ensure!(
-        matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "{text:?} is no address of a gateway; it begins with http:// or https://"
-    );
-    // SDKs need `/v1` in the address; the routes of the commands begin with it.
-    if let Some(base) = url.path().trim_end_matches('/').strip_suffix("/v1").map(str::to_owned) {
-        url.set_path(&base);
-    }
-    Ok(url)
-}
-
-/// Returns whether the address is of this machine. A proxy from the environment could not reach it.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
     }
 }
 

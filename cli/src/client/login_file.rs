@@ -23,9 +23,8 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{
-    connection::comparable,
+    base_url::{comparable, parse_base},
     error::{GatewayError, root_cause},
-    gateway_client::parse_base,
     stream::request_id,
 };
 

@@ -8,7 +8,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use serde_json::json;
 
 use super::*;
-use crate::client::testing::{closed_port, connection, gateway, serve};
+use crate::client::testing::{closed_port, gateway, serve};
 
 #[tokio::test]
 async fn request_has_the_token() {
@@ -73,21 +73,4 @@ async fn redirect_and_a_wrong_scheme_are_errors_that_name_the_other_address() {
 async fn response_without_a_body_is_null() {
     let url = serve(Router::new().route("/v1/x", post(async || StatusCode::NO_CONTENT))).await;
     assert_eq!(gateway(&url).post::<Value>(&["v1", "x"], &json!({})).await.unwrap(), Value::Null);
-}
-
-#[test]
-fn base_is_parsed_from_usual_forms() {
-    for bad in ["", " ", "ftp://example.org", "http://", "a b"] {
-        assert!(GatewayClient::new(&connection(bad)).is_err(), "{bad}");
-    }
-    for (text, url) in [
-        ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/"),
-        ("https://example.org/stage/v1/", "https://example.org/stage"),
-        ("https://example.org/v1beta", "https://example.org/v1beta"),
-        ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
-        ("localhost:8080", "http://localhost:8080/"),
-        ("example.org", "https://example.org/"),
-    ] {
-        assert_eq!(parse_base(text).unwrap().as_str(), url, "{text}");
-    }
 }

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::client::{
+    base_url::is_loopback,
     error::{no_client, root_cause},
-    gateway_client::is_loopback,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
