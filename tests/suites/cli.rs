@@ -1,5 +1,7 @@
 //! The commands, called as by a user or a script.
 
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/keys.rs"]
 mod keys;
 #[path = "cli/logins.rs"]
@@ -14,6 +16,8 @@ mod people;
 mod registry;
 #[path = "cli/requests.rs"]
 mod requests;
+#[path = "cli/typed_key.rs"]
+mod typed_key;
 
 use hearth_tests::{Ended, Home, Setup, hearth, run};
 use serde_json::Value;
@@ -71,28 +75,6 @@ async fn settings_are_printed_without_secrets() {
 }
 
 #[tokio::test]
-async fn doctor_finds_no_problem_with_a_gateway_at_home() {
-    let home = Home::start().await;
-    let doctor = |token: &str| {
-        let mut command = hearth(home.folder(), &["doctor", "--url", &home.url]);
-        command.env("HEARTH_TOKEN", token);
-        command
-    };
-    let text = succeeds(doctor(&home.token), "").await;
-    for about in
-        ["connect", "version", "latency", "clock", "auth", "token", "ready", "models", "answer", "stream"]
-    {
-        let is_ok = |line: &str| line.starts_with("ok") && line.split_whitespace().nth(1) == Some(about);
-        assert!(text.lines().any(is_ok), "{about}: {text}");
-    }
-    assert!(text.contains("tiny-chat answered in"), "{text}");
-    let ended = run(doctor("hth_wrong"), "").await;
-    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    assert!(ended.stdout.contains("problem  token"), "{ended:?}");
-    home.stop().await;
-}
-
-#[tokio::test]
 async fn generate_prints_text_or_json() {
     let home = Home::start().await;
     let text = succeeds(command(&home, &["generate", "--temperature", "0", QUESTION]), "").await;
@@ -124,35 +106,6 @@ async fn models_are_listed_as_table_or_json() {
     let list = json(&succeeds(command(&home, &["models", "list", "--json"]), "").await);
     let models = list["models"].as_array().or(list.as_array()).unwrap();
     assert!(models.iter().any(|model| model["id"] == home.model.as_str()), "{models:?}");
-    home.stop().await;
-}
-
-#[tokio::test]
-async fn doctor_computes_with_and_without_a_gateway() {
-    let folder = TempDir::new().unwrap();
-    let data = folder.path().join("data");
-    let mut alone =
-        hearth(folder.path(), &["doctor", "--port", "0", "--json", "--data", data.to_str().unwrap()]);
-    alone.env("HEARTH_URL", "http://127.0.0.1:9");
-    let report = json(&succeeds(alone, "").await);
-    let line = |report: &Value, about: &str| {
-        let findings = report["findings"].as_array().unwrap().iter();
-        let matching: Vec<Value> = findings.filter(|finding| finding["about"] == about).cloned().collect();
-        assert!(!matching.is_empty(), "no line about {about}: {report}");
-        matching[0].clone()
-    };
-    assert!(
-        line(&report, "backend")["message"].as_str().unwrap().contains("passed its self-test"),
-        "{report}"
-    );
-    let answer = line(&report, "answer")["message"].as_str().unwrap().to_owned();
-    assert!(answer.starts_with("tiny-chat answers with cpu-"), "{answer}");
-    assert!(!data.exists(), "the doctor leaves nothing behind");
-
-    let home = Home::start().await;
-    let report = json(&succeeds(command(&home, &["doctor", "--port", "0", "--json"]), "").await);
-    let answer = line(&report, "answer")["message"].as_str().unwrap().to_owned();
-    assert!(answer.starts_with("tiny-chat answers with the running gateway"), "{answer}");
     home.stop().await;
 }
 
@@ -190,6 +143,25 @@ async fn error_has_the_request_id_and_advice() {
     gone.env("HEARTH_URL", &url).env("HEARTH_TOKEN", "hth_any");
     let ended = fails(gone).await;
     assert!(ended.stderr.contains(&url) && ended.stderr.contains("hearth up"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn error_is_json_for_programs() {
+    let home = Home::start().await;
+    let error = |ended: &Ended| json(&ended.stderr)["error"].clone();
+    let missing = fails(command(&home, &["models", "info", "nothing", "--json"])).await;
+    assert_eq!(error(&missing)["code"], "model_not_found", "{missing:?}");
+    let mut away = hearth(home.folder(), &["models", "list", "--json"]);
+    away.env("HEARTH_URL", "http://127.0.0.1:9");
+    let away = fails(away).await;
+    assert_eq!(error(&away)["code"], "command_failed", "{away:?}");
+    let usage = run(command(&home, &["batch", "results", "--json"]), "").await;
+    assert_eq!((usage.status.code(), &error(&usage)["code"]), (Some(2), &"usage".into()), "{usage:?}");
+    let text = run(command(&home, &["batch", "results"]), "").await;
+    assert_eq!(text.status.code(), Some(2));
+    // The variables are set, and are no part of the usage.
+    assert!(text.stderr.starts_with("error: ") && !text.stderr.contains("--url"), "{text:?}");
+    home.stop().await;
 }
 
 #[tokio::test]

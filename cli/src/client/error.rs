@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use hearth_wire::error::{ErrorBody, ErrorEnvelope};
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An error that the gateway returned.
 #[derive(Debug)]
@@ -134,6 +134,34 @@ pub(crate) fn quiet_exit(error: &anyhow::Error) -> Option<u8> {
     (io.kind() == io::ErrorKind::BrokenPipe).then_some(141)
 }
 
+/// Codes of errors that aren't the gateway's, in JSON.
+const FAILURE_CODE: &str = "command_failed";
+const USAGE_CODE: &str = "usage";
+
+/// Formats an error as a line of JSON, for programs: one of the gateway as in its response, with the hint beside.
+#[must_use]
+pub(crate) fn to_json(error: &anyhow::Error) -> String {
+    let Some(gateway_error) = error.chain().find_map(|cause| cause.downcast_ref::<GatewayError>()) else {
+        return json!({"error": {"code": FAILURE_CODE, "message": with_causes(error)}}).to_string();
+    };
+    let GatewayError { body, hint } = gateway_error;
+    let mut fields = json!(body);
+    let contexts = error.chain().take_while(|cause| !cause.is::<GatewayError>());
+    let message: Vec<String> = contexts.map(ToString::to_string).chain([body.message.clone()]).collect();
+    fields["message"] = message.join(": ").into();
+    if !hint.is_empty() {
+        fields["hint"] = hint.trim_start_matches("\nhint: ").into();
+    }
+    json!({ "error": fields }).to_string()
+}
+
+/// Formats the text of a wrong command line as a line of JSON.
+#[must_use]
+pub(crate) fn usage_to_json(text: &str) -> String {
+    let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
+    json!({"error": {"code": USAGE_CODE, "message": message}}).to_string()
+}
+
 /// Formats an error with its causes, each once: many errors repeat their cause's text.
 #[must_use]
 pub(crate) fn with_causes(error: &anyhow::Error) -> String {
@@ -235,6 +263,22 @@ mod tests {
         );
         assert!(error().for_token().to_string().contains("unset HEARTH_TOKEN"));
         assert!(!error().without_hint().to_string().contains("hint"));
+    }
+
+    #[test]
+    fn json_of_an_error_has_a_code_and_a_message() {
+        let read = |error: anyhow::Error| serde_json::from_str::<Value>(&to_json(&error)).unwrap();
+        let body = ApiError::new(ErrorCode::Unauthorized, "no credential").envelope("req_1").error;
+        let error = read(anyhow::Error::from(GatewayError::new(body)).context("the batch isn't there"));
+        let error = &error["error"];
+        assert_eq!(error["code"], "unauthorized");
+        assert_eq!(error["request_id"], "req_1");
+        assert_eq!(error["message"], "the batch isn't there: no credential");
+        assert!(error["hint"].as_str().unwrap().starts_with("sign in"), "{error}");
+        let error = read(anyhow::anyhow!("b").context("a"));
+        assert_eq!(error, json!({"error": {"code": "command_failed", "message": "a: b"}}));
+        let usage: Value = serde_json::from_str(&usage_to_json("error: no ID\n\nUsage: x\n")).unwrap();
+        assert_eq!(usage, json!({"error": {"code": "usage", "message": "no ID\n\nUsage: x"}}));
     }
 
     #[test]

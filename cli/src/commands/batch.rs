@@ -1,5 +1,6 @@
 //! `hearth batch`: files of requests, carried out by a running gateway when there is time.
 
+mod any_batch;
 mod input;
 mod progress;
 
@@ -9,24 +10,23 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use hearth_domain::{BatchEndpoint, BatchId, BatchState, FileId, Timestamp};
-use hearth_wire::openai::batches::{BatchBody, BatchList};
+use hearth_domain::BatchEndpoint;
+use hearth_wire::openai::batches::BatchBody;
 use serde_json::json;
 
 use super::files;
 use crate::{
     client::{
-        connection::Connection, gateway_client::GatewayClient, interrupt::or_interrupted, table::Table,
+        connection::Connection, gateway_client::GatewayClient, interrupt::or_interrupted, poll, table::Table,
         terminal,
     },
     context::Context,
 };
+use any_batch::{AnyBatch, AnyBatchId, latest};
 use progress::BatchProgress;
 
 /// Interval between two looks at a batch.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Batches of a page, the maximum of the API.
-const PAGE_MAX_COUNT: usize = 100;
 
 /// Submit, list, watch and cancel batches of requests, and read their results
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub(crate) struct Batch {
 enum BatchCommand {
     /// Upload a file of requests, and create a batch over it
     Submit(Submit),
-    /// List your batches, the newest first
+    /// List your batches, also those of Anthropic's clients, the newest first
     List {
         /// The number of batches
         #[arg(long, value_name = "COUNT", default_value_t = 20)]
@@ -62,7 +62,7 @@ enum BatchCommand {
     Status {
         /// The batch's id
         #[arg(value_name = "ID")]
-        id: BatchId,
+        id: AnyBatchId,
         /// Watch it until it ends; Ctrl-C leaves it running
         #[arg(long)]
         watch: bool,
@@ -71,13 +71,13 @@ enum BatchCommand {
     Cancel {
         /// The batch's id
         #[arg(value_name = "ID")]
-        id: BatchId,
+        id: AnyBatchId,
     },
     /// Write the results of a batch that has ended to standard output, or to a file
     Results {
         /// The batch's id
         #[arg(value_name = "ID")]
-        id: BatchId,
+        id: AnyBatchId,
         /// The results of requests that weren't answered
         #[arg(long)]
         errors: bool,
@@ -118,14 +118,10 @@ impl Batch {
             BatchCommand::Submit(submit) => submit.run(&gateway, json).await,
             BatchCommand::List { limit } => list(&gateway, limit, json).await,
             BatchCommand::Status { id, watch: is_watched } => {
-                let batch = get(&gateway, id).await?;
-                if is_watched { watch(&gateway, batch, json).await } else { show(&batch, json) }
+                let batch = id.get(&gateway).await?;
+                if is_watched { watch(&gateway, id, batch, json).await } else { show(&batch, json) }
             }
-            BatchCommand::Cancel { id } => {
-                let path = ["v1", "batches", &id.to_string(), "cancel"];
-                let batch: BatchBody = gateway.post(&path, &json!({})).await?;
-                show(&batch, json)
-            }
+            BatchCommand::Cancel { id } => show(&id.cancel(&gateway).await?, json),
             BatchCommand::Results { id, errors, output } => {
                 results(&gateway, id, errors, output.as_deref()).await
             }
@@ -147,86 +143,50 @@ impl Submit {
             request["max_price"] = json!(max_price);
         }
         let batch: BatchBody = gateway.post(&["v1", "batches"], &request).await?;
+        let id = AnyBatchId::File(batch.id.parse()?);
         if self.watch {
-            terminal::note(&format!("{} is submitted; Ctrl-C leaves it running", batch.id));
-            return watch(gateway, batch, json).await;
+            terminal::note(&format!("{id} is submitted; Ctrl-C leaves it running"));
+            return watch(gateway, id, AnyBatch::File(Box::new(batch)), json).await;
         }
         if json {
             return terminal::print_json(&batch);
         }
-        Ok(terminal::print_line(&batch.id)?)
+        terminal::print_line(&batch.id)?;
+        terminal::next_steps(json, &[&format!("hearth batch status {id} --watch")]);
+        Ok(())
     }
-}
-
-async fn get(gateway: &GatewayClient, id: BatchId) -> anyhow::Result<BatchBody> {
-    gateway.get(&["v1", "batches", &id.to_string()], &[]).await
 }
 
 /// Watches a batch until it ends, and shows it then.
-async fn watch(gateway: &GatewayClient, batch: BatchBody, json: bool) -> anyhow::Result<()> {
-    let id: BatchId = batch.id.parse()?;
+async fn watch(gateway: &GatewayClient, id: AnyBatchId, batch: AnyBatch, json: bool) -> anyhow::Result<()> {
     let progress = BatchProgress::new();
-    let watched = or_interrupted(async {
-        let mut batch = batch;
-        loop {
-            progress.show(&batch);
-            if batch.status.is_terminal() {
-                return Ok(batch);
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-            batch = get(gateway, id).await?;
-        }
-    });
-    let watched = watched.await;
+    let has_ended = |batch: &AnyBatch| {
+        progress.show(batch);
+        batch.has_ended()
+    };
+    let watched = poll::until_ended(batch, POLL_INTERVAL, has_ended, async || id.get(gateway).await);
+    let watched = or_interrupted(watched).await;
     progress.clear();
-    let batch = watched?;
+    let batch = watched.inspect_err(|error| {
+        let (watch, cancel) =
+            (format!("hearth batch status {id} --watch"), format!("hearth batch cancel {id}"));
+        poll::note_unfinished(error, "the batch", &watch, &cancel);
+    })?;
     show(&batch, json)?;
-    if batch.status != BatchState::Completed {
-        bail!("the batch is {}", batch.status.as_str());
-    }
+    batch.ensure_completed()?;
     terminal::next_steps(json, &[&format!("hearth batch results {id}")]);
     Ok(())
 }
 
-fn show(batch: &BatchBody, json: bool) -> anyhow::Result<()> {
+fn show(batch: &AnyBatch, json: bool) -> anyhow::Result<()> {
     if json {
         return terminal::print_json(batch);
     }
-    let counts = batch.request_counts;
-    let mut lines = vec![
-        ("id", batch.id.clone()),
-        ("status", batch.status.as_str().to_owned()),
-        ("endpoint", batch.endpoint.to_string()),
-        ("requests", format!("{} of {} answered, {} failed", counts.completed, counts.total, counts.failed)),
-        ("created", Timestamp::from_unix(batch.created_at).to_string()),
-    ];
-    lines.extend(batch.waits_for.clone().map(|reason| ("waits for", reason)));
-    let file = |file: Option<FileId>| file.map(|id| id.to_string());
-    lines.extend(file(batch.output_file_id).map(|id| ("output file", id)));
-    lines.extend(file(batch.error_file_id).map(|id| ("error file", id)));
-    for fault in batch.errors.iter().flat_map(|errors| &errors.data) {
-        let line = fault.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let message = terminal::printable(&fault.message, terminal::stdout_is_terminal());
-        lines.push(("error", format!("{line}{message}")));
-    }
-    let text: String = lines.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect();
-    Ok(terminal::print(&text)?)
+    Ok(terminal::print(&batch.lines())?)
 }
 
 async fn list(gateway: &GatewayClient, limit: usize, json: bool) -> anyhow::Result<()> {
-    let mut batches: Vec<BatchBody> = Vec::new();
-    let mut after: Option<String> = None;
-    while batches.len() < limit {
-        let count = (limit - batches.len()).min(PAGE_MAX_COUNT).to_string();
-        let mut query = vec![("limit", count.as_str())];
-        query.extend(after.as_deref().map(|after| ("after", after)));
-        let page: BatchList = gateway.get(&["v1", "batches"], &query).await?;
-        after = page.last_id;
-        batches.extend(page.data);
-        if !page.has_more || after.is_none() {
-            break;
-        }
-    }
+    let batches = latest(gateway, limit).await?;
     if json {
         return terminal::print_json(&batches);
     }
@@ -236,15 +196,15 @@ async fn list(gateway: &GatewayClient, limit: usize, json: bool) -> anyhow::Resu
     }
     let mut table = Table::new(["ID", "STATUS", "ENDPOINT", "DONE", "FAILED", "TOTAL", "CREATED"]);
     for batch in batches {
-        let counts = batch.request_counts;
+        let counts = batch.counts();
         table.push([
-            batch.id,
-            batch.status.as_str().to_owned(),
-            batch.endpoint.to_string(),
-            counts.completed.to_string(),
+            batch.id(),
+            batch.state().to_owned(),
+            batch.endpoint().to_string(),
+            counts.answered.to_string(),
             counts.failed.to_string(),
             counts.total.to_string(),
-            Timestamp::from_unix(batch.created_at).to_string(),
+            batch.created().to_string(),
         ]);
     }
     Ok(terminal::print(&table.fitted(terminal::columns()))?)
@@ -252,18 +212,42 @@ async fn list(gateway: &GatewayClient, limit: usize, json: bool) -> anyhow::Resu
 
 async fn results(
     gateway: &GatewayClient,
-    id: BatchId,
+    id: AnyBatchId,
     errors: bool,
     output: Option<&Path>,
 ) -> anyhow::Result<()> {
-    let batch = get(gateway, id).await?;
-    if !batch.status.is_terminal() {
-        bail!("the batch is {}; its results are there when it has ended", batch.status.as_str());
+    let batch = id.get(gateway).await?;
+    if !batch.has_ended() {
+        bail!("the batch is {}; its results are there when it has ended", batch.state());
     }
-    let (file, kind, other) = match errors {
-        true => (batch.error_file_id, "error", "hearth batch results"),
-        false => (batch.output_file_id, "output", "hearth batch results --errors"),
+    let batch = match batch {
+        AnyBatch::File(batch) => batch,
+        AnyBatch::Messages(_) if errors => {
+            bail!("a batch of messages has its errors among the results; leave --errors out")
+        }
+        AnyBatch::Messages(_) => {
+            return files::download(
+                gateway,
+                &["v1", "messages", "batches", &id.to_string(), "results"],
+                output,
+            )
+            .await
+            .with_context(|| format!("the results of {id} can't be read"));
+        }
     };
-    let file = file.with_context(|| format!("the batch has no {kind} file; see `{other} {id}`"))?;
-    files::get(gateway, &file.to_string(), output).await
+    let (file, kind, other) = match errors {
+        true => (batch.error_file_id, "error", batch.output_file_id.map(|_| "hearth batch results")),
+        false => {
+            (batch.output_file_id, "output", batch.error_file_id.map(|_| "hearth batch results --errors"))
+        }
+    };
+    match (file, other) {
+        (Some(file), _) => files::get(gateway, &file.to_string(), output).await,
+        (None, Some(other)) => bail!("the batch has no {kind} file; see `{other} {id}`"),
+        // It has failed before its first request, or was cancelled.
+        (None, None) => bail!(
+            "no request of the batch has a result, since it is {}; `hearth batch status {id}` has the reason",
+            batch.status.as_str()
+        ),
+    }
 }

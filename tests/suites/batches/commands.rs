@@ -1,7 +1,7 @@
 //! `hearth batch`.
 
 use hearth_tests::{Ended, Home, hearth, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::questions;
 
@@ -41,6 +41,30 @@ async fn command_submits_watches_lists_and_reads_a_batch() {
 }
 
 #[tokio::test]
+async fn batch_of_messages_is_listed_and_read_beside_those_of_files() {
+    let home = Home::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.jsonl");
+    std::fs::write(&input, questions("auto", 1).join("\n")).unwrap();
+    let submitted = batch(&home, &["submit", input.to_str().unwrap()]).await;
+    let of_file = submitted.stdout.trim_end();
+    assert!(of_file.starts_with("batch_") && !of_file.contains(char::is_whitespace), "{submitted:?}");
+    assert!(submitted.stderr.contains(&format!("hearth batch status {of_file} --watch")), "{submitted:?}");
+    let message = json!({"model": "auto", "max_tokens": 4, "messages": [{"role": "user", "content": "Hi"}]});
+    let body = json!({"requests": [{"custom_id": "one", "params": message}]});
+    let created = home.client().post("/v1/messages/batches", &body).await;
+    let of_messages = created.json()["id"].as_str().unwrap().to_owned();
+    let listed = batch(&home, &["list"]).await.stdout;
+    assert!(listed.contains(of_file) && listed.contains(&of_messages), "{listed}");
+    let watched = batch(&home, &["status", &of_messages, "--watch"]).await;
+    assert!(watched.stdout.contains("1 of 1 answered"), "{watched:?}");
+    let results = batch(&home, &["results", &of_messages]).await;
+    let line: Value = serde_json::from_str(results.stdout.trim_end()).unwrap();
+    assert_eq!((&line["custom_id"], &line["result"]["type"]), (&json!("one"), &json!("succeeded")), "{line}");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn command_shows_the_faults_of_a_file() {
     let home = Home::start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -51,6 +75,12 @@ async fn command_shows_the_faults_of_a_file() {
     assert!(!submitted.status.success(), "{}", submitted.stdout);
     assert!(submitted.stdout.contains("line 2: custom_id"), "{}", submitted.stdout);
     assert!(submitted.stderr.contains("the batch is failed"), "{}", submitted.stderr);
+    let listed: Value = serde_json::from_str(&batch(&home, &["list", "--json"]).await.stdout).unwrap();
+    let id = listed[0]["id"].as_str().unwrap();
+    for arguments in [&["results", id][..], &["results", id, "--errors"]] {
+        let none = batch(&home, arguments).await.stderr;
+        assert!(none.contains(&format!("`hearth batch status {id}`")), "{none}");
+    }
     std::fs::write(&input, "{}").unwrap();
     let refused = batch(&home, &["submit", input.to_str().unwrap()]).await;
     assert!(!refused.status.success() && refused.stderr.contains("--endpoint"), "{}", refused.stderr);

@@ -88,6 +88,27 @@ async fn stored_keys_are_set_listed_checked_and_removed_and_are_in_no_file() {
     home.stop().await;
 }
 
+/// Without the permission the command fails before it reads a key: its standard input is empty here.
+#[tokio::test]
+async fn missing_permission_is_an_error_before_the_key_is_read() {
+    let home = Home::start().await;
+    let reader = json!({"name": "reader", "scopes": ["models:read", "organisation"]});
+    let token = home.client().post("/v1/users/tokens", &reader).await.json();
+    let token = token["token"].as_str().unwrap();
+    let team = ["team", "create", "platform"];
+    succeeds(command(&home, &team), "").await;
+    for owner in [&[][..], &["--user"], &["--organisation"], &["--team", "platform"]] {
+        let arguments = [&["key", "set", "groq"], owner].concat();
+        let mut set = command(&home, &arguments);
+        set.env("HEARTH_TOKEN", token);
+        let refused = fails(set).await;
+        assert!(refused.stderr.contains("forbidden"), "{owner:?}: {}", refused.stderr);
+        let empty = fails(command(&home, &arguments)).await;
+        assert!(empty.stderr.contains("the key is empty"), "{owner:?}: {}", empty.stderr);
+    }
+    home.stop().await;
+}
+
 #[tokio::test]
 async fn master_key_is_rotated_and_its_loss_has_a_way_out() {
     let home = Home::start().await;

@@ -34,6 +34,10 @@ async fn model_is_registered_changed_and_unregistered() {
     assert!(hearth(&home, &arguments).await.contains("team/writer is registered"));
     let info = json(&hearth(&home, &["models", "info", "team/writer", "--json"]).await);
     assert_eq!(info["model"]["registration"]["lifecycle"]["slots"], 2, "{info}");
+    let info = hearth(&home, &["models", "info", "team/writer"]).await;
+    for part in [target, "slots 2", "max_tokens 4"] {
+        assert!(info.contains(part), "{part}: {info}");
+    }
     hearth(&home, &["models", "update", "team/writer", "--name", "Writer", "--clear", "lifecycle.slots"])
         .await;
     let info = json(&hearth(&home, &["models", "info", "team/writer", "--json"]).await);

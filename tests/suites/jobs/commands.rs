@@ -27,6 +27,13 @@ async fn jobs_are_submitted_followed_retried_and_dropped() {
     let id = ended["id"].as_str().unwrap();
     let result: Value = serde_json::from_str(&succeeds(&home, &["jobs", "result", id], "").await).unwrap();
     assert_eq!(result["output"]["text"], "by hand");
+    let mut submit_alone = hearth(home.folder(), &["jobs", "submit", "generate"]);
+    submit_alone.env("HEARTH_URL", &home.url).env("HEARTH_TOKEN", &home.token);
+    let submitted = run(submit_alone, &input).await;
+    let own = submitted.stdout.trim_end();
+    assert!(own.starts_with("job_") && !own.contains(char::is_whitespace), "{submitted:?}");
+    assert!(submitted.stderr.contains(&format!("hearth jobs show --follow {own}")), "{submitted:?}");
+    in_state(&client, own, "completed").await;
     let shown = succeeds(&home, &["jobs", "show", id], "").await;
     assert!(shown.contains("generate") && shown.contains("1 of 3"), "{shown}");
     let again = succeeds(&home, &["jobs", "retry", id], "").await;

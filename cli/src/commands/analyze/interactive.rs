@@ -1,8 +1,14 @@
 //! Analyses of the lines that a user types.
 
-use super::{AnalysisFlags, OutputFormat, analyze};
+use serde::de::IgnoredAny;
+
+use super::{AnalysisFlags, OutputFormat, analyze, schema};
 use crate::{
-    client::{error::Interrupted, gateway_client::GatewayClient, terminal},
+    client::{
+        error::{GatewayError, Interrupted},
+        gateway_client::GatewayClient,
+        terminal,
+    },
     commands::chat::input::{Input, Line},
 };
 
@@ -76,8 +82,8 @@ pub(super) async fn run(gateway: &GatewayClient, mut flags: AnalysisFlags, json:
                 terminal::note(&format!("there is no command {name}; /help lists them"))
             }
             Command::Set(flag, value) => {
-                if let Err(error) = set(&mut flags, flag, value) {
-                    terminal::note(&format!("error: {error}"));
+                if let Err(error) = change(gateway, &mut flags, flag, value).await {
+                    terminal::note(&format!("error: {error:#}"));
                 }
             }
             Command::Text(text) => {
@@ -92,6 +98,36 @@ pub(super) async fn run(gateway: &GatewayClient, mut flags: AnalysisFlags, json:
                 }
             }
         }
+    }
+}
+
+/// Changes a flag. A schema or a template that isn't there is refused at once, and the flag stays as it is.
+async fn change(
+    gateway: &GatewayClient,
+    flags: &mut AnalysisFlags,
+    flag: Flag,
+    value: Option<&str>,
+) -> anyhow::Result<()> {
+    match (flag, value) {
+        (Flag::Schema, Some(name)) => {
+            if let (_, Some(reference)) = schema(name)? {
+                ensure_stored(gateway, "schemas", &reference).await?;
+            }
+        }
+        (Flag::Template, Some(name)) => ensure_stored(gateway, "templates", name).await?,
+        _ => {}
+    }
+    set(flags, flag, value).map_err(anyhow::Error::msg)
+}
+
+/// Checks that a stored schema or template is there. A caller who may use it may have no permission to read it.
+async fn ensure_stored(gateway: &GatewayClient, kind: &str, reference: &str) -> anyhow::Result<()> {
+    let is_forbidden = |error: &anyhow::Error| {
+        error.downcast_ref::<GatewayError>().is_some_and(|e| e.body.code == "forbidden")
+    };
+    match gateway.get::<IgnoredAny>(&["v1", kind, reference], &[]).await {
+        Err(error) if !is_forbidden(&error) => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The progress of a batch on the terminal.
 
-use hearth_domain::BatchState;
-use hearth_wire::openai::batches::BatchBody;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use super::any_batch::AnyBatch;
 
 /// A bar on standard error; it is hidden where that isn't a terminal.
 #[derive(Debug)]
@@ -18,10 +18,10 @@ impl BatchProgress {
     }
 
     /// Shows the state and the requests with a result.
-    pub(super) fn show(&self, batch: &BatchBody) {
-        let counts = batch.request_counts;
+    pub(super) fn show(&self, batch: &AnyBatch) {
+        let counts = batch.counts();
         self.0.set_length(counts.total);
-        self.0.set_position(counts.completed + counts.failed);
+        self.0.set_position(counts.answered + counts.failed);
         self.0.set_message(message(batch));
     }
 
@@ -30,13 +30,10 @@ impl BatchProgress {
     }
 }
 
-fn message(batch: &BatchBody) -> String {
-    let state = match batch.status {
-        BatchState::InProgress => "in progress",
-        state => state.as_str(),
-    };
-    let waits = batch.waits_for.as_ref().map(|reason| format!(", waits for {reason}"));
-    let failed = match batch.request_counts.failed {
+fn message(batch: &AnyBatch) -> String {
+    let state = batch.state().replace('_', " ");
+    let waits = batch.waits_for().map(|reason| format!(", waits for {reason}"));
+    let failed = match batch.counts().failed {
         0 => String::new(),
         count => format!(", {count} failed"),
     };

@@ -7,13 +7,13 @@ use hearth_domain::{JobState, Timestamp};
 use hearth_wire::native::jobs::JobBody;
 use serde_json::{Value, json};
 
-use super::{follow_job, show};
-use crate::client::{error::GatewayError, gateway_client::GatewayClient, terminal};
+use super::follow_job;
+use crate::client::{
+    error::Interrupted, gateway_client::GatewayClient, interrupt::or_interrupted, poll, terminal,
+};
 
 /// Interval at which a followed job is read.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Failures to reach the gateway in a row, after which a command gives up.
-const FAILURES_MAX_COUNT: u32 = 30;
 /// Bytes of an input, at most.
 const INPUT_MAX_BYTES: u64 = 4 << 20;
 
@@ -58,10 +58,15 @@ impl Submit {
             }
         }
         let job: JobBody = gateway.post(&["v1", "jobs"], &body).await?;
-        match self.follow {
-            true => follow_job(gateway, job, json).await,
-            false => show(&job, json),
+        if self.follow {
+            return follow_job(gateway, job, json).await;
         }
+        if json {
+            return terminal::print_json(&job);
+        }
+        terminal::print_line(&job.id.to_string())?;
+        terminal::next_steps(json, &[&format!("hearth jobs show --follow {}", job.id)]);
+        Ok(())
     }
 
     fn input(&self) -> anyhow::Result<Value> {
@@ -86,15 +91,15 @@ impl Submit {
 /// Reads a job until it ends; none after Ctrl-C.
 pub(super) async fn follow(gateway: &GatewayClient, job: JobBody) -> anyhow::Result<Option<JobBody>> {
     let id = job.id.to_string();
-    let followed = tokio::select! {
-        job = until_ended(gateway, job) => Some(job?),
-        _ = tokio::signal::ctrl_c() => None,
-    };
-    let Some(job) = followed else {
-        terminal::note(&format!(
-            "the job goes on: `hearth jobs show --follow {id}` follows it again, and `hearth jobs cancel {id}` ends it"
-        ));
-        return Ok(None);
+    let read = async || gateway.get::<JobBody>(&["v1", "jobs", &id], &[]).await;
+    let followed = poll::until_ended(job, POLL_INTERVAL, |job| job.state.is_terminal(), read);
+    let followed = or_interrupted(followed).await.inspect_err(|error| {
+        let (show, cancel) = (format!("hearth jobs show --follow {id}"), format!("hearth jobs cancel {id}"));
+        poll::note_unfinished(error, "the job", &show, &cancel);
+    });
+    let job = match followed {
+        Err(error) if error.is::<Interrupted>() => return Ok(None),
+        job => job?,
     };
     match (job.state, &job.error) {
         (JobState::Failed | JobState::Expired, Some(error)) => {
@@ -102,17 +107,4 @@ pub(super) async fn follow(gateway: &GatewayClient, job: JobBody) -> anyhow::Res
         }
         _ => Ok(Some(job)),
     }
-}
-
-async fn until_ended(gateway: &GatewayClient, mut job: JobBody) -> anyhow::Result<JobBody> {
-    let (mut polls, mut failures) = (tokio::time::interval(POLL_INTERVAL), 0);
-    while !job.state.is_terminal() {
-        polls.tick().await;
-        match gateway.get::<JobBody>(&["v1", "jobs", &job.id.to_string()], &[]).await {
-            Ok(next) => (job, failures) = (next, 0),
-            Err(error) if error.is::<GatewayError>() || failures >= FAILURES_MAX_COUNT => return Err(error),
-            Err(_) => failures += 1,
-        }
-    }
-    Ok(job)
 }

@@ -6,11 +6,14 @@ use bytesize::ByteSize;
 use hearth_domain::{Capability, Price};
 use hearth_providers::config::LOCAL;
 use hearth_wire::{
-    native::models::{ALIAS, ModelBody},
+    native::{
+        models::{ALIAS, ModelBody},
+        registry::ModelRegistration,
+    },
     runtime_status::RuntimeStatus,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{list::state, local::LocalModels};
 use crate::client::{connection::Connection, error::GatewayError, gateway_client::GatewayClient, terminal};
@@ -98,7 +101,9 @@ impl Info {
 
 impl Lines {
     fn add(&mut self, name: &'static str, value: Option<String>) {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
+        // The file of a registered model repeats some of its entry.
+        let is_new = self.0.iter().all(|(earlier, _)| *earlier != name);
+        if let Some(value) = value.filter(|value| is_new && !value.is_empty()) {
             self.0.push((name, value));
         }
     }
@@ -123,6 +128,25 @@ impl Lines {
         self.add("context", model.context_length.map(|tokens| format!("{tokens} tokens")));
         self.add("output", model.max_output_tokens.map(|tokens| format!("up to {tokens} tokens")));
         self.add("memory", model.runtime_status.as_ref().and_then(memory));
+        if let Some(registration) = &model.registration {
+            self.add_registration(model, registration);
+        }
+    }
+
+    /// Adds what the entry of the registry sets.
+    fn add_registration(&mut self, model: &ModelBody, registration: &ModelRegistration) {
+        let target = registration.target.clone().or_else(|| registration.path.clone());
+        self.add("target", target);
+        self.add("name", Some(model.name.clone()).filter(|name| *name != model.id));
+        self.add("description", model.description.clone());
+        self.add("default", registration.default.then(|| format!("for {}", model.modality.as_str())));
+        self.add("parameters of requests", fields(&registration.parameters));
+        self.add("fallbacks", Some(registration.fallbacks.join(", ")));
+        self.add("while loading", registration.while_loading.map(|choice| names(&[choice])));
+        self.add("lifecycle", fields(&registration.lifecycle));
+        self.add("source", model.source_url.clone());
+        self.add("licence", model.card.as_ref().and_then(|card| card.license.clone()));
+        self.add("schema", model.schema_version.map(|version| format!("version {version}")));
     }
 
     fn add_facts(&mut self, listed: Option<&ModelBody>, facts: Option<&FileFacts>) {
@@ -154,6 +178,14 @@ impl Lines {
         self.add("licence", file.license.clone());
         self.add("problem", file.problem.clone());
     }
+}
+
+/// Formats the fields of an object that are set: `temperature 0.2, max_tokens 100`.
+fn fields(value: &impl Serialize) -> Option<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let value = serde_json::to_value(value).ok()?;
+    let fields = value.as_object()?.iter().map(|(name, value)| format!("{name} {}", text(value)));
+    Some(fields.collect::<Vec<_>>().join(", "))
 }
 
 fn names(values: &[impl Serialize]) -> String {

@@ -295,7 +295,12 @@ async fn deliveries(
         return terminal::print_json(&json!({ "deliveries": deliveries }));
     }
     if deliveries.is_empty() {
-        terminal::note("there are no deliveries; `hearth webhook test ID` sends one");
+        terminal::note(&match state {
+            Some(state) => {
+                format!("no delivery is {state}; `hearth webhook deliveries {id}` shows all of them")
+            }
+            None => format!("there are no deliveries; `hearth webhook test {id}` sends one"),
+        });
         return Ok(());
     }
     Ok(terminal::print(&output::deliveries(&deliveries).fitted(terminal::columns()))?)
