@@ -12,11 +12,13 @@
 //! - [`WebhookReceiver`] is an endpoint of webhooks.
 //! - [`Person`] is a further user, with an organisation and a token.
 //! - [`relay`] has a gateway, and nodes that reach it through a [`FaultProxy`].
+//! - [`definition_record`], [`upload_record`], [`webhook_record`] and [`delivery_record`] are records for the store.
 //! - [`eventually`] waits for what is only visible by asking again.
 //!
 //! Nothing outlives its test: every process is killed when its owner is dropped. The binaries are those
 //! of `cargo build --workspace --all-targets`, beside the test's own.
 
+mod backends;
 mod binaries;
 mod client;
 mod cloud;
@@ -31,15 +33,18 @@ mod openid;
 mod people;
 pub mod permission_matrix;
 mod process;
+mod records;
 pub mod relay;
 mod requests;
 mod roles;
 mod socket;
 mod stream;
+mod system;
 mod upstream;
 mod wait;
 mod webhook_receiver;
 
+pub use backends::{own_selector, program_without_backends, wrap_backend};
 pub use binaries::{backend_results, binary};
 pub use client::{Answer, Client};
 pub use cloud::{Cloud, create_token};
@@ -55,10 +60,12 @@ pub use model::{
 pub use moto::Moto;
 pub use openid::OpenIdProvider;
 pub use people::{Person, operators_organisation};
-pub use process::{Ended, Process, hearth, is_running, run, signal};
+pub use process::{Ended, Process, hearth, hearth_under, is_running, run, signal};
+pub use records::{definition_record, delivery_record, first_version, upload_record, webhook_record};
 pub use requests::{cancel_run, chat_request, dense_text, endless_run, endless_run_of};
 pub use socket::Socket;
 pub use stream::{Event, Events};
+pub use system::{in_namespaces, is_root, skip};
 pub use upstream::{Received, Reply, Upstream};
 pub use wait::{DEADLINE, eventually, within};
 pub use webhook_receiver::{WebhookReceiver, WebhookReply, WebhookRequest};

@@ -1,14 +1,13 @@
 //! Things of owners, and the paths that name them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use hearth_domain::{
     AccessKeyId, Artifact, ArtifactId, BatchDialect, BatchEndpoint, BatchId, CredentialId, CredentialKind,
-    CredentialOwner, DefinitionId, DefinitionKind, ErasureId, FileId, FilePurpose, FileState, InviteId,
-    JobId, LoginId, MemberRole, Message, MessageBatchId, NodeId, OrganisationId, Owner, RevisionId, Role,
-    Run, RunId, Secret, SemanticVersion, Session, SessionId, SessionMessageId, TeamId, Timestamp, TokenId,
-    UserId, Visibility, WebhookId, WebhookState, WebhookTarget, WebhookVisibility,
+    CredentialOwner, DefinitionId, DefinitionKind, ErasureId, FileId, InviteId, JobId, LoginId, MemberRole,
+    Message, MessageBatchId, NodeId, OrganisationId, Owner, Role, Run, RunId, Secret, Session, SessionId,
+    SessionMessageId, TeamId, Timestamp, TokenId, UserId, WebhookId,
 };
 use hearth_store::{
     Store,
@@ -16,7 +15,6 @@ use hearth_store::{
     artifacts::ArtifactRecord,
     batches::BatchRecord,
     conversations::Conversation,
-    definitions::{DefinitionRecord, DefinitionVersion},
     files::{FileQuota, FileRecord},
     invites::InviteRecord,
     jobs::JobRecord,
@@ -25,10 +23,11 @@ use hearth_store::{
     organisations::TeamRecord,
     provider_credentials::{CredentialRecord, context},
     tokens::TokenRecord,
-    webhooks::{self, EventFilter, WebhookRecord},
+    webhooks::WebhookRecord,
 };
 
 use super::people::expect;
+use crate::records::{definition_record, first_version, upload_record, webhook_record};
 
 /// The id in a path of a model, a provider or a file that isn't there.
 const UNKNOWN_NAME: &str = "no-such-name";
@@ -260,36 +259,12 @@ async fn artifact(store: &Store, owner: Owner, run: RunId) -> ArtifactId {
 }
 
 async fn definition(store: &Store, owner: Owner, kind: DefinitionKind) -> DefinitionId {
-    let now = Timestamp::now();
-    let record = DefinitionRecord {
-        id: DefinitionId::new(kind),
-        owner: owner.user,
-        organisation: owner.organisation,
-        name: "thing".to_owned(),
-        description: None,
-        tags: Vec::new(),
-        visibility: Visibility::Private,
-        team: None,
-        latest: SemanticVersion::FIRST,
-        version_count: 1,
-        labels: BTreeMap::new(),
-        created_at: now,
-        updated_at: now,
-        revision: RevisionId::new(),
-        deleted: false,
-    };
-    let version = DefinitionVersion {
-        version: SemanticVersion::FIRST,
-        message: None,
-        author: owner.user.to_string(),
-        sha256: String::new(),
-        created_at: now,
-    };
+    let record = definition_record(owner, kind, "thing");
     let content = match kind {
         DefinitionKind::Schema => r#"{"type": "object"}"#,
         DefinitionKind::Template => r#"{"messages": [{"role": "user", "content": "Hi"}]}"#,
     };
-    expect(store.definitions().create(&record, &version, content).await, "a definition");
+    expect(store.definitions().create(&record, &first_version(owner), content).await, "a definition");
     record.id
 }
 
@@ -301,21 +276,7 @@ async fn batch(store: &Store, owner: Owner, dialect: BatchDialect) -> BatchId {
 }
 
 async fn file(store: &Store, owner: Owner) -> FileId {
-    let record = FileRecord {
-        id: FileId::new(),
-        owner: owner.user,
-        organisation: owner.organisation,
-        state: FileState::Uploading,
-        name: "thing.txt".to_owned(),
-        purpose: FilePurpose::UserData,
-        media_type: "text/plain".to_owned(),
-        size_bytes: 1,
-        created_at: Timestamp::now(),
-        expires_at: None,
-        upload_ends_at: Some(in_an_hour()),
-        announced_bytes: 0,
-        put_ends_at: None,
-    };
+    let record = FileRecord { upload_ends_at: Some(in_an_hour()), ..upload_record(owner, 1) };
     let quota = FileQuota { max_bytes: u64::MAX, max_count: u64::MAX };
     assert!(expect(store.files().begin(&record, quota).await, "an upload"), "too many uploads");
     let bytes = futures::stream::iter([Ok("x".into())]).boxed();
@@ -389,35 +350,11 @@ async fn provider_key(store: &Store, holder: CredentialOwner, owner: Owner) -> C
 }
 
 async fn webhook(store: &Store, owner: Owner) -> WebhookId {
-    let (id, now) = (WebhookId::new(), Timestamp::now());
-    let context = webhooks::context(owner.organisation, id);
-    let sealed = store.seal(&context, &Secret::new("{}")).await;
-    let record = WebhookRecord {
-        id,
-        organisation: owner.organisation,
-        user: owner.user,
-        name: "thing".to_owned(),
-        // Nothing in the matrix is such an event.
-        events: vec!["budget.threshold".to_owned()],
-        filter: EventFilter::default(),
-        visibility: WebhookVisibility::User,
-        target: WebhookTarget::Https,
-        address: "https://receiver.example/".to_owned(),
-        header_names: Vec::new(),
-        sealed: expect(sealed, "the secrets of a webhook"),
-        previous_secret_until: None,
-        batch: None,
-        state: WebhookState::Active,
-        state_reason: None,
-        state_at: None,
-        is_internal: false,
-        expires_at: None,
-        created_at: now,
-        updated_at: now,
-        revision: RevisionId::new(),
-    };
+    let record = expect(webhook_record(store, owner).await, "the secrets of a webhook");
+    // Nothing in the matrix is such an event.
+    let record = WebhookRecord { events: vec!["budget.threshold".to_owned()], ..record };
     expect(store.webhooks().create(&record).await, "a webhook");
-    id
+    record.id
 }
 
 fn in_an_hour() -> Timestamp {

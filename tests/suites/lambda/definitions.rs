@@ -1,12 +1,8 @@
 //! Schemas and templates, which requests of the function `generate` name.
 
-use std::collections::BTreeMap;
-
-use hearth_domain::{
-    DefinitionId, DefinitionKind, Owner, RevisionId, SemanticVersion, Timestamp, Visibility,
-};
-use hearth_store::definitions::{DefinitionRecord, DefinitionVersion};
-use hearth_tests::Cloud;
+use hearth_domain::{DefinitionId, DefinitionKind, Owner, Visibility};
+use hearth_store::definitions::DefinitionRecord;
+use hearth_tests::{Cloud, definition_record, first_version};
 use lambda_emulator::Emulator;
 use serde_json::json;
 
@@ -14,33 +10,12 @@ use crate::{MODEL, Placeholders, invoke};
 
 /// Stores a schema of the owner's organisation.
 pub(crate) async fn store(cloud: &Cloud, owner: Owner, name: &str) -> DefinitionId {
-    let now = Timestamp::now();
     let record = DefinitionRecord {
-        id: DefinitionId::new(DefinitionKind::Schema),
-        owner: owner.user,
-        organisation: owner.organisation,
-        name: name.to_owned(),
-        description: None,
-        tags: Vec::new(),
         visibility: Visibility::Organisation,
-        team: None,
-        latest: SemanticVersion::FIRST,
-        version_count: 1,
-        labels: BTreeMap::new(),
-        created_at: now,
-        updated_at: now,
-        revision: RevisionId::new(),
-        deleted: false,
-    };
-    let version = DefinitionVersion {
-        version: SemanticVersion::FIRST,
-        message: None,
-        author: owner.user.to_string(),
-        sha256: String::new(),
-        created_at: now,
+        ..definition_record(owner, DefinitionKind::Schema, name)
     };
     let content = r#"{"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": false}"#;
-    cloud.store().definitions().create(&record, &version, content).await.unwrap();
+    cloud.store().definitions().create(&record, &first_version(owner), content).await.unwrap();
     record.id
 }
 

@@ -1,9 +1,9 @@
 //! Files: what each function needs of the stores for them.
 
 use futures::{StreamExt as _, stream};
-use hearth_domain::{FileId, FilePurpose, FileState, Owner, Timestamp};
+use hearth_domain::{FileId, Owner, Timestamp};
 use hearth_store::files::{FileAdmission, FileQuota, FileRecord};
-use hearth_tests::Cloud;
+use hearth_tests::{Cloud, upload_record};
 use lambda_emulator::Emulator;
 use serde_json::Value;
 
@@ -19,21 +19,7 @@ pub(crate) async fn plant(
     size_bytes: u64,
     expires_at: Option<Timestamp>,
 ) -> FileId {
-    let record = FileRecord {
-        id: FileId::new(),
-        owner: owner.user,
-        organisation: owner.organisation,
-        state: FileState::Uploading,
-        name: "planted.txt".to_owned(),
-        purpose: FilePurpose::UserData,
-        media_type: "text/plain".to_owned(),
-        size_bytes,
-        created_at: Timestamp::now(),
-        expires_at,
-        upload_ends_at: None,
-        announced_bytes: 0,
-        put_ends_at: None,
-    };
+    let record = FileRecord { expires_at, ..upload_record(owner, size_bytes) };
     let (files, quota) = (cloud.store().files(), FileQuota { max_bytes: u64::MAX, max_count: u64::MAX });
     assert!(files.begin(&record, quota).await.unwrap());
     files.write(record.id, "text/plain", stream::iter([Ok("bytes".into())]).boxed()).await.unwrap();

@@ -1,11 +1,10 @@
 //! Work of a user in the stores: a definition, a batch with a part, a job with a long input, and the request of a run; its export.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use hearth_domain::{
-    BatchDialect, BatchEndpoint, DefinitionId, DefinitionKind, DeliveryState, FileId, Generation, JobId,
-    JobKind, Message, OrganisationId, Owner, RevisionId, Role, RunId, Sampling, SemanticVersion, TextTask,
-    Timestamp, Visibility, WebhookState, WebhookVisibility,
+    BatchDialect, BatchEndpoint, DefinitionKind, DeliveryState, FileId, Generation, JobId, JobKind, Message,
+    OrganisationId, Owner, Role, RunId, Sampling, TextTask, Timestamp, WebhookState, WebhookVisibility,
 };
 use hearth_store::{
     Store,
@@ -13,7 +12,7 @@ use hearth_store::{
     definitions::{DefinitionRecord, DefinitionVersion},
     jobs::{JobRecord, JobWork, NewWork},
 };
-use hearth_tests::Cloud;
+use hearth_tests::{Cloud, definition_record, first_version};
 use lambda_emulator::Emulator;
 use serde_json::{Value, json};
 
@@ -25,29 +24,10 @@ const WORK_TTL: Duration = Duration::from_secs(3600);
 pub(crate) async fn plant(store: &Store, owner: Owner, run: RunId, text: &str) {
     let now = Timestamp::now();
     let definition = DefinitionRecord {
-        id: DefinitionId::new(DefinitionKind::Schema),
-        owner: owner.user,
-        organisation: owner.organisation,
-        name: "receipt".to_owned(),
         description: Some(text.to_owned()),
-        tags: Vec::new(),
-        visibility: Visibility::Private,
-        team: None,
-        latest: SemanticVersion::FIRST,
-        version_count: 1,
-        labels: BTreeMap::new(),
-        created_at: now,
-        updated_at: now,
-        revision: RevisionId::new(),
-        deleted: false,
+        ..definition_record(owner, DefinitionKind::Schema, "receipt")
     };
-    let version = DefinitionVersion {
-        version: SemanticVersion::FIRST,
-        message: Some(text.to_owned()),
-        author: "tok_1".to_owned(),
-        sha256: "00".to_owned(),
-        created_at: now,
-    };
+    let version = DefinitionVersion { message: Some(text.to_owned()), ..first_version(owner) };
     store.definitions().create(&definition, &version, "{}").await.unwrap();
 
     let mut batch =

@@ -1,15 +1,14 @@
 //! Analyses whose runs were complete when their processes died.
 
 use hearth_domain::{
-    AppliedDefinition, AppliedDefinitions, FinishReason, JobId, JobState, OrganisationId, Run, RunState,
-    SemanticVersion, Timestamp,
+    AppliedDefinition, AppliedDefinitions, FinishReason, OrganisationId, Run, RunState, SemanticVersion,
+    Timestamp,
 };
-use hearth_store::jobs::JobAttempt;
 use hearth_tests::Cloud;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::worker::World;
+use crate::{jobs::interrupt, worker::World};
 
 fn schema(required: &str) -> Value {
     json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": [required]})
@@ -35,14 +34,7 @@ async fn begin(world: &World, input: Value, definitions: AppliedDefinitions) -> 
     };
     store.runs().record_ended(&run, &[]).await.unwrap();
     let id = world.submit(&json!({"kind": "analyze", "input": input, "max_attempts": 1})).await;
-    let jobs = store.jobs();
-    let mut record = jobs.get(id.parse::<JobId>().unwrap()).await.unwrap().unwrap();
-    (record.state, record.revision) = (JobState::Running, record.revision + 1);
-    let work = record.work.as_mut().unwrap();
-    (work.fence, work.leased_until) = (1, Some(Timestamp::now()));
-    let (started_at, ended_at, error) = (Timestamp::now(), None, None);
-    work.attempts.push(JobAttempt { number: 1, run: run.id, started_at, ended_at, error });
-    assert!(jobs.replace(&record).await.unwrap());
+    interrupt(store, &id, run.id).await;
     id
 }
 

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use hearth_domain::{
-    DeliveryState, EventId, EventKind, NodeId, OrganisationId, Owner, RevisionId, Secret, Timestamp,
-    WebhookId, WebhookState, WebhookTarget, WebhookVisibility,
+    DeliveryState, EventId, EventKind, NodeId, OrganisationId, Owner, Timestamp, WebhookId, WebhookState,
+    WebhookVisibility,
 };
 use hearth_store::{
     Store,
     event_outbox::OutboxEntry,
     limit_events::LimitEvent,
     nodes::NodeRecord,
-    webhooks::{DeliveryRecord, EventFilter, WebhookRecord, context},
+    webhooks::{DeliveryRecord, WebhookRecord},
 };
-use hearth_tests::Cloud;
+use hearth_tests::{Cloud, delivery_record, webhook_record};
 use lambda_emulator::Emulator;
 use serde_json::{Value, json};
 
@@ -32,31 +32,7 @@ pub(crate) async fn store_webhook(
     visibility: WebhookVisibility,
     state: WebhookState,
 ) -> WebhookRecord {
-    let (id, now) = (WebhookId::new(), Timestamp::now());
-    let sealed = store.seal(&context(owner.organisation, id), &Secret::new("{}")).await.unwrap();
-    let record = WebhookRecord {
-        id,
-        organisation: owner.organisation,
-        user: owner.user,
-        name: "thing".to_owned(),
-        events: vec!["*".to_owned()],
-        filter: EventFilter::default(),
-        visibility,
-        target: WebhookTarget::Https,
-        address: "https://receiver.example/".to_owned(),
-        header_names: Vec::new(),
-        sealed,
-        previous_secret_until: None,
-        batch: None,
-        state,
-        state_reason: None,
-        state_at: None,
-        is_internal: false,
-        expires_at: None,
-        created_at: now,
-        updated_at: now,
-        revision: RevisionId::new(),
-    };
+    let record = WebhookRecord { visibility, state, ..webhook_record(store, owner).await.unwrap() };
     store.webhooks().create(&record).await.unwrap();
     record
 }
@@ -73,25 +49,7 @@ pub(crate) async fn subscribe(cloud: &Cloud) {
 /// Stores a delivery that waits.
 pub(crate) async fn store_delivery(store: &Store, webhook: &WebhookRecord, state: DeliveryState) -> EventId {
     let event = EventId::new();
-    let delivery = DeliveryRecord {
-        webhook: webhook.id,
-        organisation: webhook.organisation,
-        event,
-        kind: EventKind::RunFailed,
-        subject: "req_1".to_owned(),
-        payload: "{}".to_owned(),
-        lane: "lane".to_owned(),
-        state,
-        attempts: 0,
-        tries: Vec::new(),
-        next_at: None,
-        members: Vec::new(),
-        sent_with: None,
-        reason: None,
-        claim: String::new(),
-        claim_until: None,
-        ended_at: None,
-    };
+    let delivery = DeliveryRecord { state, ..delivery_record(webhook, event, "lane") };
     assert!(store.deliveries().create(&delivery).await.unwrap());
     event
 }

@@ -1,11 +1,8 @@
 //! The function `worker` uses every permission of its role.
 
-use hearth_domain::{
-    JobId, JobState, LimitSubject, Limits, MemberRole, OrganisationId, Owner, Timestamp, UserId,
-};
+use hearth_domain::{LimitSubject, Limits, MemberRole, OrganisationId, Owner, Timestamp, UserId};
 use hearth_store::{
     database::{Condition, Created, Key, Update, Write},
-    jobs::JobAttempt,
     limits::LimitRecord,
 };
 use hearth_tests::{
@@ -15,7 +12,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    MODEL, definitions, of_operator,
+    MODEL, definitions,
+    jobs::interrupt,
+    of_operator,
     permissions::{PNG, answer, assert_all_used, configure},
     provider_keys,
     relay::{PlayedNode, RELAYED, lost_run},
@@ -226,14 +225,7 @@ async fn resume(world: &World) {
             node.answer(run.id).await;
         }
         let id = world.submit(&json!({"kind": "generate", "input": prompt(MODEL, "Hello again")})).await;
-        let jobs = world.cloud.store().jobs();
-        let mut record = jobs.get(id.parse::<JobId>().unwrap()).await.unwrap().unwrap();
-        (record.state, record.revision) = (JobState::Running, record.revision + 1);
-        let work = record.work.as_mut().unwrap();
-        (work.fence, work.leased_until) = (1, Some(Timestamp::now()));
-        let (started_at, ended_at, error) = (Timestamp::now(), None, None);
-        work.attempts.push(JobAttempt { number: 1, run: run.id, started_at, ended_at, error });
-        assert!(jobs.replace(&record).await.unwrap());
+        interrupt(world.cloud.store(), &id, run.id).await;
         world.work().await;
         let job = world.job(&id).await;
         assert_eq!(

@@ -1,16 +1,15 @@
 //! Schemas and templates, with their names, versions and labels.
 
-use std::collections::BTreeMap;
-
 use hearth_domain::{
-    DefinitionId, DefinitionKind, OrganisationId, Owner, RevisionId, SemanticVersion, TeamId, Timestamp,
-    UserId, Visibility,
+    DefinitionId, DefinitionKind, OrganisationId, Owner, SemanticVersion, TeamId, Timestamp, UserId,
+    Visibility,
 };
 use hearth_store::{
     Store, StoreError,
     definitions::{DefinitionRecord, DefinitionScope, DefinitionVersion},
     owned::OwnedEntry,
 };
+use hearth_tests::definition_record;
 
 use crate::{on_all, world::World};
 
@@ -24,24 +23,7 @@ on_all! {
 }
 
 fn record(owner: Owner, name: &str, visibility: Visibility) -> DefinitionRecord {
-    let now = Timestamp::now();
-    DefinitionRecord {
-        id: DefinitionId::new(DefinitionKind::Schema),
-        owner: owner.user,
-        organisation: owner.organisation,
-        name: name.to_owned(),
-        description: None,
-        tags: Vec::new(),
-        visibility,
-        team: None,
-        latest: SemanticVersion::FIRST,
-        version_count: 1,
-        labels: BTreeMap::new(),
-        created_at: now,
-        updated_at: now,
-        revision: RevisionId::new(),
-        deleted: false,
-    }
+    DefinitionRecord { visibility, ..definition_record(owner, DefinitionKind::Schema, name) }
 }
 
 fn version(number: &str) -> DefinitionVersion {

@@ -12,6 +12,8 @@ mod configuration;
 mod conformance;
 mod credentials;
 mod definitions;
+mod deliveries;
+mod events;
 mod files;
 mod identities;
 mod item_migrations;

@@ -120,6 +120,10 @@ async fn commands_manage_webhooks() {
     assert!(command(&["test", &id]).await.contains("was delivered"));
     assert!(receiver.wait_for(1).await[0].is_signed_by(secret.trim()));
     assert!(command(&["deliveries", &id]).await.contains("webhook.test"));
+    let mut none = hearth(folder.path(), &["webhook", "deliveries", &id, "--state", "failed"]);
+    none.args(["--url", &home.url]).env("HEARTH_TOKEN", &home.token);
+    let none = run(none, "").await.stderr;
+    assert!(none.contains("no delivery is failed") && !none.contains("test"), "{none}");
     assert!(command(&["replay", &id, "--state", "delivered"]).await.contains("1 events"));
     assert!(command(&["rotate", &id, "--overlap", "60"]).await.starts_with("whsec_"));
     assert!(command(&["pause", &id]).await.contains("paused"));

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use hearth_domain::{DeliveryState, EventId, EventKind, JobId};
+use hearth_domain::{EventId, JobId};
 use hearth_store::{
     Store,
     webhooks::{DeliveryClaim, DeliveryRecord, DeliveryWorker, WebhookRecord},
 };
-use hearth_tests::{Home, eventually, operators_organisation};
+use hearth_tests::{Home, delivery_record, eventually, operators_organisation};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,25 +30,8 @@ async fn stored_webhook(store: &Store) -> WebhookRecord {
 /// Stores a delivery in a lane of its own, without a job.
 async fn store_delivery(store: &Store, webhook: &WebhookRecord, number: usize) -> EventId {
     let event = EventId::new();
-    let delivery = DeliveryRecord {
-        webhook: webhook.id,
-        organisation: webhook.organisation,
-        event,
-        kind: EventKind::RunFailed,
-        subject: format!("req_{number}"),
-        payload: json!({"id": event}).to_string(),
-        lane: format!("{number:016x}"),
-        state: DeliveryState::Pending,
-        attempts: 0,
-        tries: Vec::new(),
-        next_at: None,
-        members: Vec::new(),
-        sent_with: None,
-        reason: None,
-        claim: String::new(),
-        claim_until: None,
-        ended_at: None,
-    };
+    let payload = json!({"id": event}).to_string();
+    let delivery = DeliveryRecord { payload, ..delivery_record(webhook, event, &format!("{number:016x}")) };
     assert!(store.deliveries().create(&delivery).await.unwrap());
     event
 }
