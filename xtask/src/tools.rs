@@ -31,6 +31,10 @@ pub(crate) enum Tool {
     Prometheus,
     /// An ACME server for tests, with its DNS server.
     Pebble,
+    /// Emulates processors that the machine isn't, for tests of llama.cpp's CPU backends.
+    QemuUser,
+    /// Sets the clock of a test's processes.
+    Faketime,
 }
 
 impl Tool {
@@ -52,6 +56,8 @@ impl Tool {
             Self::Clippy => answers("cargo", &["clippy", "--version"]),
             Self::Nextest => answers("cargo", &["nextest", "--version"]),
             Self::Pebble => ["pebble", "pebble-challtestsrv"].into_iter().all(on_path),
+            Self::QemuUser => on_path("qemu-x86_64"),
+            Self::Faketime => on_path("faketime"),
             Self::Prometheus => {
                 ["prometheus", "promtool", "amtool"].into_iter().all(on_path)
                     // Debian's name, and the project's own.
@@ -85,6 +91,8 @@ impl Tool {
             Self::Nextest => "cargo-nextest",
             Self::Prometheus => "Prometheus with Alertmanager",
             Self::Pebble => "Pebble",
+            Self::QemuUser => "QEMU's user mode",
+            Self::Faketime => "faketime",
         }
     }
 }

@@ -5,6 +5,8 @@
 mod budgets;
 mod costs;
 mod cut;
+mod deletion;
+mod full_disk;
 mod kill;
 mod limits;
 mod load;

@@ -3,10 +3,17 @@
 use std::time::{Duration, Instant};
 
 use hearth_domain::RuntimeState;
+use hearth_tests::{Client, eventually, signal};
 use hearth_wire::RunEventBody;
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::in_process::{Gate, InProcessNode, Run, endless_task, long_prompt_task, short_task};
+use crate::{
+    LONG_MODEL, ask,
+    in_process::{Gate, InProcessNode, Run, endless_task, long_prompt_task, short_task},
+    runtime_status, setup_for_endless_runs,
+};
 
 /// Limit for a cancellation on a busy machine.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,4 +120,59 @@ async fn other_runs_continue_after_a_cancellation() {
     }
     cancel(&node, other).await;
     node.stop().await;
+}
+
+/// The processor time of a process, in ticks.
+fn processor_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name in brackets may contain spaces.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// A request with a prompt that takes much longer than a short answer: each digit is a token.
+fn long_request(digit: &str) -> Value {
+    let content = digit.repeat(12_000);
+    json!({"model": LONG_MODEL, "messages": [{"role": "user", "content": content}], "max_tokens": 1})
+}
+
+/// The worker has received the run and not begun it: it is stopped meanwhile.
+#[tokio::test]
+async fn run_whose_client_left_before_its_preparation_costs_its_worker_nothing() {
+    let home = setup_for_endless_runs(&[], "slots = 1").start().await;
+    let client = home.client();
+    ask(&client, LONG_MODEL).await;
+    let worker = home.worker(LONG_MODEL).await;
+    let idle = processor_time(worker);
+    let answer = client.post("/v1/chat/completions", &long_request("7")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let whole = processor_time(worker) - idle;
+
+    signal("STOP", worker).await;
+    let before = processor_time(worker);
+    let post = |body: Value| {
+        let request = client.request(Method::POST, "/v1/chat/completions").json(&body);
+        tokio::spawn(async move { request.send().await.unwrap().text().await.unwrap() })
+    };
+    let leaving = post(long_request("8"));
+    wait_for(&client, "the run", "active", 1).await;
+    let waiting = post(json!({
+        "model": LONG_MODEL, "temperature": 0,
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    }));
+    wait_for(&client, "the next run", "queue_depth", 1).await;
+    leaving.abort();
+    // The node sends the cancellation to the worker, and then the next run.
+    wait_for(&client, "the cancellation", "queue_depth", 0).await;
+    signal("CONT", worker).await;
+    let next = waiting.await.unwrap();
+    assert!(next.contains("Paris"), "{next}");
+    let cancelled = processor_time(worker) - before;
+    assert!(cancelled < whole / 3, "{cancelled} ticks, and {whole} for the whole run");
+    home.stop().await;
+}
+
+/// Waits until a number of the model's status has this value.
+async fn wait_for(client: &Client, what: &str, field: &str, value: u64) {
+    eventually(what, async || (runtime_status(client, LONG_MODEL).await[field] == value).then_some(())).await;
 }

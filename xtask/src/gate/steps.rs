@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::{Outcome, acme, conformance, infra, moto, observability, smoke};
-use crate::tools::Tool;
+use crate::tools::{self, Tool};
 use crate::workspace::{WHOLE_WORKSPACE, Workspace};
 use crate::{shell, tidy};
 
@@ -143,6 +143,11 @@ fn list_tests(workspace: &Workspace) -> Result<()> {
 }
 
 fn test(workspace: &Workspace) -> Result<Outcome> {
+    // Without them the tests that need them print that they are skipped.
+    if cfg!(target_os = "linux") {
+        tools::ensure_optional(workspace, Some(Tool::Faketime));
+        tools::ensure_optional(workspace, cfg!(target_arch = "x86_64").then_some(Tool::QemuUser));
+    }
     let mut run = workspace.cargo(["nextest", "run"]);
     run.arg("--binaries-metadata").arg(workspace.target().join(TEST_BINARIES));
     run.arg("--cargo-metadata").arg(workspace.target().join(TEST_METADATA));

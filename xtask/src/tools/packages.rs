@@ -59,6 +59,10 @@ impl Manager {
             (Self::Pacman, Tool::Prometheus) => &["prometheus", "alertmanager"],
             (Self::Dnf | Self::Brew, Tool::Prometheus) => &["prometheus"],
             (_, Tool::Pebble) => &["pebble"],
+            (Self::Brew, Tool::QemuUser) => &["qemu"],
+            (_, Tool::QemuUser) => &["qemu-user"],
+            (Self::Apt, Tool::Faketime) => &["faketime"],
+            (_, Tool::Faketime) => &["libfaketime"],
             (_, Tool::Rustfmt | Tool::Clippy | Tool::Nextest) => &[],
         };
         named.iter().map(ToString::to_string).collect()
