@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    load::{Load, faults},
+    load::{Checks, Load, faults},
     scheduling_delay::SchedulingDelay,
     vendor::home_with_vendor,
 };
@@ -12,7 +12,7 @@ const ROUNDS: u32 = 10;
 
 async fn kills(seed: u32) {
     let mut home = home_with_vendor("").await;
-    let (mut all, mut checked) = (Vec::new(), 0);
+    let (mut all, mut checked, mut cut) = (Vec::new(), 0, 0);
     for round in 0..ROUNDS {
         let delay = SchedulingDelay::start();
         let load = Load::start(&home.client(), &home.model);
@@ -21,13 +21,14 @@ async fn kills(seed: u32) {
         let killed_at = Instant::now();
         home = home.crash_and_restart().await;
         let received = load.end().await;
-        let (faults, count) = faults(&home.client(), received, killed_at, delay.before(killed_at)).await;
-        checked += count;
+        let Checks { faults, count, cut_count } = faults(&home.client(), received, killed_at, &delay).await;
+        (checked, cut) = (checked + count, cut + cut_count);
         all.extend(faults);
     }
     home.stop().await;
     assert!(all.is_empty(), "{} of {checked}: {all:#?}", all.len());
     assert!(checked > 20 * ROUNDS as usize, "only {checked} things were received");
+    assert!(cut > 0, "no stream with text that must be stored was cut");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,16 +14,23 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::{scheduling_delay::SchedulingDelay, vendor::LONG_MIN_TOKENS};
+
+const VENDORS_MODEL: &str = "vendor:big";
+const SHORT_TOKENS: u64 = 24;
 /// Maximum time between the delivery of an answer and its record.
 pub(crate) const RECORD_LAG_LIMIT: Duration = Duration::from_millis(50);
+
+/// Maximum time between the delivery of a part of a streamed answer and its record: a batch's window, and its write.
+pub(crate) const EVENT_LAG_LIMIT: Duration = Duration::from_millis(250);
 
 /// Something that a client has received.
 #[derive(Debug, Clone)]
 pub(crate) enum Received {
     /// A whole answer: a run, and its text.
     Answer { id: String, text: String },
-    /// The beginning of a streamed answer: a run's id, and the text up to the break.
-    Beginning { id: String, text: String },
+    /// The beginning of a streamed answer: a run's id, and the text up to the break, in pieces with the times of their arrival.
+    Beginning { id: String, pieces: Vec<(Instant, String)> },
     /// A run that continues without its client.
     Accepted { id: String },
     /// A response that a next request can continue.
@@ -46,10 +53,18 @@ impl Load {
     /// Starts some clients of every kind, for the node's model and the vendor's.
     pub(crate) fn start(client: &Client, model: &str) -> Self {
         let mut load = Self { log: Log::default(), stop: Arc::default(), clients: JoinSet::new() };
-        for model in [model, "vendor:big"] {
-            for number in 0..4 {
-                let streams = number % 2 == 0;
-                load.spawn(client, model, move |client, model, log| chat(client, model, streams, log));
+        for model in [model, VENDORS_MODEL] {
+            for _ in 0..2 {
+                load.spawn(client, model, whole);
+                load.spawn(client, model, move |client, model, log| stream(client, model, SHORT_TOKENS, log));
+            }
+            if model == VENDORS_MODEL {
+                // They last longer than a batch's window.
+                for _ in 0..2 {
+                    load.spawn(client, model, move |client, model, log| {
+                        stream(client, model, LONG_MIN_TOKENS, log)
+                    });
+                }
             }
             load.spawn(client, model, accept);
             load.spawn(client, model, respond);
@@ -104,38 +119,50 @@ async fn post(client: &Client, path: &str, body: &Value, status: u16) -> Option<
     (answer.status == status).then_some(answer)
 }
 
-async fn chat(client: Client, model: String, streams: bool, log: Log) -> Option<()> {
+fn chat_body(model: &str, max_tokens: u64, streams: bool) -> Value {
     let messages = json!([{"role": "user", "content": prompt()}]);
-    let body = json!({"model": model, "messages": messages, "max_tokens": 24, "stream": streams});
-    if !streams {
-        let answer = post(&client, "/v1/chat/completions", &body, 200).await?;
-        let text = answer.json()["choices"][0]["message"]["content"].as_str()?.to_owned();
-        record(&log, Received::Answer { id: answer.header("x-request-id").to_owned(), text });
-        return Some(());
-    }
-    let answer = client.request(Method::POST, "/v1/chat/completions").json(&body).send().await.ok()?;
+    json!({"model": model, "messages": messages, "max_tokens": max_tokens, "stream": streams})
+}
+
+async fn whole(client: Client, model: String, log: Log) -> Option<()> {
+    let answer = post(&client, "/v1/chat/completions", &chat_body(&model, SHORT_TOKENS, false), 200).await?;
+    let text = answer.json()["choices"][0]["message"]["content"].as_str()?.to_owned();
+    record(&log, Received::Answer { id: answer.header("x-request-id").to_owned(), text });
+    Some(())
+}
+
+async fn stream(client: Client, model: String, max_tokens: u64, log: Log) -> Option<()> {
+    let request = client.request(Method::POST, "/v1/chat/completions");
+    let answer = request.json(&chat_body(&model, max_tokens, true)).send().await.ok()?;
     if answer.status() != 200 {
         return None;
     }
     let id = answer.headers()["x-request-id"].to_str().ok()?.to_owned();
     let mut bytes = answer.bytes_stream();
-    let mut read = Vec::new();
-    while let Some(piece) = bytes.next().await {
-        match piece {
-            Ok(piece) => read.extend_from_slice(&piece),
-            Err(_) => break,
+    let (mut pieces, mut unread) = (Vec::new(), Vec::new());
+    let (mut is_whole, mut failed) = (false, false);
+    while let Some(Ok(chunk)) = bytes.next().await {
+        let at = Instant::now();
+        unread.extend_from_slice(&chunk);
+        while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = unread.drain(..=end).collect();
+            let Some(data) = line.strip_prefix(b"data: ") else { continue };
+            is_whole |= data.starts_with(b"[DONE]");
+            let Ok(frame) = serde_json::from_slice::<Value>(data) else { continue };
+            failed |= frame.get("error").is_some();
+            if let Some(text) = frame["choices"][0]["delta"]["content"].as_str() {
+                pieces.push((at, text.to_owned()));
+            }
         }
     }
-    let read = String::from_utf8_lossy(&read).into_owned();
-    let frames =
-        read.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
-    let (mut text, mut failed) = (String::new(), false);
-    for frame in frames {
-        failed |= frame.get("error").is_some();
-        text.push_str(frame["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
-    }
-    let is_whole = read.contains("data: [DONE]") && !failed;
-    record(&log, if is_whole { Received::Answer { id, text } } else { Received::Beginning { id, text } });
+    is_whole &= !failed;
+    record(
+        &log,
+        match is_whole {
+            true => Received::Answer { id, text: pieces.into_iter().map(|(_, text)| text).collect() },
+            false => Received::Beginning { id, pieces },
+        },
+    );
     is_whole.then_some(())
 }
 
@@ -164,34 +191,65 @@ async fn make_token(client: Client, _model: String, log: Log) -> Option<()> {
     Some(())
 }
 
-/// Checks everything that was received before `at`. `delay`: the time for which no thread could run. Returns the faults, and the
-/// number of checks.
+/// The result of checks.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    pub(crate) faults: Vec<String>,
+    pub(crate) count: usize,
+    /// Number of streams that were cut, a part of whose text must be stored.
+    pub(crate) cut_count: usize,
+}
+
+/// Checks everything that was received before `at`. `delays`: the times for which no thread could run.
 pub(crate) async fn faults(
     client: &Client,
     received: Vec<(Instant, Received)>,
     at: Instant,
-    delay: Duration,
-) -> (Vec<String>, usize) {
-    let (mut faults, mut count) = (Vec::new(), 0);
+    delays: &SchedulingDelay,
+) -> Checks {
+    let before = |limit| at.checked_sub(limit + delays.before(at, limit)).unwrap();
+    let due = Due { answers: before(RECORD_LAG_LIMIT), events: before(EVENT_LAG_LIMIT) };
+    faults_due(client, received, at, due).await
+}
+
+/// Checks everything that was received, after an orderly stop.
+pub(crate) async fn faults_after_stop(client: &Client, received: Vec<(Instant, Received)>) -> Checks {
+    let now = Instant::now();
+    faults_due(client, received, now, Due { answers: now, events: now }).await
+}
+
+/// Times up to which what was received must be stored.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    answers: Instant,
+    events: Instant,
+}
+
+async fn faults_due(client: &Client, received: Vec<(Instant, Received)>, at: Instant, due: Due) -> Checks {
+    let mut checks = Checks::default();
     for (time, received) in received {
         let age = at.saturating_duration_since(time);
         // Everything but an answer is sent after it was recorded.
         let is_due = match &received {
-            Received::Answer { .. } => age > RECORD_LAG_LIMIT + delay,
+            Received::Answer { .. } => time < due.answers,
             _ => true,
         };
         if !is_due {
             continue;
         }
-        count += 1;
-        if let Some(fault) = fault(client, &received).await {
-            faults.push(format!("{fault}, received {} ms before: {received:?}", age.as_millis()));
+        checks.count += 1;
+        checks.cut_count += usize::from(matches!(
+            &received,
+            Received::Beginning { pieces, .. } if pieces.iter().any(|(at, _)| *at < due.events)
+        ));
+        if let Some(fault) = fault(client, &received, due).await {
+            checks.faults.push(format!("{fault}, received {} ms before: {received:?}", age.as_millis()));
         }
     }
-    (faults, count)
+    checks
 }
 
-async fn fault(client: &Client, received: &Received) -> Option<String> {
+async fn fault(client: &Client, received: &Received, due: Due) -> Option<String> {
     let run = async |id: &str| client.get(&format!("/v1/requests/{id}")).await;
     match received {
         Received::Answer { id, text } => {
@@ -204,16 +262,23 @@ async fn fault(client: &Client, received: &Received) -> Option<String> {
             (record["status"] != "completed" || stored != text)
                 .then(|| format!("an answered run is {} with {stored:?}", record["status"]))
         }
-        Received::Beginning { id, text } => {
+        Received::Beginning { id, pieces } => {
             let answer = run(id).await;
             if answer.status != 200 {
                 return Some(format!("a streamed run is {}", answer.status));
             }
             let record = answer.json();
             let stored = record["output"]["text"].as_str().unwrap_or_default();
-            let is_same = stored.starts_with(text.as_str()) || text.starts_with(stored);
-            (record["finished_at"].is_null() || !is_same)
-                .then(|| format!("a streamed run that was cut is {} with {stored:?}", record["status"]))
+            let text: String = pieces.iter().map(|(_, text)| &**text).collect();
+            let is_same = stored.starts_with(&text) || text.starts_with(stored);
+            let recorded = pieces.iter().filter(|(at, _)| *at < due.events).map(|(_, text)| text.len());
+            let missing = recorded.sum::<usize>().saturating_sub(stored.len());
+            (record["finished_at"].is_null() || !is_same || missing > 0).then(|| {
+                format!(
+                    "a streamed run that was cut is {} with {stored:?}, {missing} bytes too few",
+                    record["status"]
+                )
+            })
         }
         Received::Accepted { id } => {
             let answer = run(id).await;

@@ -11,8 +11,6 @@ use std::{
 
 /// Interval at which the thread wants to run.
 const TICK_INTERVAL: Duration = Duration::from_millis(1);
-/// Age up to which a delay counts: twice the limit of a record's lag. It bounds what the delays can excuse.
-const WINDOW: Duration = Duration::from_millis(100);
 
 /// Measures, by a thread that sleeps for a millisecond at a time, how much later it wakes. The threads of the gateway wait as
 /// long for a processor: no promise about milliseconds can hold without one.
@@ -40,10 +38,11 @@ impl SchedulingDelay {
         Self { delays, stop, thread: Some(thread) }
     }
 
-    /// The sum of the delays in the window before `at`, without those below 2 ms.
-    pub(crate) fn before(&self, at: Instant) -> Duration {
+    /// The sum of the delays before `at` within twice the time in which something must be stored, without those below 2 ms. The
+    /// window bounds what the delays can excuse.
+    pub(crate) fn before(&self, at: Instant, limit: Duration) -> Duration {
         let delays = self.delays.lock().unwrap();
-        let of_window = delays.iter().filter(|(time, _)| *time <= at && at.duration_since(*time) < WINDOW);
+        let of_window = delays.iter().filter(|(time, _)| *time <= at && at.duration_since(*time) < 2 * limit);
         of_window.map(|(_, delay)| *delay).filter(|delay| *delay >= 2 * TICK_INTERVAL).sum()
     }
 }

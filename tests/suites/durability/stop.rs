@@ -1,12 +1,12 @@
 //! An orderly stop under load.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hearth_tests::{Reply, Setup, Upstream, eventually};
 use serde_json::json;
 
 use crate::{
-    load::{Load, RECORD_LAG_LIMIT, faults},
+    load::{Checks, Load, faults_after_stop},
     vendor::home_with_vendor,
 };
 
@@ -23,8 +23,7 @@ async fn orderly_stop_under_load_loses_nothing() {
         home = restarted;
         let received = load.end().await;
         // After a stop every answer must be recorded.
-        let (faults, count) =
-            faults(&home.client(), received, Instant::now() + RECORD_LAG_LIMIT, Duration::ZERO).await;
+        let Checks { faults, count, .. } = faults_after_stop(&home.client(), received).await;
         assert!(faults.is_empty(), "{} of {count}: {faults:#?}", faults.len());
         assert!(took < STOP_LIMIT, "the stop took {took:?}");
     }
@@ -48,7 +47,7 @@ async fn orderly_stop_fails_a_run_with_its_text_so_far() {
     let (home, took) = home.restart_timed().await;
     assert!(took < STOP_LIMIT, "the stop took {took:?}");
     let error = stream.next_named("error").await;
-    assert_eq!(error.data["error"]["code"], "node_lost", "{error:?}");
+    assert_eq!(error.data["error"]["code"], "gateway_stopped", "{error:?}");
     let record = home.client().get(&path).await.json();
     assert_eq!(
         (&record["status"], &record["output"]["text"]),

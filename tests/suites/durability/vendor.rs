@@ -1,4 +1,4 @@
-//! A vendor that answers each request with another text, in pieces at intervals.
+//! A vendor that answers each request with another text, in pieces at intervals. A request for many tokens gets a long answer.
 
 use std::{
     sync::{
@@ -22,6 +22,9 @@ use tokio::net::TcpListener;
 /// Pieces of an answer.
 const PIECES: u64 = 12;
 const PIECE_INTERVAL: Duration = Duration::from_millis(8);
+/// Pieces of a long answer, and the number of tokens from which on a request gets one.
+const LONG_PIECES: u64 = 100;
+pub(crate) const LONG_MIN_TOKENS: u64 = 200;
 
 /// Starts the vendor on a free port, and a `hearth up` with its model `vendor:big`.
 pub(crate) async fn home_with_vendor(more: &str) -> Home {
@@ -38,7 +41,9 @@ pub(crate) async fn home_with_vendor(more: &str) -> Home {
 
 async fn answer(State(count): State<Arc<AtomicU64>>, Json(body): Json<Value>) -> Response {
     let number = count.fetch_add(1, Ordering::Relaxed);
-    let usage = json!({"prompt_tokens": 3, "completion_tokens": PIECES});
+    let is_long = body["max_tokens"].as_u64().is_some_and(|most| most >= LONG_MIN_TOKENS);
+    let pieces = if is_long { LONG_PIECES } else { PIECES };
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": pieces});
     if body["stream"] != true {
         tokio::time::sleep(PIECE_INTERVAL).await;
         let message = json!({"role": "assistant", "content": text(number)});
@@ -51,7 +56,7 @@ async fn answer(State(count): State<Arc<AtomicU64>>, Json(body): Json<Value>) ->
         json!({"id": "x", "object": "chat.completion.chunk", "choices": [choice]})
     };
     let frames = async_stream::stream! {
-        for piece in 0..PIECES {
+        for piece in 0..pieces {
             tokio::time::sleep(PIECE_INTERVAL).await;
             yield chunk(json!({"content": format!("{number}.{piece} ")}), Value::Null);
         }
