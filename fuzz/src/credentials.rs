@@ -1,12 +1,12 @@
 //! The properties that hold for any credential of a client.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signer as _, SigningKey};
 use hearth_auth::{
     AccessKey, AccessTokenSigner, AccessTokenVerifier, ApiToken, CodeKind, IssuerKeys, Keys, OneTimeCode,
     RefreshToken, TokenUse, UnverifiedToken, access_token, issuer,
 };
 use hearth_domain::Secret;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 /// The seed of the key that signs.
 const SEED: [u8; 32] = [7; 32];
@@ -79,7 +79,7 @@ pub fn check_cursor(text: &str) {
 /// If the property is violated.
 pub fn check_issuer_token(data: &[u8]) {
     let Some((selector, data)) = data.split_first() else { return };
-    let public = BASE64_URL_SAFE_NO_PAD.encode(SigningKey::from_bytes(&SEED).verifying_key().to_bytes());
+    let public = BASE64_URL_SAFE_NO_PAD.encode(key_pair().public_key());
     let jwks = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k","x":"{public}"}}]}}"#);
     let keys = IssuerKeys::parse(jwks.as_bytes()).unwrap();
     let audiences = [AUDIENCE.to_owned()];
@@ -112,6 +112,10 @@ pub fn check_issuer_token(data: &[u8]) {
 fn sign(header: &[u8], claims: &[u8]) -> String {
     let signed =
         format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
-    let signature = SigningKey::from_bytes(&SEED).sign(signed.as_bytes());
-    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    let signature = key_pair().sign(signed.as_bytes());
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn key_pair() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&SEED).unwrap()
 }

@@ -10,12 +10,15 @@ mod defaults;
 mod embeddings;
 mod errors;
 mod fallback;
+mod fuzz_seeds;
 mod image_edits;
 mod images;
 mod intent;
 mod keys;
 mod limits;
 mod limits_of_members;
+#[cfg(target_os = "linux")]
+mod memory;
 mod meshes;
 mod model_list;
 mod options;
