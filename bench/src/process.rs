@@ -79,6 +79,11 @@ impl Process {
         }
     }
 
+    /// Kills it, and waits for its end.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        self.child.kill().await.context("a server can't be killed")
+    }
+
     /// The end of its log.
     pub(crate) fn written_last(&self) -> String {
         let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();

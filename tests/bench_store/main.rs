@@ -2,7 +2,7 @@
 //! compared with the earlier store: DynamoDB's protocol over SQLite in the process, through the AWS SDK. It is a program of
 //! the tests, since only they have that store.
 //!
-//! `cargo run --release --package hearth-tests --bin bench-store`
+//! `cargo xtask bench store` builds and runs it.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
 #![expect(

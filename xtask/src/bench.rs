@@ -11,16 +11,19 @@ use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 use crate::{dist, environment, shell};
 
-/// Runs a benchmark of the node, the gateway, the relay or sessions, or the soak test. The rest of `arguments` is passed to the benchmark, except
-/// `--portable`, which measures the binary that `cargo xtask dist` ships.
+/// Runs a benchmark of the node, the gateway, the relay, sessions or the store, or the soak test. The rest of `arguments` is passed to the
+/// benchmark, except `--portable`, which measures the binary that `cargo xtask dist` ships.
 ///
 /// # Errors
 /// A program cannot be built or run, or the soak test failed.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if let Some(("store", options)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return shell::run(workspace.cargo(STORE).arg("--").args(options));
+    }
     let Some(subject @ ("node" | "gateway" | "relay" | "sessions" | "soak")) =
         arguments.first().map(String::as_str)
     else {
-        bail!("`cargo xtask bench` takes `node`, `gateway`, `relay`, `sessions` or `soak`");
+        bail!("`cargo xtask bench` takes `node`, `gateway`, `relay`, `sessions`, `store` or `soak`");
     };
     let (ours, arguments): (Vec<&str>, Vec<&str>) =
         arguments.iter().map(String::as_str).partition(|argument| *argument == "--portable");
@@ -47,6 +50,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     shell::run(&mut bench)
 }
 
+/// The benchmark of the store is a program of the tests, which have the store that it is compared with.
+const STORE: [&str; 6] = ["run", "--release", "--package", "hearth-tests", "--bin", "bench-store"];
 /// Builds two packages instead of the workspace: with the functions' features the measured binary would contain the clients
 /// of AWS.
 const BUILD: [&str; 6] = ["build", "--release", "--package", "hearth", "--package", "hearth-bench"];

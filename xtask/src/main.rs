@@ -49,6 +49,7 @@ Usage: cargo xtask <command>
   bench node      Measure the node beside llama.cpp's own server; --help has the options
   bench gateway   Measure the gateway beside others from PyPI and npm; --help has the options
   bench relay     Measure a node behind a router beside the node alone; --help has the options
+  bench store     Measure the writes of the store of `hearth up`; --help has the options
   bench soak      Run everything under load for ten minutes, and check that nothing is lost
       --portable      measure the binary that `dist` ships, with LTO
 ";

@@ -33,8 +33,17 @@ pub(super) struct Wanted {
     pub(super) pause: Duration,
     /// Without chance, so that an answer may be cached.
     pub(super) repeatable: bool,
-    /// Bytes of earlier turns in the request's body, about.
-    pub(super) earlier_bytes: usize,
+    pub(super) earlier: Earlier,
+}
+
+/// Conversation before a request's question, of about so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    Nothing,
+    /// Turns of 160 characters: a gateway's work for each message shows.
+    Turns(usize),
+    /// One long message, such as a document: its work for each byte shows.
+    OneText(usize),
 }
 
 /// A turn of a conversation.
@@ -44,7 +53,7 @@ const TURN: &str = "I have looked at the map once more. The road along the river
 impl Wanted {
     /// An answer in one piece.
     pub(super) const fn whole(tokens: usize) -> Self {
-        Self { tokens, streams: false, pause: Duration::ZERO, repeatable: false, earlier_bytes: 0 }
+        Self { tokens, streams: false, pause: Duration::ZERO, repeatable: false, earlier: Earlier::Nothing }
     }
 
     /// A stream, as fast as it can be.
@@ -68,7 +77,7 @@ impl Address {
     pub(super) fn ask(&self, wanted: Wanted) -> Result<Ask> {
         let mut body = json!({
             "model": self.model,
-            "messages": messages(wanted.earlier_bytes),
+            "messages": messages(wanted.earlier),
             "max_tokens": wanted.tokens,
             "temperature": if wanted.repeatable { 0.0 } else { 0.8 },
             "stream": wanted.streams,
@@ -91,13 +100,22 @@ impl Address {
     }
 }
 
-/// A conversation with about so many bytes between its system prompt and its last question.
-fn messages(earlier_bytes: usize) -> Vec<Value> {
+/// A conversation: a system prompt, what is earlier, and a question.
+fn messages(earlier: Earlier) -> Vec<Value> {
     let message = |role: &str, text: &str| json!({"role": role, "content": text});
     let mut messages = vec![message("system", "You are a helpful assistant. Answer in one short sentence.")];
-    let turn_bytes = message("assistant", TURN).to_string().len();
-    for _ in 0..earlier_bytes / (2 * turn_bytes) {
-        messages.extend([message("user", TURN), message("assistant", TURN)]);
+    match earlier {
+        Earlier::Nothing => {}
+        Earlier::Turns(bytes) => {
+            let turn_bytes = message("assistant", TURN).to_string().len();
+            for _ in 0..bytes / (2 * turn_bytes) {
+                messages.extend([message("user", TURN), message("assistant", TURN)]);
+            }
+        }
+        Earlier::OneText(bytes) => {
+            let text = TURN.repeat(bytes / TURN.len());
+            messages.extend([message("user", &text), message("assistant", TURN)]);
+        }
     }
     messages.push(message("user", "What is the capital of Japan, and how many people live there?"));
     messages
@@ -185,10 +203,13 @@ mod tests {
 
     #[test]
     fn earlier_turns_fill_a_body() {
-        for bytes in [0, 16 << 10, 128 << 10] {
-            let length = json!(messages(bytes)).to_string().len();
-            assert!(length.abs_diff(bytes) < 512 + bytes / 50, "{length} for {bytes}");
+        for bytes in [16 << 10, 128 << 10] {
+            for earlier in [Earlier::Turns(bytes), Earlier::OneText(bytes)] {
+                let length = json!(messages(earlier)).to_string().len();
+                assert!(length.abs_diff(bytes) < 768 + bytes / 50, "{length} for {earlier:?}");
+            }
         }
+        assert!(json!(messages(Earlier::Nothing)).to_string().len() < 512);
     }
 
     #[test]

@@ -17,14 +17,25 @@ use super::{
     plan::{MANY, ONE, STREAM, WHOLE},
     subject::Subject,
 };
-use crate::{gateway::client::Wanted, table::Row};
+use crate::{
+    gateway::client::{Earlier, Wanted},
+    table::Row,
+};
 
 /// The kinds of request that are counted, each with its instructions as a multiple of a whole answer's.
-const COUNTED: [(Wanted, usize, usize, &str); 3] = [
+const COUNTED: [(Wanted, usize, usize, &str); 6] = [
     (WHOLE, ONE, 1, "whole, 0.3 KB, 1 connection"),
     (WHOLE, MANY, 1, "whole, 0.3 KB, 32 connections"),
     (STREAM, ONE, 8, "200 chunks, 0.3 KB, 1 connection"),
+    (after(Earlier::Turns(16 << 10)), ONE, 4, "whole, 16 KB, 1 connection"),
+    (after(Earlier::Turns(128 << 10)), ONE, 16, "whole, 128 KB, 1 connection"),
+    (after(Earlier::OneText(128 << 10)), ONE, 16, "whole, 128 KB in one text, 1 connection"),
 ];
+
+/// A short answer in one piece, after a conversation.
+const fn after(earlier: Earlier) -> Wanted {
+    Wanted { earlier, ..WHOLE }
+}
 
 pub(super) async fn a_request(bench: &mut Bench) -> Result<()> {
     if !bench.measures(Part::Instructions) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::client::Wanted;
+use super::client::{Earlier, Wanted};
 
 /// The sizes of a run.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +57,13 @@ pub(super) const REPEATED: Wanted = Wanted { repeatable: true, ..WHOLE };
 pub(super) const ONE: usize = 1;
 pub(super) const MANY: usize = 32;
 const CONNECTIONS: [usize; 3] = [ONE, MANY, 256];
-/// Bytes of earlier turns in a request's body, and what the body is called.
-const BODIES: [(usize, &str); 3] = [(0, "0.3 KB"), (16 << 10, "16 KB"), (128 << 10, "128 KB")];
+/// The conversation before a request's question, and the body's name.
+const BODIES: [(Earlier, &str); 4] = [
+    (Earlier::Nothing, "0.3 KB"),
+    (Earlier::Turns(16 << 10), "16 KB"),
+    (Earlier::Turns(128 << 10), "128 KB"),
+    (Earlier::OneText(128 << 10), "128 KB in one text"),
+];
 
 /// Requests of one kind over some connections at once.
 #[derive(Debug, Clone, Copy)]
@@ -69,13 +74,16 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Every kind of answer, with every size of body, over every number of connections.
+    /// Every kind of answer, with every body, over every number of connections. For answers in one piece alone: one long text.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         [WHOLE, STREAM].into_iter().flat_map(|answer| {
-            BODIES.into_iter().flat_map(move |(earlier_bytes, body)| {
-                let wanted = Wanted { earlier_bytes, ..answer };
-                CONNECTIONS.map(|connections| Self { wanted, connections, body })
-            })
+            let is_asked = move |earlier| !answer.streams || !matches!(earlier, Earlier::OneText(_));
+            BODIES.into_iter().filter(move |(earlier, _)| is_asked(*earlier)).flat_map(
+                move |(earlier, body)| {
+                    let wanted = Wanted { earlier, ..answer };
+                    CONNECTIONS.map(|connections| Self { wanted, connections, body })
+                },
+            )
         })
     }
 
@@ -85,7 +93,7 @@ impl Load {
     }
 
     pub(super) fn is_small(&self) -> bool {
-        self.wanted.earlier_bytes == 0
+        self.wanted.earlier == Earlier::Nothing
     }
 }
 
@@ -104,9 +112,10 @@ mod tests {
     #[test]
     fn loads_cover_answers_bodies_and_connections() {
         let names: Vec<String> = Load::all().map(|load| load.to_string()).collect();
-        assert_eq!(names.len(), 18);
+        assert_eq!(names.len(), 21);
         assert_eq!(names[0], "whole, 0.3 KB, 1 connection");
-        assert_eq!(names[17], "200 chunks, 128 KB, 256 connections");
-        assert_eq!(Load::all().filter(Load::has_goals).count(), 6);
+        assert_eq!(names[9], "whole, 128 KB in one text, 1 connection");
+        assert_eq!(names[20], "200 chunks, 128 KB, 256 connections");
+        assert_eq!(Load::all().filter(Load::has_goals).count(), 8);
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn watch(soak: &Soak) {
 }
 
 /// As Linux tells it; elsewhere there is none.
-fn sample(pid: u32) -> Option<Sample> {
+pub(super) fn sample(pid: u32) -> Option<Sample> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;

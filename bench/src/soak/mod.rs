@@ -1,6 +1,7 @@
 //! `hearth-bench soak`: a mixed load for a while, with clients that leave, runs that are cancelled and workers
-//! that are killed. Every request must end, once, and with what happened.
+//! that are killed. Every request must end, once, and with what happened. `gateway` kills the gateway itself.
 
+mod gateway;
 mod judge;
 mod kill;
 mod load;
@@ -30,19 +31,28 @@ pub(crate) struct Options {
     /// The built `hearth`
     #[arg(long, value_name = "FILE")]
     hearth: PathBuf,
-    /// Duration of the load
-    #[arg(long, value_name = "N", default_value_t = 10.0)]
-    minutes: f64,
+    /// Duration of the load [default: 10, or 1 with --kill-gateway]
+    #[arg(long, value_name = "N")]
+    minutes: Option<f64>,
     /// The model that serves them [default: the tiny one in the binary]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Requests at once
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    concurrency: u64,
+    /// Requests at once [default: 12, or 50 with --kill-gateway]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u64>,
     /// Chooses the requests
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Stop and kill the gateway under load instead of its workers, and compare its records with what clients have received
+    #[arg(long)]
+    kill_gateway: bool,
+    /// Number of kills of the gateway
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    rounds: u32,
 }
+
+const MINUTES: f64 = 10.0;
+const CONCURRENCY: u64 = 12;
 
 /// Time for a request, with its wait in the queue and a worker's restart.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -64,10 +74,15 @@ struct Soak {
 }
 
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let (soak, process) = Soak::start(&options).await?;
-    eprintln!("{:.1} minutes of {} requests at once", options.minutes, options.concurrency);
-    let clients = (0..options.concurrency).map(|client| load::client(&soak, options.seed << 32 | client));
-    let pause = Duration::from_secs(60).min(Duration::from_secs_f64(options.minutes * 60.0 / 3.0));
+    if options.kill_gateway {
+        return tokio::task::LocalSet::new().run_until(gateway::run(&options)).await;
+    }
+    let (minutes, concurrency) =
+        (options.minutes.unwrap_or(MINUTES), options.concurrency.unwrap_or(CONCURRENCY));
+    let (soak, process) = Soak::start(&options, minutes).await?;
+    eprintln!("{minutes:.1} minutes of {concurrency} requests at once");
+    let clients = (0..concurrency).map(|client| load::client(&soak, options.seed << 32 | client));
+    let pause = Duration::from_secs(60).min(Duration::from_secs_f64(minutes * 60.0 / 3.0));
     tokio::join!(join_all(clients), kill::each(&soak, pause), memory::watch(&soak));
     soak.check_that_nothing_is_left().await;
     process.stop().await?;
@@ -80,7 +95,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 }
 
 impl Soak {
-    async fn start(options: &Options) -> Result<(Self, Process)> {
+    async fn start(options: &Options, minutes: f64) -> Result<(Self, Process)> {
         let mut process = Process::start(&options.hearth, |command, folder| {
             command.args(["up", "--json", "--port", "0", "--data"]).arg(folder.join("data"));
             // It is full within a worker's minute: what grows then grows for another reason.
@@ -96,7 +111,7 @@ impl Soak {
             token: hearth::text(&ready, "token")?,
             model: hearth::text(&ready, "model")?,
             pid: process.pid(),
-            end: Instant::now() + Duration::from_secs_f64(options.minutes * 60.0),
+            end: Instant::now() + Duration::from_secs_f64(minutes * 60.0),
             tally: RefCell::default(),
         };
         Ok((soak, process))
