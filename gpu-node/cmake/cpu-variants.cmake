@@ -11,14 +11,19 @@ if(NOT DEFINED GGML_CPU_VARIANTS)
     set(GGML_CPU_VARIANTS host)
 endif()
 
+# The file with the features of the processor at hand. The tests have files of other processors.
+if(NOT DEFINED HEARTH_CPUINFO)
+    set(HEARTH_CPUINFO /proc/cpuinfo)
+endif()
+
 # Sets `result` to the variants that the processor at hand can run, best first, in the order of llama.cpp's own
 # score (ggml/src/ggml-cpu/arch/*/cpu-feats.cpp). Empty where that is not known.
 function(hearth_host_variants result)
     set(${result} "" PARENT_SCOPE)
-    if(NOT EXISTS /proc/cpuinfo)
+    if(NOT EXISTS "${HEARTH_CPUINFO}")
         return()
     endif()
-    file(STRINGS /proc/cpuinfo lines REGEX "^(flags|Features)[ \t]*:" LIMIT_COUNT 1)
+    file(STRINGS "${HEARTH_CPUINFO}" lines REGEX "^(flags|Features)[ \t]*:" LIMIT_COUNT 1)
     if(NOT lines)
         return()
     endif()

@@ -154,6 +154,9 @@ fn copy(file: &Path, folder: &Path) -> Result<u64> {
 }
 
 #[cfg(test)]
+mod cmake_tests;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

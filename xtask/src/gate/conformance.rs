@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -23,6 +23,8 @@ const STREAM_SUITE: &str = "test_stream.py";
 const OLDER_SDK_SUITE: &str = "test_tool_runner.py";
 const EMBEDDING_MODEL: &str = "models/tiny-embed/tiny-embed.gguf";
 const JAVASCRIPT: &str = "tests/sdk/javascript";
+/// Command lines of vendors, which the suites for Node run.
+const CLIENTS: &str = "tests/sdk/clients";
 /// The first start creates keys and tables and loads a model, on a machine that may be busy.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Long enough for running requests to end.
@@ -40,7 +42,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     let venv = Venv::from_file(workspace, "venv-sdk", &format!("{PYTHON}/requirements.txt"))?;
     let older = format!("{PYTHON}/requirements-anthropic-0.txt");
     let older = Venv::from_file(workspace, "venv-sdk-anthropic-0", &older)?;
-    install_javascript(workspace)?;
+    install_packages(workspace, JAVASCRIPT)?;
+    install_packages(workspace, CLIENTS)?;
     shell::run(&mut workspace.cargo(BUILD_BINARIES))?;
 
     // Both at once, each with a gateway of its own, so that they don't share its load.
@@ -91,7 +94,11 @@ fn node(workspace: &Workspace, configure: &Configure<'_>) -> Result<()> {
     let (out, path) = (open()?, workspace.root.join(JAVASCRIPT));
     let err = out.try_clone().context("a file has one handle only")?;
     let mut node = workspace.command("node");
-    node.args(["--test", "--test-reporter=spec"]).current_dir(path).stdout(out).stderr(err);
+    // One file after the other: three of them play the vendor at the same address.
+    node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"])
+        .current_dir(path)
+        .stdout(out)
+        .stderr(err);
     let result = shell::run(configure(&mut node));
     let text = read(&log);
     println!("\n{}", if result.is_ok() { tail(&text, SUMMARY_LINES) } else { text });
@@ -189,6 +196,8 @@ fn configured<'a>(
         .env("HEARTH_PLAYED_VENDOR", &played.vendor)
         .env("HEARTH_PLAYED_ISSUER", &played.issuer)
         .env("HEARTH_BINARY", workspace.binary("dev", "hearth"))
+        .env("HEARTH_CODEX", client(workspace, "codex"))
+        .env("HEARTH_GEMINI_CLI", client(workspace, "gemini"))
 }
 
 /// Adds the gateway's address, token and model to a command.
@@ -201,16 +210,23 @@ fn of_gateway<'a>(command: &'a mut Command, ready: &Ready) -> &'a mut Command {
         .env("NO_PROXY", "127.0.0.1,localhost")
 }
 
+/// The path of an installed command line.
+fn client(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.root.join(CLIENTS).join("node_modules/.bin").join(name)
+}
+
 /// `npm ci` in place, once for each lock file: an editor then finds the packages too.
-fn install_javascript(workspace: &Workspace) -> Result<()> {
-    let folder = workspace.root.join(JAVASCRIPT);
+fn install_packages(workspace: &Workspace, folder: &str) -> Result<()> {
+    let folder = workspace.root.join(folder);
     let lock = folder.join("package-lock.json");
     let wanted = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
     let stamp = folder.join("node_modules/.lock.stamp");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    shell::run(workspace.command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))?;
+    // Scripts of packages build native parts, which no suite needs.
+    let arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+    shell::run(workspace.command("npm").args(arguments).current_dir(&folder))?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
