@@ -44,6 +44,18 @@ async fn responses_that_a_browser_shows_load_and_run_nothing() {
     home.stop().await;
 }
 
+/// The links of the page are relative to `/docs`.
+#[tokio::test]
+async fn documentation_is_found_with_a_slash_at_its_end() {
+    let home = without_node().await;
+    let anonymous = home.client().with_token(None);
+    let (page, with_slash) = (anonymous.get("/docs").await, anonymous.get("/docs/").await);
+    assert_eq!((page.status.as_u16(), with_slash.status.as_u16()), (200, 200));
+    assert!(with_slash.header("content-type").starts_with("text/html"), "{with_slash:?}");
+    assert_eq!(page.body, with_slash.body);
+    home.stop().await;
+}
+
 #[tokio::test]
 async fn header_of_a_stranger_does_not_make_a_connection_secure() {
     let home = without_node().await;
