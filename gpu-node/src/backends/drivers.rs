@@ -74,8 +74,12 @@ pub(super) fn variables(environment: &[(OsString, OsString)]) -> Vec<String> {
 fn devices(root: &Path) -> Vec<String> {
     let paths = entries(&root.join("dev/dri")).into_iter().chain(entries(&root.join("dev")));
     let names = paths.map(|path| name(&path));
-    let mut gpus: Vec<String> =
-        names.filter(|name| name.starts_with("renderD") || name.starts_with("nvidia")).collect();
+    // Others of NVIDIA's, such as nvidia-uvm, appear when a program uses CUDA first.
+    let is_gpu = |name: &String| {
+        let number = name.strip_prefix("renderD").or_else(|| name.strip_prefix("nvidia"));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut gpus: Vec<String> = names.filter(is_gpu).collect();
     gpus.sort();
     gpus
 }

@@ -6,18 +6,18 @@ use hearth_domain::{Delivery, Generation, RunId, Task};
 use hearth_providers::Call;
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{ApiError, ErrorCode};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use crate::{Gateway, access::Caller, components::Components, definitions::RenderedUse};
 
-/// Time for a count, with the load of the model. A count that takes longer is an estimate.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for a count. A count that takes longer is an estimate.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tokens of an image. Nodes count texts.
 const IMAGE_TOKENS: u64 = 1600;
 
 impl Gateway {
-    /// The tokens of a request's prompt, counted by the node that would serve it. It loads the model first. Without such a node,
-    /// or where the node can't count in time, it is `estimate`.
+    /// The tokens of a request's prompt, counted by the node that would serve it, if the model is loaded there: a count loads none.
+    /// Otherwise, or where the node can't count in time, it is `estimate`.
     #[crate::boxed_future]
     pub async fn count_prompt(&self, caller: &Caller, generation: Generation, estimate: u64) -> u64 {
         // Boxed: the future that resolves candidates is of many kilobytes.
@@ -40,7 +40,7 @@ struct Count {
     is_lower_bound: bool,
 }
 
-/// Counts at the node of the first candidate; `None` if that is a provider's.
+/// Counts at the node of the first candidate; `None` if that is a provider's, or has to load its model.
 async fn count(
     gateway: &Components,
     caller: &Caller,
@@ -52,7 +52,8 @@ async fn count(
     }
     gateway.preferences.apply(caller, &mut generation).await;
     let candidates = gateway.router.resolve(&routing, caller, &generation).await?;
-    let Some(candidate) = candidates.into_iter().next().filter(|candidate| candidate.node.is_some()) else {
+    let first = candidates.into_iter().next();
+    let Some(candidate) = first.filter(|first| first.node.is_some() && first.loads_at.is_none()) else {
         return Ok(None);
     };
     let Task::Text(task) = &mut generation.task else { return Ok(None) };
@@ -65,16 +66,8 @@ async fn count(
         delivery: Delivery::Whole,
         trace: TraceContext::default(),
     };
-    let deadline = Instant::now() + COUNT_TIMEOUT;
-    let tokens = loop {
-        let counted = timeout_at(deadline, candidate.provider.count_prompt(&call)).await;
-        let slow = || ApiError::new(ErrorCode::ProviderTimeout, "the node takes too long to count");
-        match counted.map_err(|_| slow())? {
-            // The model is still being loaded.
-            Err(error) if error.code == ErrorCode::ProviderTimeout && Instant::now() < deadline => {}
-            counted => break counted?,
-        }
-    };
+    let slow = |_| ApiError::new(ErrorCode::ProviderTimeout, "the node takes too long to count");
+    let tokens = timeout(COUNT_TIMEOUT, candidate.provider.count_prompt(&call)).await.map_err(slow)??;
     let context = candidate.info.and_then(|info| info.context_length);
     Ok(tokens.map(|tokens| Count {
         tokens: u64::from(tokens) + images as u64 * IMAGE_TOKENS,

@@ -82,7 +82,7 @@ where
             let (cache, key, changes, read) = (self.clone(), key.clone(), self.changes(), read());
             self.0.background.spawn_or_skip(async move {
                 match read.await {
-                    Ok(value) => cache.put_read(key, value, changes),
+                    Ok(value) => cache.put_unless_changed(key, value, changes),
                     Err(error) if matches!(error.code, ErrorCode::Unauthorized | ErrorCode::Forbidden) => {
                         cache.0.values.remove(&key);
                     }
@@ -104,7 +104,7 @@ where
                 Entrance::Lead(leader) => {
                     let result = read().await;
                     if let Ok(value) = &result {
-                        self.put_read(key, value.clone(), changes);
+                        self.put_unless_changed(key, value.clone(), changes);
                     }
                     leader.finish(result.clone());
                     return result;
@@ -124,9 +124,9 @@ where
         self.0.values.get_within(key, Duration::MAX)
     }
 
-    /// Stores a value as if it were just read.
-    pub(crate) fn put(&self, key: K, value: V) {
-        self.0.values.put(key, value);
+    /// Stores a value as just read, unless there were changes since the number `changes`: it may be the state before them.
+    pub(crate) fn put_unless_changed(&self, key: K, value: V, changes: u64) {
+        self.0.values.put_if(key, value, || self.changes() == changes);
     }
 
     /// Has the next request for a value read it: it has changed.
@@ -147,13 +147,9 @@ where
         self.0.values.clear();
     }
 
-    fn changes(&self) -> u64 {
+    /// The number of changes up to now.
+    pub(crate) fn changes(&self) -> u64 {
         self.0.changes.load(Ordering::SeqCst)
-    }
-
-    /// Stores a value whose read began after `changes` changes, unless there were others since: it may be the state before them.
-    fn put_read(&self, key: K, value: V, changes: u64) {
-        self.0.values.put_if(key, value, || self.changes() == changes);
     }
 }
 

@@ -31,9 +31,10 @@ const DRAINED_MAX_BYTES: u64 = 256 << 10;
 const OVERSIZE_DRAINED_MAX_BYTES: u64 = 32 << 20;
 /// Longest time that a response waits for the remainder.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// Largest remainder that is read behind a refusal, the longest time for that, and the longest pause of the client.
+/// Largest remainder that is read behind a refusal, the longest time for that, and the longest pause of the client. The server closes a
+/// connection without a request after `server.head_seconds`, 15 s by default, which is later.
 const LINGERED_MAX_BYTES: u64 = 512 << 20;
-const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER_PAUSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Replaces the request's body by one that puts itself back when it is dropped before its end. `None` without a body.

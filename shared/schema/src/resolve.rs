@@ -209,10 +209,16 @@ impl<'a> Resolver<'a> {
             }
             ("pattern", Value::String(pattern)) => (keyword, pattern::portable(pattern).into()),
             ("patternProperties", Value::Object(schemas)) => {
-                let named =
-                    schemas.iter().map(|(name, schema)| Ok((pattern::portable(name), rewrite(schema)?)));
-                let schemas: Result<Map<String, Value>, String> = named.collect();
-                (keyword, schemas?.into())
+                let mut portable = Map::new();
+                for (name, schema) in schemas {
+                    let schema = rewrite(schema)?;
+                    // Two spellings of a pattern become equal.
+                    let both = |other: Value| json!({"allOf": [other, schema]});
+                    let name = pattern::portable(name);
+                    let schema = portable.remove(&name).map_or_else(|| schema.clone(), both);
+                    portable.insert(name, schema);
+                }
+                (keyword, portable.into())
             }
             // A count may be written as 2.0.
             (

@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{scheduling_delay::SchedulingDelay, vendor::LONG_MIN_TOKENS};
+use crate::{scheduling_delay::SchedulingDelay, vendor::LONG_TOKENS};
 
 const VENDORS_MODEL: &str = "vendor:big";
 const SHORT_TOKENS: u64 = 24;
@@ -62,7 +62,7 @@ impl Load {
                 // They last longer than a batch's window.
                 for _ in 0..2 {
                     load.spawn(client, model, move |client, model, log| {
-                        stream(client, model, LONG_MIN_TOKENS, log)
+                        stream(client, model, LONG_TOKENS, log)
                     });
                 }
             }

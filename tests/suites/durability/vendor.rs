@@ -1,4 +1,4 @@
-//! A vendor that answers each request with another text, in pieces at intervals. A request for many tokens gets a long answer.
+//! A vendor that answers each request with another text, in pieces at intervals. A request for [`LONG_TOKENS`] gets a long answer.
 
 use std::{
     sync::{
@@ -22,9 +22,9 @@ use tokio::net::TcpListener;
 /// Pieces of an answer.
 const PIECES: u64 = 12;
 const PIECE_INTERVAL: Duration = Duration::from_millis(8);
-/// Pieces of a long answer, and the number of tokens from which on a request gets one.
+/// Pieces of a long answer, and the limit of tokens of a request that gets one.
 const LONG_PIECES: u64 = 100;
-pub(crate) const LONG_MIN_TOKENS: u64 = 200;
+pub(crate) const LONG_TOKENS: u64 = 200;
 
 /// Starts the vendor on a free port, and a `hearth up` with its model `vendor:big`.
 pub(crate) async fn home_with_vendor(more: &str) -> Home {
@@ -41,7 +41,7 @@ pub(crate) async fn home_with_vendor(more: &str) -> Home {
 
 async fn answer(State(count): State<Arc<AtomicU64>>, Json(body): Json<Value>) -> Response {
     let number = count.fetch_add(1, Ordering::Relaxed);
-    let is_long = body["max_tokens"].as_u64().is_some_and(|most| most >= LONG_MIN_TOKENS);
+    let is_long = body["max_tokens"] == LONG_TOKENS;
     let pieces = if is_long { LONG_PIECES } else { PIECES };
     let usage = json!({"prompt_tokens": 3, "completion_tokens": pieces});
     if body["stream"] != true {

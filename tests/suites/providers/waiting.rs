@@ -308,7 +308,7 @@ async fn strategy_cost_compares_the_energy_of_a_node_with_prices() {
                     [models.'rig0:big']\nprice = {input = 1, output = 2}\n";
     let home = with(&[&rig], settings).await;
     rig.reply(answer());
-    let parameters = json!({"max_tokens": 300, "ignore_eos": true});
+    let parameters = json!({"max_tokens": 1500, "ignore_eos": true});
     let body = json!({"model": "any", "input": {"prompt": "Hi"}, "parameters": parameters, "stream": true});
     let mut served_by = Vec::new();
     // The node is free until the speed of a run is measured, which takes a run of some length.

@@ -11,7 +11,7 @@ use crate::run_request::RunRequest;
 
 /// Count the tokens of a conversation, as Google's SDKs request it.
 ///
-/// A node counts for a local model, which it loads first. For a provider's model the number is an estimate of four bytes for a
+/// A node counts for a local model that is loaded. For another model the number is an estimate of four bytes for a
 /// token, the same for every model; the response of `:generateContent` has the exact `usageMetadata`.
 #[utoipa::path(
     post, path = "/v1beta/models/{model}:countTokens", operation_id = "gemini_count_tokens", tag = "compatible",

@@ -47,7 +47,7 @@ pub(crate) async fn messages(
 
 /// Count the tokens of a conversation, as Anthropic's SDKs request it.
 ///
-/// A node counts for a local model, which it loads first. For a provider's model the number is an estimate of four bytes for a
+/// A node counts for a local model that is loaded. For another model the number is an estimate of four bytes for a
 /// token, the same for every model; the response of `/v1/messages` has the exact `usage`.
 #[utoipa::path(
     post, path = "/v1/messages/count_tokens", operation_id = "count_message_tokens", tag = "compatible", security(("token" = [])),

@@ -179,6 +179,7 @@ impl Limiter {
         if let Some(limits) = self.organisations.cached(&organisation, read) {
             return Ok(limits);
         }
+        let changes = self.organisations.changes();
         let error = match self.organisations.read(organisation, read).await {
             Ok(limits) => return Ok(limits),
             Err(error) => error,
@@ -188,7 +189,7 @@ impl Limiter {
             None if caller.is_operator => Arc::new(OrganisationLimits::new(Vec::new())),
             None => return Err(error),
         };
-        self.organisations.put(organisation, Arc::clone(&limits));
+        self.organisations.put_unless_changed(organisation, Arc::clone(&limits), changes);
         Ok(limits)
     }
 

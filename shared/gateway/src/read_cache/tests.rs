@@ -28,7 +28,7 @@ fn error(code: ErrorCode) -> ApiError {
 #[tokio::test]
 async fn stale_value_serves_while_it_is_read_again() {
     let cache = stale_cache(true);
-    cache.put("a", 1);
+    cache.put_unless_changed("a", 1, cache.changes());
     let (send, receive) = oneshot::channel();
     let value = cache.cached(&"a", || async { Ok(receive.await.unwrap()) });
     assert_eq!((value, cache.cached(&"a", pending)), (Some(1), Some(1)), "the store doesn't answer");
@@ -42,7 +42,7 @@ async fn stale_value_serves_while_it_is_read_again() {
 async fn stale_value_whose_read_is_refused_ends_and_one_whose_store_fails_does_not() {
     for (code, expected) in [(ErrorCode::Internal, Some(1)), (ErrorCode::Unauthorized, None)] {
         let cache = stale_cache(true);
-        cache.put("a", 1);
+        cache.put_unless_changed("a", 1, cache.changes());
         assert_eq!(cache.cached(&"a", || ready(Err(error(code)))), Some(1));
         for _ in 0..4 {
             tokio::task::yield_now().await;
@@ -54,7 +54,7 @@ async fn stale_value_whose_read_is_refused_ends_and_one_whose_store_fails_does_n
 #[test]
 fn process_that_is_frozen_after_a_response_serves_no_stale_value() {
     let cache = stale_cache(false);
-    cache.put("a", 1);
+    cache.put_unless_changed("a", 1, cache.changes());
     assert_eq!(cache.cached(&"a", pending), None);
 }
 
@@ -105,7 +105,7 @@ async fn request_after_a_change_gets_no_value_of_before() {
 #[tokio::test]
 async fn background_read_that_overlaps_a_change_is_not_cached() {
     let cache = stale_cache(true);
-    cache.put("a", 1);
+    cache.put_unless_changed("a", 1, cache.changes());
     let (send, receive) = oneshot::channel();
     let (ended, has_ended) = oneshot::channel();
     let read = async move {

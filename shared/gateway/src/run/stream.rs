@@ -111,7 +111,6 @@ impl RunStream {
 
     /// The next event; `None` after the terminal one, once the driver has ended. The last write of the run's record may
     /// still be in progress then.
-    #[crate::boxed_future]
     pub async fn next(&mut self) -> Option<RunEvent> {
         // The driver sends the next events while this one is written to the client.
         self.driver.detach();

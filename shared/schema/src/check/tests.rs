@@ -114,7 +114,7 @@ fn caller_does_not_wait_for_a_step_that_takes_too_long() {
 #[test]
 fn patterns_of_many_names_stop_at_the_deadline() {
     // Each match takes all of its backtracking steps.
-    let pattern = |n: usize| (format!("^(a+)+\\1x{n}$"), json!({}));
+    let pattern = |n: usize| (format!("^(a|aa)+\\1x{n}$"), json!({}));
     let patterns: Map<String, Value> = (0..50).map(pattern).collect();
     let schema = json!({"patternProperties": patterns, "additionalProperties": {"type": "null"}});
     let checker = AnswerSchema::parse(&schema).unwrap().checker().unwrap();
@@ -132,7 +132,7 @@ fn patterns_of_many_names_stop_at_the_deadline() {
 
 #[test]
 fn names_of_properties_are_matched_within_the_time_of_the_build() {
-    let pattern = |n: usize| (format!("^(a+)+\\1x{n}$"), json!({}));
+    let pattern = |n: usize| (format!("^(a|aa)+\\1x{n}$"), json!({}));
     let patterns: Map<String, Value> = (0..400).map(pattern).collect();
     let properties: Map<String, Value> =
         (0..1500).map(|n| (format!("{}{n}b", "a".repeat(40)), json!({}))).collect();

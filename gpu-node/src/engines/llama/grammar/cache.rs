@@ -1,6 +1,7 @@
 //! A cache of compiled grammars: programs send the same schema again and again.
 
 use std::{
+    cell::Cell,
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
@@ -8,7 +9,7 @@ use std::{
 
 use hearth_domain::{ResponseFormat, TextTask, Tool, ToolChoice};
 use hearth_schema::{AnswerSchema, RelaxLevel, RelaxedSchema};
-use hearth_wire::ApiError;
+use hearth_wire::{ApiError, ErrorCode};
 use llama_cpp_2::{model::LlamaModel, sampling::LlamaSampler};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use serde_json::{Value, json};
@@ -65,7 +66,7 @@ impl Grammars {
     /// the run is cancelled.
     ///
     /// # Errors
-    /// `invalid_request` for a schema that is refused.
+    /// `invalid_request` for a schema that is refused; `overloaded` while others are compiled, if it can't be relaxed.
     pub(in crate::engines::llama) fn compile(
         &self,
         model: &LlamaModel,
@@ -82,8 +83,13 @@ impl Grammars {
             self.factory.get_or_init(|| factory(&LlamaSampler::llguidance_tok_env(model)).map(Arc::new));
         let factory = factory.as_ref().map_err(|reason| refused(task, reason))?;
         let grammar_with = |answer: Option<&Value>| grammar(vocabulary, format, task, answer);
+        let was_busy = Cell::new(false);
         let compile = |answer: Option<&Value>, cost| match grammar_with(answer) {
-            Ok(Some(grammar)) => self.compiler.compile(factory, grammar, cost, preparation).map(Some),
+            Ok(Some(grammar)) => {
+                let compiled = self.compiler.compile(factory, grammar, cost, preparation);
+                was_busy.set(was_busy.get() || matches!(compiled, Err(CompileError::Busy)));
+                compiled.map(Some)
+            }
             Ok(None) => Ok(None),
             Err(reason) => Err(CompileError::Unsupported(reason)),
         };
@@ -97,11 +103,18 @@ impl Grammars {
                     .map_err(|error| format!("the JSON Schema can't be enforced: {error}"))
             }
         };
-        let Some((matcher, schema_check)) = compiled.map_err(|reason| refused(task, &reason))? else {
+        let failed = |reason: String| match was_busy.get() {
+            true => ApiError::new(ErrorCode::Overloaded, reason),
+            false => refused(task, &reason),
+        };
+        let Some((matcher, schema_check)) = compiled.map_err(failed)? else {
             return Ok(None);
         };
         let compiled = CompiledGrammar { matcher: Arc::new(Mutex::new(matcher)), schema_check };
-        self.insert(key, &compiled);
+        // A schema that was relaxed while others were compiled isn't the next time.
+        if !was_busy.get() {
+            self.insert(key, &compiled);
+        }
         Ok(Some(compiled))
     }
 

@@ -50,6 +50,8 @@ pub(super) enum CompileError {
     Empty,
     /// It takes too long.
     Timeout,
+    /// It takes longer than a quick compilation, and others hold the permits.
+    Busy,
     /// Its run was cancelled.
     Cancelled,
     /// llguidance refuses it, for this reason.
@@ -61,6 +63,7 @@ impl Display for CompileError {
         match self {
             Self::Empty => formatter.write_str("it accepts no text"),
             Self::Timeout => formatter.write_str("it takes too long to compile; make it simpler"),
+            Self::Busy => formatter.write_str("other schemas are being compiled; try again later"),
             Self::Cancelled => formatter.write_str("the request was cancelled"),
             Self::Unsupported(reason) => formatter.write_str(reason),
         }
@@ -122,7 +125,7 @@ impl Compiler {
         preparation: &Preparation,
     ) -> Result<Matcher, CompileError> {
         let quick_permit = match cost {
-            CompileCost::Unbounded => Some(self.quick.acquire(COMPILE_TIMEOUT).ok_or(CompileError::Timeout)?),
+            CompileCost::Unbounded => Some(self.quick_permit(preparation)?),
             CompileCost::Bounded => None,
         };
         let compilation = Compilation::start(factory, grammar, quick_permit)?;
@@ -134,14 +137,28 @@ impl Compiler {
                     compilation.replace_permit(permit);
                     compilation.wait(rest, preparation)
                 }
-                None => Err(CompileError::Timeout),
+                None => Err(CompileError::Busy),
             },
             compiled => compiled,
         };
-        if matches!(compiled, Err(CompileError::Timeout | CompileError::Cancelled)) {
+        if matches!(compiled, Err(CompileError::Timeout | CompileError::Busy | CompileError::Cancelled)) {
             compilation.cancellation.cancel();
         }
         compiled
+    }
+
+    /// Waits for the permit of a quick compilation, until the timeout or until the run is cancelled.
+    fn quick_permit(&self, preparation: &Preparation) -> Result<CompilePermit, CompileError> {
+        let deadline = Instant::now() + COMPILE_TIMEOUT;
+        loop {
+            let rest = deadline.saturating_duration_since(Instant::now());
+            match self.quick.acquire(rest.min(CANCEL_CHECK_INTERVAL)) {
+                Some(permit) => return Ok(permit),
+                None if preparation.checkpoint().is_err() => return Err(CompileError::Cancelled),
+                None if rest.is_zero() => return Err(CompileError::Busy),
+                None => {}
+            }
+        }
     }
 }
 
@@ -344,6 +361,17 @@ mod tests {
             let late = slow.into_iter().filter_map(|compilation| compilation.join().unwrap().err());
             assert!(late.count() > 0, "no compilation was slow");
         });
+    }
+
+    #[test]
+    fn slow_compilation_without_a_place_is_busy() {
+        let (compiler, factory) = (Compiler::default(), Arc::new(factory(&bytes()).unwrap()));
+        let places: Vec<_> =
+            (0..SLOW_COMPILES_MAX_COUNT).map(|_| compiler.slow.acquire(Duration::ZERO).unwrap()).collect();
+        let preparation = Preparation::default();
+        let compiled = compiler.compile(&factory, slow_grammar(), CompileCost::Unbounded, &preparation);
+        assert_eq!(compiled.err(), Some(CompileError::Busy));
+        drop(places);
     }
 
     #[test]

@@ -78,9 +78,9 @@ impl Readers {
     /// Waits for the reads in progress, for a limited time, and closes the connections, so that the log can be emptied. Later reads
     /// fail.
     pub(super) async fn close(&self) {
-        // Those that wait for a connection come first.
-        let all = self.permits.acquire_many(READERS_MAX_COUNT);
-        if tokio::time::timeout(LOCK_TIMEOUT, all).await.is_err() {
+        // The reads that wait for a connection come first. None begins after the permits are here.
+        let all = tokio::time::timeout(LOCK_TIMEOUT, self.permits.acquire_many(READERS_MAX_COUNT)).await;
+        if all.is_err() {
             tracing::warn!("a read of the database hasn't ended; its log can't be emptied");
         }
         self.permits.close();
