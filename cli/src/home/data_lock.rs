@@ -45,7 +45,7 @@ impl DataLock {
 /// Opens a data folder. If another process has it open, waits for the end of that process.
 ///
 /// # Errors
-/// Those of `open`; that the folder is in use, after the timeout.
+/// The errors of `open`, and after the timeout that the folder is in use.
 pub(crate) async fn when_free<T>(open: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let folder = match open() {
         Err(OpenError::InUse(folder)) => folder,

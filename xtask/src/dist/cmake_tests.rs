@@ -95,8 +95,8 @@ fn amx_is_compiled_with_clang_where_gcc_breaks_it() {
         assert_eq!(amx_compiler("GNU", version, Some(folder.path())), "FALSE", "{version}");
     }
     for version in ["11.4.0", "12.2.0", "12.3.0", "13.0", "13.2.1"] {
-        let found = amx_compiler("GNU", version, Some(folder.path()));
-        assert_eq!(Path::new(&found), clang, "{version}");
+        let compiler = amx_compiler("GNU", version, Some(folder.path()));
+        assert_eq!(Path::new(&compiler), clang, "{version}");
     }
     assert_eq!(amx_compiler("Clang", "14.0.6", Some(folder.path())), "FALSE");
 }
