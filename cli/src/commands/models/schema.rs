@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
-use hearth_wire::native::registry::{SchemaBody, SchemaHistory};
+use hearth_wire::native::model_schemas::{SchemaBody, SchemaHistory};
 use serde_json::{Value, json};
 
 use crate::client::{gateway_client::GatewayClient, table::Table, terminal};

@@ -9,7 +9,7 @@ use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams};
 use hearth_wire::{
     error::ErrorEnvelope,
-    native::registry::{PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
+    native::model_schemas::{PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
 };
 
 use super::model_path::wrong_method;

@@ -7,8 +7,9 @@ use hearth_wire::{
     ApiError,
     native::{
         hub::ModelCard,
+        model_schemas::{PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
         models::{ModelBody, ModelQuery, ModelRemoved},
-        registry::{ModelRegistration, PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
+        registry::ModelRegistration,
         request::Parameters,
     },
     runtime_status::RuntimeStatus,

@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod limits;
 pub mod logins;
 mod media;
+pub mod model_schemas;
 pub mod models;
 pub mod nodes;
 pub mod organisations;

@@ -11,8 +11,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use hearth_wire::native::{
+    model_schemas::{SchemaBody, SchemaHistory},
     models::{ModelBody, ModelList},
-    registry::{ModelRegistration, SchemaBody, SchemaHistory},
+    registry::ModelRegistration,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! The registry as SQL for PostgreSQL 12 or later, such as Supabase: tables, keys and rows. It can be loaded again.
 
-use hearth_wire::native::{models::ModelBody, registry::SchemaBody};
+use hearth_wire::native::{model_schemas::SchemaBody, models::ModelBody};
 use serde::Serialize;
 use serde_json::Value;
 

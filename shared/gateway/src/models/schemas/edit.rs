@@ -5,7 +5,7 @@ use hearth_schema::AnswerSchema;
 use hearth_store::{StoreError, registry::SchemaVersion};
 use hearth_wire::{
     ApiError, ErrorCode,
-    native::registry::{PutSchema, SchemaBody, SchemaQuery},
+    native::model_schemas::{PutSchema, SchemaBody, SchemaQuery},
 };
 use serde_json::{Map, Value};
 

@@ -14,8 +14,8 @@ use hearth_store::registry::SchemaVersion;
 use hearth_wire::{
     ApiError, ErrorCode, dialect_param,
     native::{
+        model_schemas::{SchemaBody, SchemaHistory, SchemaOrigin, SchemaQuery, SchemaVersionBody},
         models::ModelBody,
-        registry::{SchemaBody, SchemaHistory, SchemaOrigin, SchemaQuery, SchemaVersionBody},
         request::Parameters,
     },
 };
