@@ -7,7 +7,7 @@ use hearth_domain::{Action, RunId, RuntimeState};
 use hearth_gateway::{Caller, Gateway, sockets::SocketId};
 use hearth_wire::{
     ApiError, ErrorCode, RunEventBody,
-    json_body::parse_text,
+    json_body::parse_message,
     native::{
         models::ModelQuery,
         render::Renderer,
@@ -62,7 +62,7 @@ impl Subscriptions {
 
     /// Handles a message of the client; returns the reply, unless the subscription's task sends it.
     pub(crate) fn handle(&mut self, text: &str) -> Option<String> {
-        let request: SocketRequest = match parse_text(text) {
+        let request: SocketRequest = match parse_message(text) {
             Ok(request) => request,
             Err(error) => {
                 let message =

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hearth_domain::NodeId;
+use hearth_wire::json_body::parse_bytes;
 use reqwest::{
     Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE,
     redirect::Policy,
@@ -160,7 +161,7 @@ impl GatewayClient {
 /// Parses an answer. One without a body parses as null.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, LinkFailure> {
     let body = if body.is_empty() { b"null" } else { body };
-    serde_json::from_slice(body).map_err(|error| LinkFailure::Unreadable { reason: error.to_string() })
+    parse_bytes(body).map_err(|error| LinkFailure::Unreadable { reason: error.to_string() })
 }
 
 /// A builder of clients for the gateway. It follows no redirects, which would send credentials elsewhere, and uses the proxies of

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use hearth_wire::relay::{Doorbell, NodeMessage, SOCKET_MESSAGE_MAX_BYTES};
+use hearth_wire::{
+    json_body::parse_message,
+    relay::{Doorbell, NodeMessage, SOCKET_MESSAGE_MAX_BYTES},
+};
 use reqwest::{
     StatusCode, Upgraded, Url,
     header::{
@@ -71,7 +74,7 @@ impl Socket {
     pub(super) async fn next(&mut self) -> Option<Doorbell> {
         loop {
             match self.0.next().await? {
-                Ok(Message::Text(text)) => match serde_json::from_str(&text) {
+                Ok(Message::Text(text)) => match parse_message(&text) {
                     Ok(doorbell) => return Some(doorbell),
                     // A later gateway may have others: they are hints.
                     Err(error) => tracing::debug!(%error, "an unknown doorbell is ignored"),

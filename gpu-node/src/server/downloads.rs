@@ -7,17 +7,20 @@ use axum::{
 use hearth_domain::JobId;
 use hearth_wire::node_downloads::{NodeDownload, NodeDownloadCommand, NodeDownloads, NodeJobs};
 
-use super::routes::LinkError;
+use super::{json_body::JsonBody, routes::LinkError};
 use crate::supervisor::Node;
 
 pub(super) async fn begin(
     State(node): State<Node>,
-    Json(command): Json<NodeDownloadCommand>,
+    JsonBody(command): JsonBody<NodeDownloadCommand>,
 ) -> Result<Json<NodeDownload>, LinkError> {
     Ok(Json(node.downloads().begin(&command)?))
 }
 
-pub(super) async fn states(State(node): State<Node>, Json(query): Json<NodeJobs>) -> Json<NodeDownloads> {
+pub(super) async fn states(
+    State(node): State<Node>,
+    JsonBody(query): JsonBody<NodeJobs>,
+) -> Json<NodeDownloads> {
     Json(node.downloads().states(&query.jobs))
 }
 

@@ -4,6 +4,7 @@
 
 mod auth;
 mod downloads;
+mod json_body;
 mod routes;
 
 use std::sync::Arc;

@@ -24,6 +24,7 @@ use hearth_wire::{
 };
 use serde::Deserialize;
 
+use super::json_body::JsonBody;
 use crate::{
     link::NodeIdentity,
     supervisor::{Node, RunLog},
@@ -33,7 +34,8 @@ use crate::{
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An error of the link: an API error without its envelope.
-pub(super) struct LinkError(ApiError);
+#[derive(Debug)]
+pub(super) struct LinkError(pub(super) ApiError);
 
 impl From<ApiError> for LinkError {
     fn from(error: ApiError) -> Self {
@@ -70,7 +72,7 @@ pub(super) async fn answer_challenge(
 pub(super) async fn submit(
     State(node): State<Node>,
     headers: HeaderMap,
-    Json(run): Json<NodeRun>,
+    JsonBody(run): JsonBody<NodeRun>,
 ) -> Result<Response, LinkError> {
     let mut span = Span::root(&TraceContext::from_headers(&headers), SpanKind::Server, "POST /v1/runs");
     if span.is_recorded() {
@@ -100,7 +102,7 @@ pub(super) async fn cancel(State(node): State<Node>, Path(id): Path<RunId>) -> R
 
 pub(super) async fn load(
     State(node): State<Node>,
-    Json(command): Json<NodeModelCommand>,
+    JsonBody(command): JsonBody<NodeModelCommand>,
 ) -> Result<StatusCode, LinkError> {
     node.load(command.model).await?;
     Ok(StatusCode::ACCEPTED)
@@ -108,14 +110,14 @@ pub(super) async fn load(
 
 pub(super) async fn count_tokens(
     State(node): State<Node>,
-    Json(body): Json<NodeCountBody>,
+    JsonBody(body): JsonBody<NodeCountBody>,
 ) -> Result<Response, LinkError> {
     Ok(Json(node.count_tokens(body).await?).into_response())
 }
 
 pub(super) async fn wake(
     State(node): State<Node>,
-    Json(command): Json<NodeWakeCommand>,
+    JsonBody(command): JsonBody<NodeWakeCommand>,
 ) -> Result<StatusCode, LinkError> {
     node.wake(&command.mac).await?;
     Ok(StatusCode::ACCEPTED)
@@ -123,7 +125,7 @@ pub(super) async fn wake(
 
 pub(super) async fn unload(
     State(node): State<Node>,
-    Json(command): Json<NodeModelCommand>,
+    JsonBody(command): JsonBody<NodeModelCommand>,
 ) -> Result<StatusCode, LinkError> {
     node.unload(command.model).await?;
     Ok(StatusCode::ACCEPTED)
@@ -131,7 +133,7 @@ pub(super) async fn unload(
 
 pub(super) async fn configure(
     State(node): State<Node>,
-    Json(settings): Json<NodeModelSettings>,
+    JsonBody(settings): JsonBody<NodeModelSettings>,
 ) -> Result<StatusCode, LinkError> {
     node.configure(settings).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -139,7 +141,7 @@ pub(super) async fn configure(
 
 pub(super) async fn remove(
     State(node): State<Node>,
-    Json(command): Json<NodeModelCommand>,
+    JsonBody(command): JsonBody<NodeModelCommand>,
 ) -> Result<Response, LinkError> {
     Ok(Json(node.remove(command.model).await?).into_response())
 }

@@ -40,6 +40,7 @@ pub mod model_info;
 pub mod model_limits;
 pub mod money;
 pub mod node;
+pub mod objects_only;
 pub mod owner;
 pub mod pattern;
 pub mod preferences;

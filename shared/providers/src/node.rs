@@ -20,6 +20,7 @@ use hearth_domain::{
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
+    json_body::parse_bytes,
     node::{NodeCountBody, NodeRun, NodeStatus, NodeTokenCount},
     node_limits::{check_event, check_status, error_of_node},
 };
@@ -155,7 +156,7 @@ impl NodeLink {
         body: Option<&impl Serialize>,
     ) -> Result<T, ApiError> {
         let response = self.send(method, path, about, body).await?;
-        serde_json::from_slice(&response.body).map_err(|error| {
+        parse_bytes(&response.body).map_err(|error| {
             let message = format!("the node's answer can't be read: {error}");
             ApiError::new(ErrorCode::ProviderError, message)
         })

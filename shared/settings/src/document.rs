@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hearth_domain::Strategy;
+use hearth_domain::{Strategy, objects_only::ObjectsOnly};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
@@ -71,7 +71,7 @@ impl RoutingDocument {
         for table in tables.keys().filter(|table| !Self::TABLES.contains(&table.as_str())) {
             check_table(table)?;
         }
-        let document: Self = serde_path_to_error::deserialize(json).map_err(|error| {
+        let document: Self = serde_path_to_error::deserialize(ObjectsOnly(json)).map_err(|error| {
             let (path, message) = (name_of(error.path()), errors::in_words(&error.inner().to_string()));
             InvalidSetting::new(if path.is_empty() { message } else { format!("{path}: {message}") })
         })?;
@@ -196,6 +196,16 @@ mod tests {
             (json!({"port": 1}), Some("port"), "setting of one process"),
             (json!({"alias": {}}), Some("alias"), "did you mean `aliases`?"),
             (json!([]), None, "must be an object"),
+            (json!({"selection": ["cost"]}), Some("selection"), "expected a table, not a list"),
+            (
+                json!({"selection": {"rules": [[["x"], null, null, null, null, "m"]]}}),
+                Some("selection.rules[0]"),
+                "expected a table, not a list",
+            ),
+            (json!({"providers": {"openai": []}}), Some("providers.openai"), "expected a table, not a list"),
+            (json!({"aliases": {"a": [["b", 3]]}}), Some("aliases.a"), "expected models' names"),
+            (json!({"aliases": {"a": [["b", "c"], "cost"]}}), Some("aliases.a"), "expected models' names"),
+            (json!({"aliases": {"a": {"models": [["b", 3]]}}}), Some("aliases.a"), "expected models' names"),
         ] {
             let error = RoutingDocument::parse(&json).unwrap_err().to_string();
             assert!(error.contains(word) && !error.contains("sk-secret"), "{json} gave {error:?}");

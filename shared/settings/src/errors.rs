@@ -136,6 +136,10 @@ pub(crate) fn in_words(message: &str) -> String {
 
 /// Leaves out the text that serde has found in place of another type: it may be a key in the wrong place.
 fn without_text(message: &str) -> String {
+    if let Some((before, name)) = message.split_once("invalid type: sequence, expected struct ") {
+        let rest = name.trim_start_matches(char::is_alphanumeric);
+        return format!("{before}expected a table{rest}, not a list");
+    }
     let (start, end) = ("invalid type: string ", ", expected ");
     let around =
         message.split_once(start).and_then(|(before, rest)| Some((before, rest.rsplit_once(end)?.1)));
@@ -234,6 +238,8 @@ mod tests {
         assert_eq!(in_words(message), "invalid type: text, expected a table for key `x`");
         let message = "invalid type: string \"two\", expected an integer";
         assert_eq!(in_words(message), "invalid type: text, expected an integer");
+        let message = "invalid type: sequence, expected struct Rule";
+        assert_eq!(in_words(message), "expected a table, not a list");
         assert_eq!(in_words("the model is bad"), "the model is bad");
     }
 

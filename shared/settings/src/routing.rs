@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hearth_domain::{Modality, Strategy};
+use hearth_domain::{Modality, Strategy, objects_only};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{DAY_SECONDS, InvalidSetting, check_ranges};
@@ -147,6 +147,7 @@ pub struct Target {
 enum AliasForm {
     One(String),
     List(Vec<TargetForm>),
+    #[serde(deserialize_with = "objects_only::deserialize")]
     Whole(AliasBody),
 }
 
@@ -162,6 +163,7 @@ struct AliasBody {
 #[serde(untagged, expecting = "expected a model's name, or {model = \"...\", weight = 1}")]
 enum TargetForm {
     Name(String),
+    #[serde(deserialize_with = "objects_only::deserialize")]
     Weighted(WeightedTarget),
 }
 

@@ -2,7 +2,7 @@
 
 use hearth_domain::{
     Artifact, Cost, Credits, FinishReason, Reasoning, Selection, Structured, Timestamp, TokenLogprob, Usage,
-    WaitReason,
+    WaitReason, objects_only,
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,11 @@ pub enum RunEventBody {
         /// Whole characters; empty only with log-probabilities.
         text: String,
         /// Tokens of the piece, if requested.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(
+            default,
+            skip_serializing_if = "Vec::is_empty",
+            deserialize_with = "objects_only::deserialize"
+        )]
         logprobs: Vec<TokenLogprob>,
     },
     /// Piece of a refusal.
@@ -109,7 +113,11 @@ pub enum RunEventBody {
         /// Index of the call within the answer, from 0.
         index: u32,
         /// Id and the tool's name, in the call's first event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "objects_only::deserialize"
+        )]
         begins: Option<ToolCallBegin>,
         /// JSON text to append to the arguments; may be empty.
         arguments: String,
@@ -128,6 +136,7 @@ pub enum RunEventBody {
         #[serde(default, skip_serializing_if = "is_zero")]
         choice: u32,
         /// Enforcement, and result of the validation.
+        #[serde(deserialize_with = "objects_only::deserialize")]
         structured: Structured,
     },
     /// One of several answers ended. A single answer ends with `Done` alone.
@@ -178,6 +187,7 @@ pub enum RunEventBody {
     /// Token usage. Comes once, just before `Done` or `Cancelled`.
     Usage {
         /// Tokens.
+        #[serde(deserialize_with = "objects_only::deserialize")]
         usage: Usage,
     },
     /// Cost, from the gateway, if the price is known. Comes just after `Usage`.
@@ -193,6 +203,7 @@ pub enum RunEventBody {
     /// The run failed.
     Error {
         /// Reason.
+        #[serde(deserialize_with = "objects_only::deserialize")]
         error: ApiError,
     },
     /// The run was cancelled.

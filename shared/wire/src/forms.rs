@@ -1,7 +1,7 @@
 //! Deserializes a value that has several forms, such as a text or a list, by its type in JSON.
 //!
 //! serde's derived form of an untagged enum buffers the value and tries the variants in turn. Its error names no field inside
-//! the value, and it takes a list for an object, which [`crate::objects_only`] refuses elsewhere.
+//! the value, and it takes a list for an object, which [`hearth_domain::objects_only`] refuses elsewhere.
 
 use std::{fmt, marker::PhantomData};
 

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
+use hearth_domain::objects_only::{self, ObjectsOnly};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{
-    ApiError, ErrorCode, field_of_reason, json_size, objects_only::ObjectsOnly, plain_reason,
-    run_options::option_error,
-};
+use crate::{ApiError, ErrorCode, field_of_reason, json_size, plain_reason, run_options::option_error};
 
 /// Characters of the beginning and the end of a long value that an error quotes.
 const QUOTED_BEGIN_MAX_COUNT: usize = 300;
@@ -28,6 +26,28 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 /// The first mistake, in the words of `serde_json`.
 pub fn parse_text<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     let mut json = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(ObjectsOnly(&mut json))?;
+    json.end()?;
+    Ok(value)
+}
+
+/// Parses a message, which is a JSON object. A list in the place of an object is refused.
+///
+/// # Errors
+/// As [`parse_text`].
+pub fn parse_message<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = objects_only::object(&mut json)?;
+    json.end()?;
+    Ok(value)
+}
+
+/// Parses the bytes of a JSON text. A list in the place of an object is refused.
+///
+/// # Errors
+/// As [`parse_text`].
+pub fn parse_bytes<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(json);
     let value = T::deserialize(ObjectsOnly(&mut json))?;
     json.end()?;
     Ok(value)

@@ -32,7 +32,6 @@ pub mod native;
 pub mod node;
 pub mod node_downloads;
 pub mod node_limits;
-mod objects_only;
 mod offered_tools;
 pub mod ollama;
 pub mod openai;

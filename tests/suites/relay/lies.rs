@@ -95,6 +95,24 @@ async fn events_that_are_the_gateways_own_are_refused() {
 }
 
 #[tokio::test]
+async fn list_in_the_place_of_an_object_is_refused() {
+    let world = RelayWorld::start().await;
+    let node = world.scripted("loose", &["ghost"]).await;
+    let asking = ask(&world, "ghost");
+    let mut run = node.next_run().await;
+    let path = format!("/v1/node/runs/{}/events", run.id());
+    let usage = json!({"seq": 1, "event": "usage", "usage": [1000, 1000, 0]});
+    for events in [json!([usage]), json!([[1, "usage", {}]])] {
+        let batch = json!({"fence": run.claimed.fence, "events": events});
+        node.send(Method::POST, &path, &batch).await.error(400, "invalid_request");
+    }
+    let report = json!([null, "scripted", Timestamp::now()]);
+    node.send(Method::POST, "/v1/node/report", &report).await.error(400, "invalid_request");
+    node.serve(&mut run, &["one ", "two"]).await;
+    asking.await.unwrap().assert_whole("one two");
+}
+
+#[tokio::test]
 async fn report_with_too_many_models_or_too_large_a_status_is_refused() {
     let world = RelayWorld::start().await;
     let node = world.scripted("hoarder", &["ghost"]).await;

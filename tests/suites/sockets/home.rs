@@ -89,13 +89,15 @@ async fn doorbell_reaches_each_socket_of_its_node_and_no_other() {
 async fn bad_message_of_a_node_is_answered_and_the_socket_stays_open() {
     let world = World::start().await;
     let mut socket = Socket::open_as(&world.url, &world.node().await.credential()).await;
-    socket.send(&json!({"type": "subscribe", "topic": "models"})).await;
-    let refused = socket.next().await;
-    assert_eq!(
-        (&refused["type"], &refused["error"]["code"]),
-        (&json!("error"), &json!("invalid_request")),
-        "{refused}"
-    );
+    for bad in [json!({"type": "subscribe", "topic": "models"}), json!(["heartbeat"])] {
+        socket.send(&bad).await;
+        let refused = socket.next().await;
+        assert_eq!(
+            (&refused["type"], &refused["error"]["code"]),
+            (&json!("error"), &json!("invalid_request")),
+            "{bad}: {refused}"
+        );
+    }
     socket.send(&json!({"type": "heartbeat"})).await;
     assert_eq!(socket.next().await, json!({"type": "heartbeat"}));
 }

@@ -10,6 +10,7 @@ use hearth_domain::{NodeId, NodeTransport, RunId};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
+    json_body::{parse_bytes, parse_text},
     node::{NodeCancelled, NodeRun},
     node_limits::{EVENT_MAX_BYTES, error_of_node},
 };
@@ -150,7 +151,7 @@ pub(super) fn cancel_request(run: RunId) -> LinkRequest {
 
 pub(super) fn was_cancelled(response: LinkResponse) -> Result<bool, ApiError> {
     let body = response.into_success()?.body;
-    let answer = serde_json::from_slice::<NodeCancelled>(&body);
+    let answer = parse_bytes::<NodeCancelled>(&body);
     let answer = answer.map_err(|error| ApiError::new(ErrorCode::ProviderError, error.to_string()))?;
     Ok(answer.cancelled)
 }
@@ -186,7 +187,7 @@ pub(super) async fn events_of(
             let mut frames = Vec::new();
             let read = reader.push(&bytes, &mut frames);
             for frame in frames {
-                let Ok(event) = serde_json::from_str::<RunEvent>(&frame.data) else { continue };
+                let Ok(event) = parse_text::<RunEvent>(&frame.data) else { continue };
                 yield Ok(event);
             }
             if let Err(error) = read {

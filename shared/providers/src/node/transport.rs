@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use hearth_domain::{NodeTransport, RunId};
 use hearth_telemetry::traces::TraceContext;
-use hearth_wire::{ApiError, ErrorCode, RunEvent, node::NodeRun};
+use hearth_wire::{ApiError, ErrorCode, RunEvent, json_body::parse_bytes, node::NodeRun};
 use http::{Method, StatusCode};
 
 /// Events of a run, in order and without gaps. The stream ends after the terminal event, or earlier if the transport broke:
@@ -44,7 +44,7 @@ impl LinkResponse {
             return Ok(self);
         }
         // A 401 of the node is about the gateway's credentials, not the client's.
-        match serde_json::from_slice::<ApiError>(&self.body) {
+        match parse_bytes::<ApiError>(&self.body) {
             Ok(error) if error.code != ErrorCode::Unauthorized => Err(error),
             Ok(error) => Err(ApiError::new(ErrorCode::ProviderAuth, error.message)),
             Err(_) => {

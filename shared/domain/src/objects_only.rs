@@ -5,15 +5,48 @@
 //!
 //! The wrapper asks the inner deserializer for a map where a struct is expected, and wraps every access to a nested value. A value
 //! that serde buffers (an untagged or internally tagged enum, a field of a flattened struct) is deserialized from the buffer, out of
-//! its reach: a type in a request has [`forms`](crate::forms) in place of such an enum.
+//! its reach: a struct in such a place has [`deserialize`] as its `deserialize_with`.
+
+use std::{fmt, marker::PhantomData};
 
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
+    Visitor, value::MapAccessDeserializer,
 };
+
+/// Deserializes a value whose structs are objects.
+///
+/// # Errors
+/// Those of the value, and a list in the place of an object.
+pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    T::deserialize(ObjectsOnly(from))
+}
+
+/// Deserializes an object, whose structs are objects. An enum with its variant's name in a field takes a list otherwise.
+///
+/// # Errors
+/// Those of the value, and another one than an object.
+pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    struct ObjectVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+            deserialize(MapAccessDeserializer::new(fields))
+        }
+    }
+
+    from.deserialize_map(ObjectVisitor(PhantomData))
+}
 
 /// A deserializer, visitor, seed or access, whose nested structs are objects.
 #[derive(Debug)]
-pub(crate) struct ObjectsOnly<T>(pub(crate) T);
+pub struct ObjectsOnly<T>(pub T);
 
 /// Seed that asks for a map.
 struct MapSeed<V>(V);
@@ -97,7 +130,7 @@ macro_rules! forward_visits {
 impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectsOnly<V> {
     type Value = V::Value;
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.expecting(f)
     }
 

@@ -89,3 +89,24 @@ fn objects_and_lists_in_their_places_are_accepted() {
         assert_eq!(body.any, json["any"]);
     }
 }
+
+#[test]
+fn enum_with_its_name_in_a_field_is_an_object() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(tag = "type", rename_all = "snake_case")]
+    enum Message {
+        Ping,
+        Move {
+            #[serde(deserialize_with = "deserialize")]
+            to: Point,
+        },
+    }
+
+    let parse = |json: Value| object::<Message, _>(json).map_err(|error| error.to_string());
+    assert_eq!(parse(json!({"type": "ping"})), Ok(Message::Ping));
+    let to = Point { x: 1, next: None };
+    assert_eq!(parse(json!({"type": "move", "to": {"x": 1}})), Ok(Message::Move { to }));
+    for json in [json!(["ping"]), json!(["move", {"to": {"x": 1}}]), json!({"type": "move", "to": [1]})] {
+        assert!(parse(json.clone()).unwrap_err().starts_with("invalid type: sequence"), "{json}");
+    }
+}
