@@ -6,12 +6,9 @@ use hearth_settings::{AccountSettings, AnalyzeSettings, CorsOrigins, SessionSett
 use hearth_store::Store;
 
 use crate::{
-    access::{Access, issuers::Issuers},
+    access::{Access, issuers::Issuers, signing_keys::SigningKeys},
     accounts::Organisations,
-    accounts::{
-        logins::Logins, passwords::Passwords, preferences::UserPreferences, signing_keys::SigningKeys,
-        throttle::Throttle,
-    },
+    accounts::{logins::Logins, passwords::Passwords, preferences::UserPreferences, throttle::Throttle},
     artifacts::Artifacts,
     audit::Audit,
     background::Background,
@@ -28,12 +25,14 @@ use crate::{
     limits::Limiter,
     lost_runs::LostRuns,
     models::{Models, ProviderModels, Registries},
-    nodes::{NodeAuthentication, NodeEnding, NodePresence, Nodes},
+    node_ending::NodeEnding,
+    node_link::{NodeAuthentication, NodeLeases, NodePresence},
+    nodes::Nodes,
     options::{HttpClients, Options},
     providers::Providers,
     readiness::ReadinessCache,
     record::Records,
-    relay::{NodeLeases, Relay, RelayTimes},
+    relay::{Relay, RelayTimes},
     requests::Requests,
     routing::Router,
     run::Runs,

@@ -122,3 +122,9 @@ pub(crate) fn no_such_model(id: &str) -> ApiError {
     let message = format!("there is no model {shown:?}; GET /v1/models lists the models");
     ApiError::new(ErrorCode::ModelNotFound, message).at("model")
 }
+
+/// The error of a code that is mistyped, used, revoked or expired. It doesn't distinguish them.
+pub(crate) fn invalid_code() -> ApiError {
+    let message = "the code isn't valid: it is mistyped, used, revoked or expired; ask for another one";
+    ApiError::new(ErrorCode::Forbidden, message).at("code")
+}

@@ -2,10 +2,9 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use hearth_domain::{ClientDialect, Delivery, Generation, Intent, RunId, Task};
+use hearth_domain::{Delivery, Generation, Intent, RunId, Task};
 use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::ApiError;
-use serde_json::Value;
 
 use crate::{
     access::Caller,
@@ -14,6 +13,7 @@ use crate::{
     configuration::RoutingSnapshot,
     definitions::RenderedUse,
     files::names_files,
+    record::wants_store,
     run::{RunStream, StartOptions},
 };
 
@@ -91,25 +91,10 @@ pub(crate) async fn prefetch(gateway: &Components, caller: &Caller, generations:
     gateway.cache.prefetch(caller, &gateway.providers.stored_keys, &prepared, &digest).await;
 }
 
-/// True if the request is stored with its run. OpenAI's chat completions have a field of the same name, which a provider of this
-/// dialect gets too. Vectors aren't recorded, so their request isn't either.
+/// True if the request is stored with its run. Vectors aren't recorded, so their request isn't either.
 fn stores_request(gateway: &Components, generation: &Generation) -> bool {
     let stores = wants_store(generation).unwrap_or(gateway.stores_requests);
     stores && !matches!(generation.task, Task::Embedding(_))
-}
-
-fn wants_store(generation: &Generation) -> Option<bool> {
-    let extra = &generation.extra;
-    let of_dialect = || match extra.dialect {
-        ClientDialect::OpenAiChat => extra.fields.get("store").and_then(Value::as_bool),
-        _ => None,
-    };
-    generation.store.or_else(of_dialect)
-}
-
-/// True if the client has asked for the request to be stored.
-pub(crate) fn is_stored_for_client(generation: &Generation) -> bool {
-    wants_store(generation) == Some(true)
 }
 
 /// The digest of the routing that a request follows, for cache keys: with the explicit entries of the caller's organisation, if

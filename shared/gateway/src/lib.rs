@@ -55,6 +55,9 @@ pub mod limits;
 mod lost_runs;
 mod models;
 mod moment;
+mod names;
+mod node_ending;
+mod node_link;
 pub mod nodes;
 mod operations;
 mod options;
@@ -123,7 +126,7 @@ pub use webhooks::WebhookAccess;
 use components::Components;
 use configuration::Configuration;
 use definitions::Definitions;
-use nodes::NodeAuthentication;
+use node_link::NodeAuthentication;
 use sockets::Sockets;
 use stage::Stage;
 

@@ -6,20 +6,16 @@
 //! - `energy`: the cost of runs by the energy of nodes.
 //! - `wake`: Wake-on-LAN.
 //! - `probes`: whether the operator's nodes answer.
-//! - `authentication`: the requests of nodes, each of which its node signs.
-//! - `enrolment`, `management`, `description`: nodes, for the people who use them; `ending`: the end of a node.
+//! - `enrolment`, `management`, `description`: nodes, for the people who use them.
 
 mod absent;
-mod authentication;
 mod description;
-mod ending;
 mod energy;
 mod enrolment;
 mod live;
 mod managed;
 mod management;
 pub(crate) mod placement;
-mod presence;
 mod probes;
 mod reachability;
 mod runs;
@@ -35,6 +31,7 @@ use hearth_providers::{AllowedAddresses, LocalNode, NodeLink, PinnedKey, http_cl
 use hearth_store::{Store, StoreError};
 use hearth_wire::{ApiError, ErrorCode, node::NodeStatus};
 
+pub use crate::node_link::{ClaimedNode, NodeAuthentication};
 use crate::{
     access::Caller,
     background::Background,
@@ -43,15 +40,10 @@ use crate::{
     relay::Relay,
     timed_cache::{Freshness, TimedCache},
 };
-pub(crate) use authentication::unknown_node;
-pub use authentication::{ClaimedNode, NodeAuthentication};
-pub(crate) use ending::NodeEnding;
 pub(crate) use energy::{EnergyMeter, EnergyUse};
 pub use enrolment::NodeCode;
 pub use hearth_store::nodes::NodeRecord;
 pub(crate) use live::{LiveNode, StatusAge};
-pub(crate) use management::check_energy;
-pub(crate) use presence::NodePresence;
 use probes::Probes;
 pub(crate) use probes::{NodeProbe, NodeState};
 use reachability::Reachability;

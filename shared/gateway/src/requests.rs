@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::Stream;
-use hearth_domain::{NodeId, Run, RunId, RunState, Timestamp};
+use hearth_domain::{NodeId, Run, RunId, Timestamp};
 use hearth_providers::Provider as _;
 use hearth_store::Store;
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
@@ -25,7 +25,7 @@ use crate::{
     nodes::Nodes,
     record::{
         Records,
-        replay::{Seen, replay_from_record},
+        replay::{Seen, end_by_record, replay_from_record},
     },
     run::Runs,
 };
@@ -250,20 +250,6 @@ impl Requests {
             .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
         self.nodes.link(&node).await?.cancel(run).await
     }
-}
-
-/// The terminal event of a run whose record is `run`: `event`, unless the record has another end.
-pub(crate) fn end_by_record(event: RunEvent, run: &Run, seen: Seen) -> RunEvent {
-    let state = match event.body {
-        RunEventBody::Done { .. } => RunState::Completed,
-        RunEventBody::Cancelled => RunState::Cancelled,
-        _ => RunState::Failed,
-    };
-    if !run.state.is_terminal() || run.state == state {
-        return event;
-    }
-    let body = replay_from_record(run, seen).pop().map_or(event.body, |end| end.body);
-    RunEvent { seq: event.seq, body }
 }
 
 /// The marks that a follower leaves for the process that carries out the run.

@@ -7,6 +7,7 @@ mod last_use;
 pub(crate) mod login_tokens;
 mod membership;
 mod renewal;
+pub mod signing_keys;
 mod token_rules;
 pub mod tokens;
 
@@ -22,7 +23,6 @@ use tokio::sync::{
 };
 
 use crate::{
-    accounts::signing_keys::SigningKeys,
     background::Background,
     error,
     read_cache::{ReadCache, ReadCacheLimits},
@@ -32,6 +32,7 @@ use crate::{
 use issuers::Issuers;
 use last_use::USE_RECORD_INTERVAL;
 pub(crate) use membership::Membership;
+use signing_keys::SigningKeys;
 
 pub use caller::{Caller, Credential};
 

@@ -20,11 +20,12 @@ use hearth_wire::{
 
 use super::{
     invites::require_whole_credential,
-    organisations::{Organisations, checked_name, checked_regions},
+    organisations::{Organisations, checked_regions},
 };
 use crate::{
     access::{Caller, tokens::token_body},
     error,
+    names::check_name,
     pager::Pager,
 };
 
@@ -75,7 +76,7 @@ impl Organisations {
             let message = "the organisation of the gateway's operator can't be disabled";
             return Err(ApiError::new(ErrorCode::Conflict, message));
         }
-        let name = request.name.as_deref().map(checked_name).transpose()?;
+        let name = request.name.as_deref().map(check_name).transpose()?;
         let regions = request.regions.map(checked_regions).transpose()?;
         let change = |record: &mut OrganisationRecord| {
             record.name = name.clone().unwrap_or_else(|| std::mem::take(&mut record.name));

@@ -15,8 +15,10 @@ use hearth_wire::{
     },
 };
 
-use super::registration::invalid_code;
-use crate::{Caller, Gateway, error};
+use crate::{
+    Caller, Gateway,
+    error::{self, invalid_code},
+};
 
 /// Days until an invitation ends: by default, and at most.
 const LIFETIME_DAYS: (u32, u32) = (7, 30);

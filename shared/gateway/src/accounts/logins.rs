@@ -19,11 +19,12 @@ use hearth_wire::{
     native::logins::{LoginBody, LoginItem, LoginList},
 };
 
-use super::{passwords::Passwords, signing_keys::SigningKeys, throttle::Throttle};
+use super::{passwords::Passwords, throttle::Throttle};
 use crate::{
     access::{
         Access, Caller, Credential,
         login_tokens::{is_ended_with_others, login_ended, of_login},
+        signing_keys::SigningKeys,
     },
     error,
 };

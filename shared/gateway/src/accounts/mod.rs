@@ -17,20 +17,17 @@ pub(crate) mod preferences;
 mod profile;
 pub mod provider_keys;
 mod registration;
-pub mod signing_keys;
 mod teams;
 pub mod throttle;
 
 pub use organisations::Organisations;
-pub(crate) use registration::{NAME_MAX_CHARS, check_name, invalid_code};
 
 use hearth_wire::{ApiError, native::logins::SigningKeyList};
 
-use crate::Gateway;
+use crate::{Gateway, access::signing_keys::SigningKeys};
 
 use logins::Logins;
 use passwords::Passwords;
-use signing_keys::SigningKeys;
 
 impl Gateway {
     /// Organisations, their members and their teams.

@@ -23,11 +23,10 @@ use crate::{
     access::{Access, Caller},
     error,
     keys::GatewayKeys,
-    nodes::NodeEnding,
+    names::check_name,
+    node_ending::NodeEnding,
 };
 
-/// Limit of the characters of a name.
-const NAME_MAX_CHARS: usize = 100;
 /// Limit of the regions of an organisation.
 const REGION_MAX_COUNT: usize = 16;
 
@@ -85,7 +84,7 @@ impl Organisations {
             return Err(ApiError::invalid("owner", "there is no user with this id"));
         }
         let regions = checked_regions(request.regions)?;
-        let record = OrganisationRecord::new(OrganisationId::new(), checked_name(&request.name)?);
+        let record = OrganisationRecord::new(OrganisationId::new(), check_name(&request.name)?);
         let record = OrganisationRecord { regions, ..record };
         let member = MemberRecord::new(record.id, owner, MemberRole::Owner);
         self.store.organisations().create(&record, &member).await.map_err(error::store)?;
@@ -143,7 +142,7 @@ impl Organisations {
         request: ChangeOrganisation,
     ) -> Result<OrganisationBody, ApiError> {
         require_own(caller, id)?;
-        let name = request.name.as_deref().map(checked_name).transpose()?;
+        let name = request.name.as_deref().map(check_name).transpose()?;
         let regions = request.regions.map(checked_regions).transpose()?;
         let change = |record: &mut OrganisationRecord| {
             record.name = name.clone().unwrap_or_else(|| std::mem::take(&mut record.name));
@@ -275,21 +274,6 @@ pub(super) fn require_own(caller: &Caller, id: OrganisationId) -> Result<(), Api
 
 pub(super) fn no_such_organisation() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no organisation with this id among yours")
-}
-
-/// Checks a name of an organisation or a team.
-///
-/// # Errors
-/// `invalid_request` with the bounds.
-pub(super) fn checked_name(name: &str) -> Result<String, ApiError> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX_CHARS || name.chars().any(char::is_control) {
-        let message = format!(
-            "name must have 1 to {NAME_MAX_CHARS} characters, and no line breaks or other control characters"
-        );
-        return Err(ApiError::invalid("name", message));
-    }
-    Ok(name.to_owned())
 }
 
 /// Checks regions; returns each once, in one order.

@@ -17,12 +17,12 @@ use hearth_wire::{
     native::users::{ChangePassword, ChangeUser, CreatedCode, MembershipBody, ResetPassword, UserBody},
 };
 
-use super::{
-    common_passwords,
-    invites::require_whole_credential,
-    registration::{address_taken, check_name, invalid_code},
+use super::{common_passwords, invites::require_whole_credential, registration::address_taken};
+use crate::{
+    Caller, Credential, Gateway,
+    error::{self, invalid_code},
+    names::check_name,
 };
-use crate::{Caller, Credential, Gateway, error};
 
 /// Time for which a code for another password is valid.
 const PASSWORD_RESET_TTL: Duration = Duration::from_secs(3600);

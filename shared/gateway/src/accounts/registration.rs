@@ -17,10 +17,12 @@ use hearth_wire::{
 };
 
 use super::{common_passwords, invites};
-use crate::{Caller, Gateway, error};
+use crate::{
+    Caller, Gateway,
+    error::{self, invalid_code},
+    names::check_name,
+};
 
-/// Maximum length of a name, in characters.
-pub(crate) const NAME_MAX_CHARS: usize = 100;
 /// Time for which a bootstrap code is valid.
 const BOOTSTRAP_TTL: Duration = Duration::from_secs(15 * 60);
 /// Attempts at a transaction while the organisation is changed by others at the same time.
@@ -314,18 +316,6 @@ impl NewSignIn {
     }
 }
 
-/// Checks a user's name, and removes the spaces around it.
-pub(crate) fn check_name(name: &str) -> Result<String, ApiError> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX_CHARS || name.chars().any(char::is_control) {
-        let message = format!(
-            "name must have 1 to {NAME_MAX_CHARS} characters, and no line breaks or other control characters"
-        );
-        return Err(ApiError::invalid("name", message));
-    }
-    Ok(name.to_owned())
-}
-
 fn has_sign_in(user: &UserRecord) -> bool {
     user.email.is_some() || user.password_hash.is_some()
 }
@@ -335,12 +325,6 @@ fn set_sign_in(user: &mut UserRecord, new: &UserRecord) {
     user.email.clone_from(&new.email);
     user.password_hash.clone_from(&new.password_hash);
     user.password_set_at = new.password_set_at;
-}
-
-/// The error of a code that is mistyped, used, revoked or expired. It doesn't distinguish them.
-pub(crate) fn invalid_code() -> ApiError {
-    let message = "the code isn't valid: it is mistyped, used, revoked or expired; ask for another one";
-    ApiError::new(ErrorCode::Forbidden, message).at("code")
 }
 
 pub(super) fn address_taken(error: StoreError) -> ApiError {

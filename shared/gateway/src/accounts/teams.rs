@@ -10,9 +10,9 @@ use hearth_wire::{
 use super::{
     changes::{Unchanged, retry},
     members::no_such_member,
-    organisations::{Organisations, checked_name, require_own},
+    organisations::{Organisations, require_own},
 };
-use crate::{access::Caller, error};
+use crate::{access::Caller, error, names::check_name};
 
 /// Limit of the teams of an organisation.
 const TEAM_MAX_COUNT: usize = 1000;
@@ -57,7 +57,7 @@ impl Organisations {
         name: &str,
     ) -> Result<TeamBody, ApiError> {
         self.record(caller, id).await?;
-        let team = TeamRecord::new(id, checked_name(name)?);
+        let team = TeamRecord::new(id, check_name(name)?);
         let organisations = self.store.organisations();
         if organisations.teams(id).await.map_err(error::store)?.len() >= TEAM_MAX_COUNT {
             let message = format!("an organisation has at most {TEAM_MAX_COUNT} teams");
@@ -80,7 +80,7 @@ impl Organisations {
         name: &str,
     ) -> Result<TeamBody, ApiError> {
         require_own(caller, id)?;
-        let name = checked_name(name)?;
+        let name = check_name(name)?;
         let rename = || async {
             let organisations = self.store.organisations();
             let before = organisations.team(id, team).await?.ok_or_else(no_such_team)?;

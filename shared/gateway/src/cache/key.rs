@@ -189,11 +189,6 @@ fn has_parts_of_its_dialect(task: &Task) -> bool {
     !task.tool_extra.is_empty() || task.messages.iter().any(in_message)
 }
 
-/// A digest of settings.
-pub(crate) fn digest_of(settings: &impl fmt::Debug) -> String {
-    CacheKey(Sha256::digest(format!("{settings:?}")).into()).to_string()
-}
-
 fn task_of(task: &Task) -> KeyTask<'_> {
     let task = match task {
         Task::Embedding(task) => return KeyTask::Embedding(task),

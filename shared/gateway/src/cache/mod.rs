@@ -34,12 +34,12 @@ use crate::{
     access::Caller,
     background::Background,
     providers::own_keys::StoredKeys,
-    settings::{AUTO, Routing},
+    settings::AUTO,
     single_flight::{Entrance, Flights, Leader},
     stage::Stage,
 };
 use answers::Answers;
-use key::{CacheKey, KeyCallers, cache_key_of, digest_of};
+use key::{CacheKey, KeyCallers, cache_key_of};
 
 /// Timeout of a follower that waits for the answer to an identical request.
 const FOLLOWER_WAIT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -329,14 +329,6 @@ impl Cache {
         }
         Search::Miss(None)
     }
-}
-
-/// Digest of the routing: with another one a model may answer differently.
-pub(crate) fn routing_digest(routing: &Routing) -> String {
-    let Routing { providers, aliases, fallbacks, selection, models: _, model_info } = routing;
-    // Metadata of models doesn't change their answers; the default parameters of requests do.
-    let defaults = model_info.all_defaults();
-    digest_of(&(providers, aliases, fallbacks, selection, defaults))
 }
 
 fn not_cached(message: &str) -> ApiError {

@@ -2,9 +2,10 @@
 
 use std::ops::Deref;
 
-use hearth_domain::Timestamp;
+use hearth_domain::{Timestamp, hex};
+use sha2::{Digest as _, Sha256};
 
-use crate::{cache::routing_digest, settings::Routing};
+use crate::settings::Routing;
 
 /// Routing as it is in force at one moment. A request keeps its snapshot when another one takes its place.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(crate) struct StoredVersion {
 
 impl RoutingSnapshot {
     pub(crate) fn new(routing: Routing, stored: Option<StoredVersion>, sequence: u64) -> Self {
-        Self { digest: routing_digest(&routing), routing, stored, sequence }
+        Self { digest: digest_of(&routing), routing, stored, sequence }
     }
 
     /// The number of the stored version that it follows; 0 for none.
@@ -43,4 +44,12 @@ impl Deref for RoutingSnapshot {
     fn deref(&self) -> &Routing {
         &self.routing
     }
+}
+
+/// Digest of the routing: with another one a model may answer differently.
+fn digest_of(routing: &Routing) -> String {
+    let Routing { providers, aliases, fallbacks, selection, models: _, model_info } = routing;
+    // Metadata of models doesn't change their answers; the default parameters of requests do.
+    let parts = (providers, aliases, fallbacks, selection, model_info.all_defaults());
+    hex(Sha256::digest(format!("{parts:?}")))
 }

@@ -5,7 +5,6 @@
 //! entries that the death of a process leaves are sent later, if the change has taken place (`recovery`). So an event may come
 //! twice, with the same id, and none is lost.
 
-mod envelope;
 mod jobs;
 mod maintenance;
 mod recovery;
@@ -16,8 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hearth_domain::{EventId, EventKind, OrganisationId, Owner, Timestamp, UserId, WebhookId};
 use hearth_store::{Store, event_outbox::OutboxEntry};
 use serde_json::Value;
-
-pub(crate) use envelope::cloud_event;
 
 use crate::webhooks::{DeliveryQueue, Subscriptions};
 

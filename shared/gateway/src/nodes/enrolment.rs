@@ -17,8 +17,8 @@ use super::NodeRecord;
 use crate::{
     Caller, Gateway,
     access::Membership,
-    accounts::{NAME_MAX_CHARS, check_name, invalid_code},
-    error,
+    error::{self, invalid_code},
+    names::{NAME_MAX_CHARS, check_name},
     public_address::{has_public_host, is_public},
 };
 

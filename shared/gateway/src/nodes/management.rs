@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use hearth_domain::{NodeEnergy, NodeId, NodeSharing, NodeTransport, TeamId, UserId};
+use hearth_domain::{NodeId, NodeSharing, NodeTransport, TeamId, UserId};
 use hearth_store::StoreError;
 use hearth_wire::{
     ApiError, ErrorCode,
@@ -11,14 +11,12 @@ use hearth_wire::{
 };
 
 use super::{NodeRecord, may_manage, may_use};
-use crate::{Caller, Gateway, accounts::check_name, error};
+use crate::{Caller, Gateway, error, names::check_name, node_link::check_energy};
 
 /// Attempts at a change while others change the node at the same time.
 const CHANGE_ATTEMPT_MAX_COUNT: usize = 8;
 /// Limit of the teams, and of the users, that a node is shared with: each is read.
 const SHARING_MAX_COUNT: usize = 50;
-/// Limits of the watts of a node, and of the price of a kilowatt-hour.
-const ENERGY_MAX: (f64, f64) = (100_000.0, 1000.0);
 
 impl Gateway {
     /// The nodes that the caller may use or manage, oldest first, with their state.
@@ -184,41 +182,6 @@ fn is_visible(caller: &Caller, record: &NodeRecord) -> bool {
     is_same && (may_use(caller, record) || may_manage(caller, record))
 }
 
-/// The energy of a node; none for zeros, by which it is removed.
-pub(crate) fn check_energy(energy: NodeEnergyBody) -> Result<Option<NodeEnergy>, ApiError> {
-    let NodeEnergyBody { idle_watts, busy_watts, price_per_kwh } = energy;
-    let (watts, price) = (0.0..=ENERGY_MAX.0, 0.0..=ENERGY_MAX.1);
-    if !watts.contains(&idle_watts) || !watts.contains(&busy_watts) || idle_watts > busy_watts {
-        let message =
-            format!("energy: the watts must be 0 to {}, and busy_watts at least idle_watts", ENERGY_MAX.0);
-        return Err(ApiError::invalid("energy", message));
-    }
-    if !price.contains(&price_per_kwh) {
-        return Err(ApiError::invalid(
-            "energy.price_per_kwh",
-            format!("the price must be 0 to {}", ENERGY_MAX.1),
-        ));
-    }
-    Ok((busy_watts > 0.0).then_some(NodeEnergy { idle_watts, busy_watts, price_per_kwh }))
-}
-
 fn no_such_node() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no node with this id")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn energy_is_checked_and_zeros_remove_it() {
-        let check = |idle_watts, busy_watts, price_per_kwh| {
-            check_energy(NodeEnergyBody { idle_watts, busy_watts, price_per_kwh })
-        };
-        assert!(check(20.0, 350.0, 0.3).unwrap().is_some() && check(0.0, 0.0, 0.0).unwrap().is_none());
-        for (idle, busy, price) in [(-1.0, 1.0, 0.3), (2.0, 1.0, 0.3), (1.0, 2.0, -0.1), (1.0, f64::NAN, 0.3)]
-        {
-            check(idle, busy, price).unwrap_err();
-        }
-    }
 }

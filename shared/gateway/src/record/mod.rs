@@ -21,14 +21,15 @@ mod writer;
 
 use std::time::Duration;
 
-use hearth_domain::{Delivery, Generation, Owner, Run, RunId, Timestamp};
+use hearth_domain::{ClientDialect, Delivery, Generation, Owner, Run, RunId, Timestamp};
 use hearth_store::{Store, StoreError, conversations::Conversation};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::ApiError;
+use serde_json::Value;
 
 pub(crate) use recording::Recording;
 
-use crate::{background::Background, error, events::Events, generate::is_stored_for_client};
+use crate::{background::Background, error, events::Events};
 use pending::PendingRecords;
 use recorder::RecordTimes;
 use writer::RecordWriter;
@@ -124,7 +125,7 @@ impl Records {
     ) -> Result<(), ApiError> {
         let stored = self.writer.store().run_requests().put(id, owner, request).await;
         match stored {
-            Err(StoreError::OverQuota(_)) if !is_stored_for_client(request) => {
+            Err(StoreError::OverQuota(_)) if wants_store(request) != Some(true) => {
                 tracing::warn!(run = %id, "a request isn't stored: the quota of its owner is reached");
                 Ok(())
             }
@@ -141,4 +142,15 @@ impl Records {
     ) -> Result<(), StoreError> {
         self.writer.put_conversation(id, owner, conversation).await
     }
+}
+
+/// The client's wish that its request is stored; none if it leaves that open. OpenAI's chat completions have a field of the same
+/// name, which a provider of this dialect gets too.
+pub(crate) fn wants_store(generation: &Generation) -> Option<bool> {
+    let extra = &generation.extra;
+    let of_dialect = || match extra.dialect {
+        ClientDialect::OpenAiChat => extra.fields.get("store").and_then(Value::as_bool),
+        _ => None,
+    };
+    generation.store.or_else(of_dialect)
 }

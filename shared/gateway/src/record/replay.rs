@@ -115,6 +115,20 @@ pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) ->
     })
 }
 
+/// The terminal event of a run whose record is `run`: `event`, unless the record has another end.
+pub(crate) fn end_by_record(event: RunEvent, run: &Run, seen: Seen) -> RunEvent {
+    let state = match event.body {
+        RunEventBody::Done { .. } => RunState::Completed,
+        RunEventBody::Cancelled => RunState::Cancelled,
+        _ => RunState::Failed,
+    };
+    if !run.state.is_terminal() || run.state == state {
+        return event;
+    }
+    let body = replay_from_record(run, seen).pop().map_or(event.body, |end| end.body);
+    RunEvent { seq: event.seq, body }
+}
+
 #[cfg(test)]
 mod tests {
     use hearth_domain::{CreditStatus, Credits, Timestamp, ToolCall, Usage, UserId};

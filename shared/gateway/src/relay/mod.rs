@@ -4,7 +4,7 @@
 //! is a hint only. The node claims the run and posts its events in batches under the fencing token of its claim. The process
 //! that serves the client reads them from the log of the run, as they come.
 //!
-//! - `reports`: the states of nodes, and their orders; `leases`: the time for which a node counts as alive.
+//! - `reports`: the states of nodes, and their orders.
 //! - `claims`: a node claims a run, or refuses it; `batches`: it posts the events; `checks`: the rules for a batch.
 //! - `transport`: the gateway's side, a [`LinkTransport`]; `tail`: follows the log of a run; `calls`: requests other than runs.
 //! - `revocation`: ends what a node has.
@@ -15,7 +15,6 @@ mod calls;
 mod checks;
 mod claims;
 mod errors;
-mod leases;
 mod reports;
 mod revocation;
 mod tail;
@@ -34,8 +33,12 @@ use hearth_settings::GatewaySettings;
 use hearth_store::{Store, relay::NodeState};
 use hearth_wire::{node::NodeStatus, relay::Doorbell};
 
-use crate::{background::Background, nodes::NodePresence, sockets::Sockets, timed_cache::TimedCache};
-pub(crate) use leases::NodeLeases;
+use crate::{
+    background::Background,
+    node_link::{NodeLeases, NodePresence},
+    sockets::Sockets,
+    timed_cache::TimedCache,
+};
 use transport::RelayTransport;
 use wakeups::Wakeups;
 

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{NODE_MAX_COUNT, Relay, millis};
 use crate::{
     error,
-    nodes::{check_energy, unknown_node},
+    node_link::{check_energy, unknown_node},
 };
 
 /// Limit of the time for which a request for orders waits.

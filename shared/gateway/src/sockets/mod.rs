@@ -19,7 +19,7 @@ use hearth_store::{
 };
 use hearth_wire::{
     ApiError, ErrorCode,
-    json_body::parse_text,
+    json_body::parse_message,
     native::sockets::{SocketMessage, SocketRequest},
     relay::{Doorbell, NodeMessage},
 };
@@ -30,8 +30,7 @@ use crate::{
     access::{Access, Caller},
     background::Background,
     error,
-    nodes::NodeAuthentication,
-    relay::NodeLeases,
+    node_link::{NodeAuthentication, NodeLeases},
 };
 pub use hub::{HubSocket, SOCKET_QUEUE_MAX_COUNT, SocketHub};
 pub use sender::{SocketError, SocketId, SocketSender, SocketService};
@@ -316,7 +315,7 @@ fn client_message(text: &str) -> Result<Option<String>, ApiError> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
-    parse_text(text).map_err(|error| {
+    parse_message(text).map_err(|error| {
         let message = format!("the message can't be read: {error}; docs/sockets.md lists the messages");
         ApiError::new(ErrorCode::InvalidRequest, message)
     })

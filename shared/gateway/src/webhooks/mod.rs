@@ -10,6 +10,7 @@ mod attach;
 mod body;
 mod checks;
 mod deliver;
+mod envelope;
 mod export;
 mod log;
 mod manage;

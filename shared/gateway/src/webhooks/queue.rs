@@ -14,10 +14,8 @@ use hearth_wire::{ApiError, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{
-    events::cloud_event,
-    jobs::engine::{JobEngine, NewJob},
-};
+use super::envelope::cloud_event;
+use crate::jobs::engine::{JobEngine, NewJob};
 
 /// Limit of the deliveries that wait for a paused webhook; later events are left out.
 const BACKLOG_MAX_COUNT: u32 = 1_000;

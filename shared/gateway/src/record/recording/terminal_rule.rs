@@ -19,7 +19,7 @@ use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use proptest::prelude::*;
 
 use super::{Delivery, PendingRecords, RecordTimes, RecordWriter, start, tests::Nothing};
-use crate::{record::replay::Seen, requests::end_by_record};
+use crate::record::replay::{Seen, end_by_record};
 
 /// A table in memory, which obeys the conditions that records have, and refuses writes on demand.
 #[derive(Debug, Default)]

@@ -6,7 +6,8 @@ use hearth_domain::{NodeId, Timestamp};
 use hearth_store::{Store, StoreError, relay::NodeState};
 use hearth_wire::ApiError;
 
-use crate::{background::Background, error, nodes::unknown_node};
+use super::unknown_node;
+use crate::{background::Background, error};
 
 /// Interval of a node's reports to a gateway at home.
 const HOME_REPORT_INTERVAL: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 const DATA_MAX_BYTES: usize = 128 << 10;
 
 /// The event as JSON. Data that is too large is left out, and `dataomitted` says so: the subject has it.
-pub(crate) fn cloud_event(entry: &OutboxEntry) -> String {
+pub(super) fn cloud_event(entry: &OutboxEntry) -> String {
     let mut event = Map::new();
     event.insert("specversion".to_owned(), "1.0".into());
     event.insert("id".to_owned(), entry.id.to_string().into());

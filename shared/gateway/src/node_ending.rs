@@ -5,8 +5,12 @@ use std::sync::Arc;
 use hearth_domain::{OrganisationId, UserId};
 use hearth_store::{Store, StoreError};
 
-use super::{NodeAuthentication, NodeRecord, Nodes};
-use crate::{relay::Relay, sockets::Sockets};
+use crate::{
+    node_link::NodeAuthentication,
+    nodes::{NodeRecord, Nodes},
+    relay::Relay,
+    sockets::Sockets,
+};
 
 /// Ends nodes.
 #[derive(Debug)]
