@@ -28,7 +28,7 @@ use crate::{
         local_node,
         model::{self, DefaultModel},
         node_config::node_config,
-        serve, shutdown,
+        shutdown,
         stores::Stores,
         temporary,
     },
@@ -87,7 +87,7 @@ impl Up {
         let interrupted = shutdown::listen()?;
         let progress = Progress::new(self.json || self.quiet);
         let settings = &context.settings;
-        serve::raise_descriptor_limit();
+        hearth_server::raise_descriptor_limit();
         progress.show("opening the stores");
         let stores = Stores::open_when_free(&settings.data, settings.durability).await;
         let stores = stores.map_err(explain_missing_home)?;
@@ -136,7 +136,7 @@ impl Up {
         let jobs = gateway.start_jobs().await?;
         let events = gateway.clone();
         let events = AbortOnDropHandle::new(tokio::spawn(async move { events.maintain_events().await }));
-        let server = serve::start(listeners.entrances(router), &settings.server)?;
+        let server = hearth_server::start(listeners.entrances(router), &settings.server)?;
         let failure = match &local {
             Some(local) => {
                 progress.show(&format!("loading {}", local.model));

@@ -4,12 +4,10 @@ use std::net::{Ipv4Addr, TcpListener as StdListener};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
+use hearth_server::{Entrance, Tls};
 use tokio::net::TcpListener;
 
-use super::serve::{
-    self, Entrance,
-    tls::{Tls, redirect_router},
-};
+use super::tls::{HostTls, redirect_router};
 use crate::settings::Settings;
 
 /// The port that an https address needn't have.
@@ -42,22 +40,22 @@ impl Listeners {
     /// # Errors
     /// A port is in use, or the certificate can't be read.
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
-        let main = serve::bind(settings.host, settings.port).await?;
+        let main = hearth_server::bind(settings.host, settings.port).await?;
         let address = main.local_addr()?;
         if !settings.tls.is_enabled() {
             let url = format!("http://{address}");
             return Ok(Self { commands_url: url.clone(), url, main, secure: None });
         }
-        let tls = Tls::start(&settings.tls, &settings.data)?;
+        let HostTls { tls, host } = HostTls::start(&settings.tls, &settings.data)?;
         let commands = StdListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .and_then(TcpListener::from_std)
             .context("no port of 127.0.0.1 can be listened on")?;
         let redirect = match settings.tls.redirect_port {
-            Some(port) => Some((serve::bind(settings.host, port).await?, address.port())),
+            Some(port) => Some((hearth_server::bind(settings.host, port).await?, address.port())),
             None => None,
         };
-        let url = match (tls.host(), address.port()) {
+        let url = match (host, address.port()) {
             (Some(host), HTTPS_PORT) => format!("https://{host}"),
             (Some(host), port) => format!("https://{host}:{port}"),
             (None, _) => format!("https://{address}"),

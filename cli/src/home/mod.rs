@@ -8,7 +8,7 @@ pub(crate) mod local_node;
 pub(crate) mod model;
 pub(crate) mod model_folder;
 pub(crate) mod node_config;
-pub(crate) mod serve;
 pub(crate) mod shutdown;
 pub(crate) mod stores;
 pub(crate) mod temporary;
+pub(crate) mod tls;

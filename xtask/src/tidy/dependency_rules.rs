@@ -22,7 +22,7 @@ use Rule::{AllBut, Only};
 ///
 /// The stores of AWS in `aws-emulator` are for the tests and the benchmarks alone. No function sees another: what they
 /// share is the gateway's.
-const RULES: [(&str, Rule); 26] = [
+const RULES: [(&str, Rule); 27] = [
     ("domain", Only(&[])),
     ("files", Only(&[])),
     ("memory", Only(&[])),
@@ -43,6 +43,7 @@ const RULES: [(&str, Rule); 26] = [
     ("providers", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth"])),
     ("gateway", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth", "store", "providers"])),
     ("http", Only(&["domain", "telemetry", "wire", "gateway"])),
+    ("server", Only(&["settings", "memory", "gateway", "http"])),
     ("lambda", Only(&["domain", "settings", "store", "gateway", "http", "telemetry"])),
     ("gpu-node", Only(&["domain", "files", "schema", "settings", "wire", "auth", "telemetry", "worker"])),
     ("functions/*", Only(&["domain", "wire", "gateway", "http", "lambda", "telemetry"])),

@@ -11,6 +11,7 @@ use hearth_node::{
     link::{LinkConfig, LinkState, NodeIdentity, RunningLink},
     wake::own_mac,
 };
+use hearth_server::Server;
 
 use crate::{
     context::{Context, ContextFlags},
@@ -19,7 +20,6 @@ use crate::{
         listeners::Listeners,
         model,
         node_config::node_config,
-        serve::{self, Server},
         shutdown, temporary,
     },
     settings::{Settings, SettingsFlags},
@@ -73,7 +73,7 @@ impl Run {
         let settings = &context.settings;
         hearth_telemetry::logs::to_stderr(&settings.log_level)?;
         hearth_telemetry::traces::install(&settings.traces)?;
-        serve::raise_descriptor_limit();
+        hearth_server::raise_descriptor_limit();
         // Two processes of one node would both take its runs.
         let _lock = when_free(|| DataLock::take(&settings.data)).await?;
         let membership = self.membership(settings)?;
@@ -191,7 +191,7 @@ fn serve_directly(
 ) -> Result<Server> {
     let verifier = LinkVerifier::new(&membership.node.to_string(), &membership.gateway_key)?;
     let router = hearth_node::server::router(node.clone(), verifier, membership.identity.clone());
-    serve::start(listeners.entrances(router), &settings.server)
+    Ok(hearth_server::start(listeners.entrances(router), &settings.server)?)
 }
 
 /// Waits until the gateway has answered, or can't be reached.

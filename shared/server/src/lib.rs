@@ -1,4 +1,7 @@
-//! The HTTP server: accepts connections up to a limit, and shuts down in order.
+//! The HTTP server of a process at home: accepts connections up to a limit, serves them on threads of their own, and shuts down in
+//! order.
+
+#![warn(missing_docs)]
 
 mod connection;
 mod descriptors;
@@ -7,7 +10,7 @@ mod limits;
 mod stream;
 mod table;
 mod threads;
-pub(crate) mod tls;
+mod tls;
 
 use std::{
     io,
@@ -17,7 +20,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -31,15 +33,15 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-pub(crate) use descriptors::raise_descriptor_limit;
+pub use descriptors::raise_descriptor_limit;
+pub use threads::ServingThreads;
+pub use tls::Tls;
 
 use connection::Connection;
 use hearth_settings::{ServerSettings, TrustedProxies};
 use idle_memory::Activity;
 use limits::Limits;
 use table::{State, Table};
-use threads::ServingThreads;
-use tls::Tls;
 
 /// Time for open requests to end when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,7 +59,7 @@ type Socket = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// A listener, and the routes that it serves.
 #[derive(Debug)]
-pub(crate) struct Entrance {
+pub struct Entrance {
     listener: TcpListener,
     router: Router,
     /// The listener's TLS; none: it serves plain HTTP.
@@ -66,49 +68,79 @@ pub(crate) struct Entrance {
 
 impl Entrance {
     /// Plain HTTP.
-    pub(crate) fn plain(listener: TcpListener, router: Router) -> Self {
+    pub fn plain(listener: TcpListener, router: Router) -> Self {
         Self { listener, router, tls: None }
     }
 
     /// HTTP over TLS.
-    pub(crate) fn secure(listener: TcpListener, router: Router, tls: Tls) -> Self {
+    pub fn secure(listener: TcpListener, router: Router, tls: Tls) -> Self {
         Self { listener, router: tls::secure_router(router), tls: Some(Arc::new(tls)) }
     }
 }
 
 /// A running server.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     threads: Arc<ServingThreads>,
     _idle_memory: AbortOnDropHandle<()>,
 }
 
+/// A server can't be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The port is in use.
+    #[error(
+        "port {port} on {host} is in use by another program; choose another with --port, or any free one with --port 0"
+    )]
+    PortInUse {
+        /// The address.
+        host: IpAddr,
+        /// The port.
+        port: u16,
+    },
+    /// The address is of another machine.
+    #[error(
+        "{0} is no address of this machine; choose one of its own with --host, such as ::1 if it has only IPv6"
+    )]
+    ForeignAddress(IpAddr),
+    /// The system refuses the address.
+    #[error("{host}:{port} can't be listened on")]
+    Listen {
+        /// The address.
+        host: IpAddr,
+        /// The port.
+        port: u16,
+        /// The system's message.
+        source: io::Error,
+    },
+    /// The system starts no thread.
+    #[error("the threads that serve connections can't be started")]
+    Threads(#[source] io::Error),
+}
+
 /// Listens on an address.
 ///
 /// # Errors
 /// The port is in use, or the address is of another machine.
-pub(crate) async fn bind(host: IpAddr, port: u16) -> Result<TcpListener> {
-    match TcpListener::bind((host, port)).await {
-        Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => anyhow::bail!(
-            "port {port} on {host} is in use by another program; choose another with --port, or any free one with --port 0"
-        ),
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => anyhow::bail!(
-            "{host} is no address of this machine; choose one of its own with --host, such as ::1 if it has only \
-             IPv6"
-        ),
-        Err(error) => Err(error).with_context(|| format!("{host}:{port} can't be listened on")),
-    }
+pub async fn bind(host: IpAddr, port: u16) -> Result<TcpListener, ServerError> {
+    TcpListener::bind((host, port)).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServerError::PortInUse { host, port },
+        io::ErrorKind::AddrNotAvailable => ServerError::ForeignAddress(host),
+        _ => ServerError::Listen { host, port, source },
+    })
 }
 
 /// Serves the entrances, within the limits of `settings` and of the process' file descriptors, which they share. The current
 /// runtime accepts the connections; threads of their own serve them.
-pub(crate) fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Result<Server> {
+///
+/// # Errors
+/// The system starts no thread.
+pub fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Result<Server, ServerError> {
     let cores = || thread::available_parallelism().map_or(1, Into::into);
     let threads = ServingThreads::start(settings.threads.unwrap_or_else(cores));
-    let threads = Arc::new(threads.context("the threads that serve connections can't be started")?);
+    let threads = Arc::new(threads.map_err(ServerError::Threads)?);
     let (stop, stopped) = watch::channel(false);
     let limits = Limits::new(settings, descriptors::descriptor_limit());
     let proxies = Arc::new(settings.trusted_proxies.clone());
@@ -141,7 +173,7 @@ pub(crate) fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Resu
 impl Server {
     /// Stops accepting connections, and waits for open requests up to a timeout. The returned threads run until they are
     /// dropped, since they also carry runs that outlive their connections, and records that are being written.
-    pub(crate) async fn stop(self) -> Arc<ServingThreads> {
+    pub async fn stop(self) -> Arc<ServingThreads> {
         self.stop.send_replace(true);
         let drained = futures::future::join_all(self.tasks);
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {

@@ -20,7 +20,7 @@ use tokio::{
 
 /// Running threads. They end when this is dropped, together with their tasks.
 #[derive(Debug)]
-pub(crate) struct ServingThreads {
+pub struct ServingThreads {
     threads: Vec<ServingThread>,
     next: AtomicUsize,
 }

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const DESCRIPTORS_MAX_COUNT: u64 = 65_536;
 
 /// Raises the soft limit of open files to the hard one: each connection needs a descriptor, and a usual soft limit is 1024.
-pub(crate) fn raise_descriptor_limit() {
+pub fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(DESCRIPTORS_MAX_COUNT).min(DESCRIPTORS_MAX_COUNT);
     if limit.current.is_none_or(|current| current >= wanted) {
