@@ -24,7 +24,7 @@
 //! - `relay`: runs and calls for nodes that the gateway can't reach.
 //! - [`access`]: callers and their API tokens.
 //! - [`audit`]: the log of changes and refusals.
-//! - `keys`, [`background`], `timed_cache`, `moment`, `stage`, [`settings`]: used by all of them.
+//! - `keys`, [`activity`], [`background`], `timed_cache`, `moment`, `stage`, [`settings`]: used by all of them.
 //!
 //! Whatever dialect a client speaks, the output is one stream of run events.
 
@@ -32,6 +32,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod activity;
 pub mod analyze;
 pub mod artifacts;
 pub mod audit;

@@ -1,75 +1,48 @@
-//! Returns memory to the system when no request has begun or ended for a while.
+//! Returns memory to the system when the process has had nothing to do for a while, and now and then under lasting load.
 //!
 //! The allocator returns freed memory while it is used: without this, a process that does nothing after a burst holds most of
-//! the memory that the burst took.
+//! the memory that the burst took, and so does one that goes on with a few requests.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::time::Duration;
+
+use hearth_gateway::activity::Activity;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
 };
 
-use tokio::{runtime::Handle, sync::Notify, time::sleep};
-
-/// Time without the beginning or end of a request before memory is released.
+/// Time without activity before memory is released.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Releases after the last request. A thread's release may leave pages whose last objects another thread frees in its own, and
+/// Releases after the last activity. A thread's release may leave pages whose last objects another thread frees in its own, and
 /// of threads that release at the same time one alone returns pages to the system.
 const RELEASES_MAX_COUNT: usize = 2;
+/// Time between two releases under load. Each costs the threads some milliseconds, to map again what they still need.
+const BUSY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Notes that requests begin and end.
-#[derive(Debug)]
-pub(super) struct Activity {
-    /// A request has begun or ended since [`Activity::take`] was called last.
-    is_recent: AtomicBool,
-    noted: Notify,
+/// Releases memory whenever the process becomes idle, and waits for activity then, without a timer; under load at intervals.
+/// `serving`: the runtimes of the threads that serve connections, beside the current one.
+pub(super) async fn release_unused(activity: &Activity, serving: Vec<Handle>) {
+    release_by(activity, || release(&serving)).await;
 }
 
-impl Default for Activity {
-    /// A new server is active: its start has taken memory, too.
-    fn default() -> Self {
-        Self { is_recent: AtomicBool::new(true), noted: Notify::new() }
-    }
-}
-
-impl Activity {
-    /// Notes the beginning or end of a request.
-    pub(super) fn note(&self) {
-        // Under load this only reads: the threads share the cache line.
-        if !self.is_recent.load(Relaxed) && !self.is_recent.swap(true, Relaxed) {
-            self.noted.notify_one();
-        }
-    }
-
-    /// Returns whether a request has begun or ended since the last call.
-    fn take(&self) -> bool {
-        self.is_recent.swap(false, Relaxed)
-    }
-}
-
-/// Releases memory whenever the server becomes idle. Waits for a request then, without a timer. `serving`: the runtimes of the
-/// threads that serve connections, beside the current one.
-pub(super) async fn release_when_idle(activity: Arc<Activity>, serving: Vec<Handle>) {
-    when_idle(&activity, || release(&serving)).await;
-}
-
-/// Calls `release` a few times whenever there is no more activity.
-async fn when_idle(activity: &Activity, mut release: impl FnMut()) {
+/// Calls `release` a few times whenever there is no more activity, and at intervals while there is.
+async fn release_by(activity: &Activity, mut release: impl FnMut()) {
     loop {
-        while !activity.take() {
-            activity.noted.notified().await;
-        }
-        let mut releases = 0;
-        while releases < RELEASES_MAX_COUNT {
+        activity.wait().await;
+        let (mut idle_releases, mut released_at) = (0, Instant::now());
+        while idle_releases < RELEASES_MAX_COUNT {
             sleep(IDLE_INTERVAL).await;
-            if activity.take() {
-                releases = 0;
-            } else {
-                release();
-                releases += 1;
+            match activity.take() {
+                false => idle_releases += 1,
+                true => {
+                    idle_releases = 0;
+                    if released_at.elapsed() < BUSY_INTERVAL {
+                        continue;
+                    }
+                }
             }
+            release();
+            released_at = Instant::now();
         }
     }
 }
@@ -95,9 +68,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn memory_is_released_after_the_last_request_and_not_under_load() {
+    async fn memory_is_released_after_the_last_request_and_not_in_a_burst() {
         let (activity, releases) = (Activity::default(), Cell::new(0));
-        let releasing = when_idle(&activity, || releases.set(releases.get() + 1));
+        let releasing = release_by(&activity, || releases.set(releases.get() + 1));
         let requests = async {
             for _ in 0..10 {
                 sleep(IDLE_INTERVAL / 2).await;
@@ -118,9 +91,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn memory_is_released_at_intervals_under_lasting_load() {
+        let (activity, releases) = (Activity::default(), Cell::new(0));
+        let releasing = release_by(&activity, || releases.set(releases.get() + 1));
+        let requests = async {
+            // A health check each half of a second.
+            let end = Instant::now() + BUSY_INTERVAL * 10;
+            while Instant::now() < end {
+                activity.note();
+                sleep(IDLE_INTERVAL / 2).await;
+            }
+        };
+        tokio::select! {
+            () = releasing => {}
+            () = requests => {}
+        }
+        assert!((8..=10).contains(&releases.get()), "{}", releases.get());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn idle_server_has_no_timer() {
         let activity = Activity::default();
-        let releasing = when_idle(&activity, || {});
+        let releasing = release_by(&activity, || {});
         tokio::pin!(releasing);
         let polls = Cell::new(0);
         let mut releasing = poll_fn(|context| {

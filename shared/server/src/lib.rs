@@ -38,8 +38,8 @@ pub use threads::ServingThreads;
 pub use tls::Tls;
 
 use connection::Connection;
+use hearth_gateway::activity;
 use hearth_settings::{ServerSettings, TrustedProxies};
-use idle_memory::Activity;
 use limits::Limits;
 use table::{State, Table};
 
@@ -144,8 +144,7 @@ pub fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Result<Serv
     let (stop, stopped) = watch::channel(false);
     let limits = Limits::new(settings, descriptors::descriptor_limit());
     let proxies = Arc::new(settings.trusted_proxies.clone());
-    let activity = Arc::<Activity>::default();
-    let table = Arc::new(Table::new(limits.connections, Arc::clone(&activity)));
+    let table = Arc::new(Table::new(limits.connections));
     let overflow = Arc::new(Semaphore::new(OVERFLOW_MAX_COUNT));
     let upgrades = Arc::new(Semaphore::new(limits.sockets.min(Semaphore::MAX_PERMITS)));
     let accept = |entrance: Entrance| {
@@ -156,7 +155,6 @@ pub fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Result<Serv
             limits,
             proxies: Arc::clone(&proxies),
             table: Arc::clone(&table),
-            activity: Arc::clone(&activity),
             overflow: Arc::clone(&overflow),
             upgrades: Arc::clone(&upgrades),
             stopped: stopped.clone(),
@@ -166,7 +164,7 @@ pub fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Result<Serv
         tokio::spawn(acceptor.run(entrance.listener))
     };
     let tasks = entrances.into_iter().map(accept).collect();
-    let idle_memory = tokio::spawn(idle_memory::release_when_idle(activity, threads.runtimes()));
+    let idle_memory = tokio::spawn(idle_memory::release_unused(activity::of_process(), threads.runtimes()));
     Ok(Server { stop, tasks, threads, _idle_memory: AbortOnDropHandle::new(idle_memory) })
 }
 
@@ -192,7 +190,6 @@ struct Acceptor {
     /// Proxies whose `x-forwarded-for` counts.
     proxies: Arc<TrustedProxies>,
     table: Arc<Table>,
-    activity: Arc<Activity>,
     overflow: Arc<Semaphore>,
     /// Places of WebSockets.
     upgrades: Arc<Semaphore>,
@@ -251,7 +248,7 @@ impl Acceptor {
         metrics::counter!("hearth_connections_refused_total").increment(1);
         let Ok(permit) = Arc::clone(&self.overflow).try_acquire_owned() else { return };
         let connection = Connection {
-            state: Arc::new(State::new(Arc::clone(&self.activity))),
+            state: Arc::new(State::new()),
             router: self.overflow_router.clone(),
             overflow_router: self.overflow_router.clone(),
             upgrades: Arc::clone(&self.upgrades),

@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use hearth_gateway::activity;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
     time::Instant,
 };
 
-use super::{idle_memory::Activity, limits::Limits};
+use super::limits::Limits;
 
 /// Phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +33,13 @@ pub(super) struct State {
     close: Notify,
     /// Its place among the WebSockets, to its end.
     upgrade: OnceLock<OwnedSemaphorePermit>,
-    /// The server's.
-    activity: Arc<Activity>,
 }
 
 impl State {
-    /// The state of a new connection of a server with this activity.
-    pub(super) fn new(activity: Arc<Activity>) -> Self {
+    /// The state of a new connection.
+    pub(super) fn new() -> Self {
         let phase = Mutex::new(Phase::Head(Instant::now()));
-        Self { phase, close: Notify::new(), upgrade: OnceLock::new(), activity }
+        Self { phase, close: Notify::new(), upgrade: OnceLock::new() }
     }
 
     /// Records that bytes have arrived.
@@ -53,7 +52,7 @@ impl State {
 
     /// Records that a request's head is complete; the connection is idle again when the guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> BusyGuard {
-        self.activity.note();
+        activity::of_process().note();
         *lock(&self.phase) = Phase::Busy;
         BusyGuard(Arc::clone(self))
     }
@@ -101,7 +100,7 @@ impl BusyGuard {
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.activity.note();
+        activity::of_process().note();
         let mut phase = lock(&self.0.phase);
         if *phase == Phase::Busy {
             *phase = Phase::Idle(Instant::now());
@@ -114,7 +113,6 @@ impl Drop for BusyGuard {
 pub(super) struct Table {
     max_count: usize,
     entries: Mutex<Entries>,
-    activity: Arc<Activity>,
 }
 
 #[derive(Debug, Default)]
@@ -124,8 +122,8 @@ struct Entries {
 }
 
 impl Table {
-    pub(super) fn new(max_count: usize, activity: Arc<Activity>) -> Self {
-        Self { max_count, entries: Mutex::default(), activity }
+    pub(super) fn new(max_count: usize) -> Self {
+        Self { max_count, entries: Mutex::default() }
     }
 
     /// Enters a new connection, and closes the longest idle one if the table is full. Returns none if all are busy.
@@ -135,7 +133,7 @@ impl Table {
             return None;
         }
         entries.next += 1;
-        let (id, state) = (entries.next, Arc::new(State::new(Arc::clone(&self.activity))));
+        let (id, state) = (entries.next, Arc::new(State::new()));
         entries.open.insert(id, Arc::clone(&state));
         metrics::gauge!("hearth_connections").set(entries.open.len() as f64);
         Some(Entry { table: Arc::clone(self), id, state })
@@ -191,7 +189,7 @@ mod tests {
 
     #[test]
     fn longest_idle_connection_makes_room_and_busy_ones_stay() {
-        let table = Arc::new(Table::new(2, Arc::default()));
+        let table = Arc::new(Table::new(2));
         let (first, second) = (table.enter().unwrap(), table.enter().unwrap());
         let busy = first.state().begin_request();
         let third = table.enter().unwrap();

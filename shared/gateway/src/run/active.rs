@@ -13,6 +13,7 @@ use hearth_domain::RunId;
 use tokio::sync::Notify;
 
 use super::readers::{Reader, Readers};
+use crate::activity;
 
 /// Reason why a run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,7 @@ pub(crate) struct ActiveRuns {
 impl ActiveRuns {
     /// Adds a run.
     pub(super) fn enter(&self, id: RunId) -> ActiveRun {
+        activity::of_process().note();
         self.runs().entry(id).or_default().clone()
     }
 
@@ -96,6 +98,7 @@ impl ActiveRuns {
 
     /// Removes a run.
     pub(super) fn leave(&self, id: RunId) {
+        activity::of_process().note();
         let mut runs = self.runs();
         runs.remove(&id);
         if runs.is_empty() {

@@ -8,6 +8,7 @@ use std::{
 use hearth_domain::JobId;
 
 use super::lease::{Lease, StopSlice};
+use crate::activity;
 
 /// The leases of this process, by their jobs.
 #[derive(Default)]
@@ -28,6 +29,7 @@ pub(super) struct ActiveJob<'a> {
 impl ActiveJobs {
     /// Takes a job's place; none if this process carries it out already.
     pub(super) fn begin(&self, id: JobId) -> Option<ActiveJob<'_>> {
+        activity::of_process().note();
         let mut jobs = self.lock();
         if jobs.contains_key(&id) {
             return None;
@@ -64,6 +66,7 @@ impl ActiveJob<'_> {
 
 impl Drop for ActiveJob<'_> {
     fn drop(&mut self) {
+        activity::of_process().note();
         self.jobs.lock().remove(&self.id);
     }
 }
