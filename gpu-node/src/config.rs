@@ -60,7 +60,7 @@ pub struct NodeConfig {
     pub worker_environment: Vec<(OsString, OsString)>,
     /// Time after which a run without a reader of its events is stopped.
     pub orphan_grace: Duration,
-    /// Time for which the events of an ended run can be read.
+    /// Time for which the events of an ended run can be read by a new reader. A reader that has begun reads to the end.
     pub keep_runs: Duration,
 }
 

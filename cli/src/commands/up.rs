@@ -228,7 +228,9 @@ async fn start_node(
     default: DefaultModel,
 ) -> Result<HomeNode> {
     let model = default.id.clone();
-    let config = NodeConfig { takes_files: true, ..node_config(settings, default)? };
+    // A stream in this process doesn't break off, so that no log is read after its run's end.
+    let config =
+        NodeConfig { takes_files: true, keep_runs: Duration::ZERO, ..node_config(settings, default)? };
     let (node, ended) = Node::start(config);
     let id = identity::node_id(&settings.data)?;
     gateway.attach(local_node::connect(id, node.clone()));

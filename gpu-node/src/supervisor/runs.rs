@@ -236,11 +236,12 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
     use hearth_domain::{FinishReason, Priority, Sampling, TextTask};
 
     use super::*;
 
-    fn run(runs: &mut Runs, text: usize) -> RunId {
+    fn start(runs: &mut Runs) -> (RunId, Arc<RunLog>) {
         let (run, task) = (RunId::new(), TextTask::new(Vec::new(), Sampling::default()).into());
         let request = NodeRun {
             run,
@@ -250,7 +251,11 @@ mod tests {
             whole: false,
             detached: false,
         };
-        runs.start(request, Modality::Text, Span::default());
+        (run, runs.start(request, Modality::Text, Span::default()))
+    }
+
+    fn run(runs: &mut Runs, text: usize) -> RunId {
+        let (run, _) = start(runs);
         runs.push(run, RunEventBody::text("x".repeat(text)));
         runs.end(run, RunEventBody::Done { finish_reason: FinishReason::Stop });
         run
@@ -264,6 +269,19 @@ mod tests {
         assert!(runs.log(first).is_some() && runs.ended_bytes > 0);
         runs.remove_expired_logs(Duration::ZERO);
         assert!(runs.log(first).is_none() && runs.ended_bytes == 0);
+    }
+
+    #[tokio::test]
+    async fn reader_of_a_removed_log_reads_to_its_end() {
+        let mut runs = Runs::default();
+        let (run, log) = start(&mut runs);
+        let reader = log.read(0).unwrap();
+        drop(log);
+        runs.push(run, RunEventBody::text("x"));
+        runs.end(run, RunEventBody::Done { finish_reason: FinishReason::Stop });
+        runs.remove_expired_logs(Duration::ZERO);
+        assert!(runs.log(run).is_none());
+        assert_eq!(reader.map(|event| event.seq).collect::<Vec<_>>().await, [1, 2]);
     }
 
     #[test]
