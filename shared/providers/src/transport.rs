@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -40,6 +41,9 @@ pub(crate) use roots::tls_config;
 
 /// The `user-agent` of all requests to nodes and vendors.
 pub(crate) const USER_AGENT: &str = concat!("hearth/", env!("CARGO_PKG_VERSION"));
+
+/// Time after which a connection without a request is closed: once more at most, since the pool looks at such intervals.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pieces of a response's body.
 pub(crate) type BodyStream = BoxStream<'static, io::Result<Bytes>>;
@@ -188,6 +192,7 @@ fn builder() -> reqwest::ClientBuilder {
         .tls_backend_preconfigured(tls_config())
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         // A redirect would send the key to another host.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(USER_AGENT)
@@ -210,6 +215,7 @@ impl Direct {
             let client = legacy::Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
                 .build(self.connector.clone());
             clients.push((self.id, client.clone()));
             client

@@ -81,6 +81,28 @@ async fn connection_is_reused_and_a_closed_one_replaced() {
 }
 
 #[tokio::test]
+async fn connection_without_a_request_is_closed_after_a_while() {
+    let closed = Arc::new(tokio::sync::Notify::new());
+    let close = Arc::clone(&closed);
+    let address = server(move |_, mut stream| {
+        let close = Arc::clone(&close);
+        async move {
+            while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {
+                stream.write_all(OK).await.unwrap();
+            }
+            close.notify_one();
+        }
+    })
+    .await;
+    let client = VendorClient::new().unwrap();
+    assert_eq!(body(client.send_direct(request(&format!("http://{address}/"))).await.unwrap()).await, b"ok");
+    tokio::time::pause();
+    let idle_from = tokio::time::Instant::now();
+    closed.notified().await;
+    assert!(idle_from.elapsed() < 3 * POOL_IDLE_TIMEOUT, "{:?}", idle_from.elapsed());
+}
+
+#[tokio::test]
 async fn request_that_may_have_been_processed_is_not_sent_again() {
     let received = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&received);
