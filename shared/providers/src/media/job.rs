@@ -1,7 +1,7 @@
 //! The requests of a job, their answers, and the run events of the results.
 
 use bytes::Bytes;
-use hearth_domain::{FinishReason, Modality, Task, Usage, artifact::media_type_of};
+use hearth_domain::{FinishReason, ImageFormat, Modality, Size, Task, Usage, artifact::media_type_of};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use http::HeaderMap;
 use serde_json::Value;
@@ -17,6 +17,14 @@ const IMAGE_MAX_BYTES: usize = 32 << 20;
 const MESH_MAX_BYTES: usize = 128 << 20;
 /// Maximum share of one vector in an answer: 8192 numbers in decimal digits.
 const VECTOR_MAX_BYTES: usize = 256 << 10;
+/// Bytes of a number of a vector in an answer, in decimal digits.
+const NUMBER_EXPECTED_BYTES: usize = 12;
+/// Length of a vector whose request leaves it open.
+const DIMENSIONS_EXPECTED: usize = 1536;
+/// Pixels of an image whose request leaves its size open.
+const PIXELS_EXPECTED: usize = 1 << 20;
+/// Size of a mesh, as providers make them.
+const MESH_EXPECTED_BYTES: usize = 8 << 20;
 /// Maximum size of the rest of an answer, beside images or vectors.
 const ENVELOPE_MAX_BYTES: usize = 1 << 20;
 
@@ -70,6 +78,8 @@ pub(crate) struct MediaJob {
     pub(crate) read: ReadAnswer,
     /// Maximum size of each answer.
     pub(crate) answer_max_bytes: usize,
+    /// Size that all answers together are expected to have.
+    pub(crate) expected_bytes: usize,
     modality: Modality,
     dimensions: Option<u32>,
     /// Requested number of images or vectors.
@@ -89,7 +99,9 @@ impl MediaJob {
         };
         let in_one_answer = count.div_ceil(requests.len().max(1));
         let answer_max_bytes = ANSWER_MAX_BYTES.min(ENVELOPE_MAX_BYTES + in_one_answer.saturating_mul(each));
-        Self { requests, read, answer_max_bytes, modality: task.modality(), dimensions, count }
+        let expected_bytes = count.saturating_mul(expected_bytes(task).min(each));
+        let modality = task.modality();
+        Self { requests, read, answer_max_bytes, expected_bytes, modality, dimensions, count }
     }
 
     /// Returns the run events of all results, which are in the order of their requests.
@@ -151,6 +163,26 @@ impl MediaJob {
         let message = format!("the provider's file isn't a readable {noun}");
         let error = || ApiError::new(ErrorCode::ProviderError, message);
         Err(document::failure_in_place_of_file(&file.bytes).unwrap_or_else(error))
+    }
+}
+
+/// Returns the size that one vector, image or mesh of a task is expected to have in an answer.
+fn expected_bytes(task: &Task) -> usize {
+    match task {
+        Task::Embedding(task) => {
+            let dimensions = task.dimensions.map_or(DIMENSIONS_EXPECTED, |dimensions| dimensions as usize);
+            dimensions.saturating_mul(NUMBER_EXPECTED_BYTES)
+        }
+        Task::Image(task) => {
+            let pixels = |size: Size| (size.width as usize).saturating_mul(size.height as usize);
+            // A photograph in base64. The other formats compress more than PNG, which is the most frequent default.
+            let bytes_per_pixel = match task.format {
+                None | Some(ImageFormat::Png) => 2,
+                Some(ImageFormat::Jpeg | ImageFormat::Webp) => 1,
+            };
+            task.size.map_or(PIXELS_EXPECTED, pixels).saturating_mul(bytes_per_pixel)
+        }
+        Task::Mesh(_) | Task::Text(_) => MESH_EXPECTED_BYTES,
     }
 }
 

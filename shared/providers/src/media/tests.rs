@@ -483,6 +483,17 @@ fn surplus_images_are_dropped() {
 }
 
 #[test]
+fn answers_are_expected_to_have_the_size_of_what_is_asked_for() {
+    let bytes = |task: Task| job_of("openai", "m", task).unwrap().expected_bytes;
+    let with_size = |side| ImageTask { size: Some(Size { width: side, height: side }), ..fox() };
+    assert_eq!(bytes(fox().into()), 2 << 20);
+    assert_eq!(bytes(ImageTask { count: 3, ..with_size(512) }.into()), 3 << 19);
+    assert_eq!(bytes(ImageTask { format: Some(ImageFormat::Jpeg), ..with_size(2048) }.into()), 4 << 20);
+    assert_eq!(bytes(with_size(u32::MAX).into()), 32 << 20);
+    assert_eq!(bytes(EmbeddingTask { dimensions: Some(100), ..texts(&["a", "b"]) }.into()), 2_400);
+}
+
+#[test]
 fn document_is_read_in_any_wrapping_and_errors_keep_their_message() {
     let job = job_of("openai", "small", texts(&["a"])).unwrap();
     let read_text = |body: &str| (job.read)(&answer(body.to_owned()));
