@@ -1,6 +1,7 @@
 //! Patterns of ECMAScript, which JSON Schema uses, for the regular expressions of Rust.
 //!
-//! Most patterns mean the same in both. Others mean something else in Rust, such as `[a&&b]`, or are errors, such as `[^]`.
+//! Most patterns mean the same in both. Others mean something else in Rust, such as `[a&&b]`, or are errors, such as `[^]`. A pattern
+//! means as it does with ECMAScript's flag `u`; one that is valid only without the flag, such as `[^]]`, as it does without.
 
 /// Beginnings of the groups of a pattern that needs backtracking.
 const BACKTRACKING_GROUPS: [&str; 6] = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?("];
@@ -19,6 +20,8 @@ pub(super) fn portable(pattern: &str) -> String {
         match next {
             '\\' => writer.escape(false),
             '[' => writer.class(),
+            // Valid without the flag `u` only: its escape is valid with it too.
+            ']' => writer.written.push_str("\\]"),
             '{' if !is_quantifier(writer.rest) => writer.written.push_str("\\{"),
             other => writer.written.push(other),
         }
@@ -90,9 +93,8 @@ impl Writer<'_> {
     /// Writes the class whose bracket was taken.
     fn class(&mut self) {
         let is_negated = self.take_if("^");
-        // Elsewhere Rust reads a bracket at the beginning as a character, as other dialects do.
-        if self.rest.starts_with(']') && !has_bracket(&self.rest[1..]) {
-            self.take();
+        // A bracket at the beginning ends the class, also before a later one. Rust and other dialects read it as a character.
+        if self.take_if("]") {
             return self.written.push_str(if is_negated { "[\\s\\S]" } else { "[^\\s\\S]" });
         }
         self.written.push_str(if is_negated { "[^" } else { "[" });
@@ -100,10 +102,9 @@ impl Writer<'_> {
             self.take();
             self.written.push_str("\\-");
         }
-        let mut is_first = true;
         while let Some(next) = self.take() {
             match next {
-                ']' if !is_first => return self.written.push(']'),
+                ']' => return self.written.push(']'),
                 '\\' => self.escape(true),
                 '[' => self.bracket(),
                 // Two of these are operators on sets in Rust.
@@ -112,7 +113,6 @@ impl Writer<'_> {
                 '-' if self.take_if("-") => self.written.push_str("-\\-"),
                 other => self.written.push(other),
             }
-            is_first = false;
         }
     }
 
@@ -137,19 +137,6 @@ fn is_quantifier(rest: &str) -> bool {
     !least.is_empty() && is_number(least) && is_number(most)
 }
 
-/// Returns whether a text has a bracket that ends a class.
-fn has_bracket(text: &str) -> bool {
-    let mut characters = text.chars();
-    while let Some(next) = characters.next() {
-        match next {
-            '\\' => drop(characters.next()),
-            ']' => return true,
-            _ => {}
-        }
-    }
-    false
-}
-
 /// Returns the character of two escaped surrogates, whose first `\u` was taken.
 fn surrogate_pair(rest: &str) -> Option<u32> {
     let code = |digits: &str| u16::from_str_radix(digits, 16).ok();
@@ -160,7 +147,41 @@ fn surrogate_pair(rest: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::AnswerSchema;
+
+    /// Texts that each pattern of a test is matched with.
+    const TEXTS: [&str; 27] = [
+        "",
+        "a",
+        "b",
+        "x",
+        "xy",
+        "]",
+        "^",
+        "\n",
+        "-",
+        "[",
+        "a]",
+        "ab]",
+        "acb]",
+        "a]b]",
+        "a\nb]",
+        "[]",
+        "[^",
+        "[^]",
+        "ab]]",
+        "^]",
+        "x]",
+        "abcb",
+        "a^",
+        "\u{1f600}",
+        "\u{1f600}]",
+        "-a]",
+        "[]]",
+    ];
 
     #[test]
     fn patterns_are_rewritten_where_rust_reads_them_differently() {
@@ -169,9 +190,12 @@ mod tests {
             (r"^(?<year>\d{4})-\p{L}\u{e9}[\P{Lu}]$", r"^(?<year>\d{4})-\p{L}\u{e9}[\P{Lu}]$"),
             ("[^]*x", r"[\s\S]*x"),
             ("[]", r"[^\s\S]"),
-            ("[^]a]", "[^]a]"),
-            (r"[]\]]", r"[]\]]"),
-            ("[[a-z]]", r"[\[a-z]]"),
+            ("[^]a]", r"[\s\S]a\]"),
+            (r"[]\]]", r"[^\s\S]\]\]"),
+            ("[^]]", r"[\s\S]\]"),
+            (r"[^\]]", r"[^\]]"),
+            ("a]", r"a\]"),
+            ("[[a-z]]", r"[\[a-z]\]"),
             ("[[:alpha:]_]", "[[:alpha:]_]"),
             ("[a&&b&]", r"[a\x26\x26b&]"),
             ("[a~~b]", r"[a\x7e\x7eb]"),
@@ -190,6 +214,44 @@ mod tests {
         ] {
             assert_eq!(portable(pattern), written, "{pattern}");
             assert_eq!(portable(written), written, "{pattern} twice");
+        }
+    }
+
+    /// The matches are those of `RegExp` in Node 20: with the flag `u`, and without it where the pattern has the flag's error "Lone
+    /// quantifier brackets".
+    #[test]
+    fn brackets_are_read_as_by_ecmascript() {
+        for (pattern, is_valid_with_u, matched) in [
+            ("^[^]$", true, &["a", "b", "x", "]", "^", "\n", "-", "[", "\u{1f600}"][..]),
+            ("^[]$", true, &[]),
+            ("[]", true, &[]),
+            ("^[^]]$", false, &["a]", "[]", "^]", "x]"]),
+            ("^a[^]b]$", false, &["acb]", "a]b]", "a\nb]"]),
+            ("[]a]", false, &[]),
+            ("^[]-a]$", false, &[]),
+            ("^[^]]*$", false, &["a", "b", "x", "]", "^", "\n", "-", "[", "a]", "[]", "^]", "x]", "[]]"]),
+            (r"^[\]]$", true, &["]"]),
+            (r"^[^\]]$", true, &["a", "b", "x", "^", "\n", "-", "[", "\u{1f600}"]),
+            (r"^[\^]]$", false, &["^]"]),
+            ("^[^^]$", true, &["a", "b", "x", "]", "\n", "-", "[", "\u{1f600}"]),
+            (r"^\[]$", false, &["[]"]),
+            (r"^\[^]$", false, &[]),
+            ("^x[]?$", true, &["x"]),
+            ("^x[]*y$", true, &["xy"]),
+            (r"^[^]{2}\]$", true, &["ab]", "[^]", "-a]", "[]]"]),
+            ("^[]|b$", true, &["b", "abcb"]),
+            (r"^[^-\]]$", true, &["a", "b", "x", "^", "\n", "[", "\u{1f600}"]),
+            ("^(?:[^]b){2}$", true, &["abcb"]),
+            ("^[[]]$", false, &["[]"]),
+            ("^[a[]]$", false, &["a]", "[]"]),
+        ] {
+            let schema = AnswerSchema::parse(&json!({"pattern": pattern})).unwrap();
+            let checker = schema.checker().unwrap();
+            let fits = |text: &&str| checker.check_value(Value::from(*text)).valid;
+            // Without the flag a character beyond 16 bits is two.
+            let is_compared = |text: &&str| is_valid_with_u || !text.contains('\u{1f600}');
+            let fitting: Vec<&str> = TEXTS.into_iter().filter(is_compared).filter(fits).collect();
+            assert_eq!(fitting, matched, "{pattern}");
         }
     }
 }
