@@ -6,8 +6,8 @@ use hearth_wire::{
     ApiError,
     native::artifacts::{ArtifactBody, ArtifactDeleted, ArtifactList, ArtifactListQuery, ListedArtifact},
     openai::{
-        files::{FileBody, FileList, FileQuery, parse_purpose},
-        uploads::{UploadBody, UploadList, UploadQuery},
+        files::{FileList, FileQuery, parse_purpose},
+        uploads::{UploadList, UploadQuery},
     },
 };
 
@@ -60,12 +60,12 @@ impl Gateway {
         };
         let limit = pager.limit.min(PAGE_MAX_COUNT);
         let (data, next) = select_page(limit, after, read, |record| record.id, select).await?;
-        let id = |file: Option<&FileBody>| file.map(|file| file.id.clone());
+        let (first_id, last_id) = end_ids(&data, |file| &file.id);
         Ok(FileList {
             object: "list".to_owned(),
-            first_id: id(data.first()),
-            last_id: id(data.last()),
             data,
+            first_id,
+            last_id,
             has_more: next.is_some(),
             next_cursor: pager.seal(next).await?,
         })
@@ -85,12 +85,12 @@ impl Gateway {
         let select =
             |record: FileRecord| (!record.is_over(now)).then(|| upload_body(&record, "pending", None));
         let (data, next) = select_page(pager.limit, after, read, |record| record.id, select).await?;
-        let id = |upload: Option<&UploadBody>| upload.map(|upload| upload.id.clone());
+        let (first_id, last_id) = end_ids(&data, |upload| &upload.id);
         Ok(UploadList {
             object: "list".to_owned(),
-            first_id: id(data.first()),
-            last_id: id(data.last()),
             data,
+            first_id,
+            last_id,
             has_more: next.is_some(),
             next_cursor: pager.seal(next).await?,
         })
@@ -152,4 +152,10 @@ impl Gateway {
         self.0.store.artifacts().remove(&record).await.map_err(error::store)?;
         Ok(ArtifactDeleted { id: id.to_string(), deleted: true })
     }
+}
+
+/// The ids of the first and the last entry of a page, by which OpenAI's clients ask for the next one.
+fn end_ids<T>(page: &[T], id: impl Fn(&T) -> &str) -> (Option<String>, Option<String>) {
+    let id = |entry: &T| id(entry).to_owned();
+    (page.first().map(id), page.last().map(id))
 }
