@@ -3,7 +3,7 @@
 use crate::{OrganisationId, UserId};
 
 /// The owner of a thing: a user within an organisation. The same user has other things in another organisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
     /// The user.
     pub user: UserId,

@@ -49,9 +49,7 @@ impl LocalQueue {
         let mut state = self.lock();
         state.start_due();
         for kind in JobKind::CARRIED_OUT {
-            let now = Instant::now();
-            while let Some(message) =
-                state.ready.take(kind, limit(kind), now, |owner| paused.is_held(owner, kind))
+            while let Some(message) = state.ready.take(kind, limit(kind), |owner| paused.is_held(owner, kind))
             {
                 if state.waiting.get(&message.job) != Some(&message.start_at) {
                     state.ready.finish(&message);

@@ -2,72 +2,37 @@
 //! then the one who was served longest ago; of an owner's groups in the same way. A group has a part of the places at most. Pure: no
 //! clock, no I/O.
 
+mod lane;
+
 use std::{
-    cmp::Reverse,
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
 use hearth_domain::{JobKind, Owner, Priority};
 
 use super::queue::JobMessage;
+use lane::{Lane, Waiting};
 
-/// Waiting time by which a job's priority rises one level.
+/// Waiting time by which a job's priority rises one level. The intervals begin with the first job of the queue.
 const AGEING_INTERVAL: Duration = Duration::from_secs(60);
 const LEVELS: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
-
-/// A job that waits.
-#[derive(Debug, Clone, Copy)]
-struct Waiting {
-    message: JobMessage,
-    since: Instant,
-}
-
-/// The jobs of one kind that may be carried out.
-#[derive(Debug, Default)]
-struct Lane {
-    lines: HashMap<LineKey, Line>,
-    owners: HashMap<Owner, Share>,
-    in_progress: usize,
-    served: u64,
-}
-
-/// The owner of the jobs of a line, and their group.
-type LineKey = (Owner, Option<u32>);
-
-/// The jobs of an owner's group, by priority.
-#[derive(Debug, Default)]
-struct Line {
-    levels: [VecDeque<Waiting>; LEVELS.len()],
-    in_progress: usize,
-    /// The number of the service at which a job of the line was taken last.
-    served: u64,
-}
-
-/// The part of an owner in the jobs of one kind.
-#[derive(Debug, Default)]
-struct Share {
-    lines: usize,
-    in_progress: usize,
-    /// The number of the service at which a job of the owner was taken last.
-    served: u64,
-}
 
 /// The jobs that may be carried out, of all kinds.
 #[derive(Debug, Default)]
 pub(super) struct ReadyQueue {
     lanes: HashMap<JobKind, Lane>,
+    /// The time of the first job.
+    began: Option<Instant>,
 }
 
 impl ReadyQueue {
     /// Adds a job.
     pub(super) fn push(&mut self, message: JobMessage, now: Instant) {
-        let lane = self.lanes.entry(message.kind).or_default();
-        let line = lane.lines.entry(key(&message)).or_insert_with(|| {
-            lane.owners.entry(message.owner).or_default().lines += 1;
-            Line::default()
-        });
-        line.levels[level(message.priority)].push_back(Waiting { message, since: now });
+        let waited = now.saturating_duration_since(*self.began.get_or_insert(now));
+        let level = level(message.priority);
+        let rank = waited.as_secs() / AGEING_INTERVAL.as_secs() + level as u64;
+        self.lanes.entry(message.kind).or_default().push(level, Waiting { message, since: now, rank });
     }
 
     /// Takes the next job of a kind, if fewer than `limit` are in progress. `is_paused`: the owner's jobs wait.
@@ -75,90 +40,40 @@ impl ReadyQueue {
         &mut self,
         kind: JobKind,
         limit: usize,
-        now: Instant,
         is_paused: impl Fn(Owner) -> bool,
     ) -> Option<JobMessage> {
-        let lane = self.lanes.get_mut(&kind)?;
-        let free = limit.checked_sub(lane.in_progress).filter(|free| *free > 0)?;
-        let lines = lane.lines.iter().filter_map(|(key, line)| {
-            let share = lane.owners.get(&key.0)?;
-            (!is_paused(key.0) && has_place(*key, line, free)).then_some((*key, line, share))
-        });
-        let fronts = lines.flat_map(|(key, line, share)| {
-            let levels = line.levels.iter().enumerate();
-            levels.filter_map(move |(level, waiting)| Some((key, level, line, share, *waiting.front()?)))
-        });
-        let (key, level, ..) = fronts.max_by_key(|(_, level, line, share, front)| {
-            let order = (share.in_progress, share.served, line.in_progress, line.served, front.since);
-            (urgency(*level, front, now), Reverse(order))
-        })?;
-        let line = lane.lines.get_mut(&key)?;
-        let message = line.levels[level].pop_front()?.message;
-        lane.served += 1;
-        lane.in_progress += 1;
-        (line.served, line.in_progress) = (lane.served, line.in_progress + 1);
-        let share = lane.owners.entry(key.0).or_default();
-        (share.served, share.in_progress) = (lane.served, share.in_progress + 1);
-        Some(message)
+        self.lanes.get_mut(&kind)?.take(limit, is_paused)
     }
 
     /// Ends the progress of a job that was taken.
     pub(super) fn finish(&mut self, message: &JobMessage) {
-        let Some(lane) = self.lanes.get_mut(&message.kind) else { return };
-        lane.in_progress = lane.in_progress.saturating_sub(1);
-        let Some(line) = lane.lines.get_mut(&key(message)) else { return };
-        line.in_progress = line.in_progress.saturating_sub(1);
-        let is_over = line.in_progress == 0 && line.levels.iter().all(VecDeque::is_empty);
-        if is_over {
-            lane.lines.remove(&key(message));
-        }
-        if let Some(share) = lane.owners.get_mut(&message.owner) {
-            share.in_progress = share.in_progress.saturating_sub(1);
-            share.lines = share.lines.saturating_sub(usize::from(is_over));
-            if share.lines == 0 {
-                lane.owners.remove(&message.owner);
-            }
+        if let Some(lane) = self.lanes.get_mut(&message.kind) {
+            lane.finish(message);
         }
     }
 
     /// The number of jobs that wait, and the age of the oldest one, of a kind.
     pub(super) fn depth(&self, kind: JobKind, now: Instant) -> (usize, Duration) {
         let Some(lane) = self.lanes.get(&kind) else { return (0, Duration::ZERO) };
-        let levels = || lane.lines.values().flat_map(|line| &line.levels);
-        let oldest = levels().filter_map(|level| level.front()).map(|front| front.since).min();
-        let age = oldest.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        (levels().map(VecDeque::len).sum(), age)
+        lane.waiting().fold((0, Duration::ZERO), |(count, age), (more, front)| {
+            (count + more, age.max(now.saturating_duration_since(front.since)))
+        })
     }
 
     /// The number of jobs in progress.
     pub(super) fn in_progress(&self) -> usize {
-        self.lanes.values().map(|lane| lane.in_progress).sum()
+        self.lanes.values().map(Lane::in_progress).sum()
     }
-}
-
-fn key(message: &JobMessage) -> LineKey {
-    (message.owner, message.group)
-}
-
-/// True if a line may have one more job in progress. A group has one, and more only while it has fewer than half of the free
-/// places: so the jobs of a group that take long, such as deliveries to a slow endpoint, leave places to the others.
-fn has_place((_, group): LineKey, line: &Line, free: usize) -> bool {
-    group.is_none() || line.in_progress == 0 || line.in_progress < free / 2
 }
 
 fn level(priority: Priority) -> usize {
     LEVELS.iter().position(|level| *level == priority).unwrap_or(LEVELS.len() - 1)
 }
 
-/// The level from below, and one more for each interval of waiting.
-fn urgency(level: usize, front: &Waiting, now: Instant) -> u64 {
-    let waited = now.saturating_duration_since(front.since).as_secs() / AGEING_INTERVAL.as_secs();
-    (LEVELS.len() - level) as u64 + waited
-}
-
 #[cfg(test)]
 mod tests {
     use hearth_domain::{JobId, OrganisationId, Timestamp, UserId};
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
@@ -173,8 +88,8 @@ mod tests {
         JobMessage { job: JobId::new(), kind: KIND, priority, owner, group: None, start_at: Timestamp::now() }
     }
 
-    fn take(queue: &mut ReadyQueue, now: Instant) -> Option<JobMessage> {
-        queue.take(KIND, usize::MAX, now, |_| false)
+    fn take(queue: &mut ReadyQueue) -> Option<JobMessage> {
+        queue.take(KIND, usize::MAX, |_| false)
     }
 
     #[test]
@@ -185,9 +100,9 @@ mod tests {
         let later = now + AGEING_INTERVAL;
         let high = message(owner, Priority::High);
         queue.push(high, later);
-        assert_eq!(take(&mut queue, later), Some(high));
+        assert_eq!(take(&mut queue), Some(high));
         queue.push(message(owner, Priority::High), later + 2 * AGEING_INTERVAL);
-        assert_eq!(take(&mut queue, later + 2 * AGEING_INTERVAL), Some(low));
+        assert_eq!(take(&mut queue), Some(low));
     }
 
     #[test]
@@ -197,8 +112,7 @@ mod tests {
             queue.push(message(busy, Priority::Normal), now);
         }
         queue.push(message(other, Priority::Normal), now + Duration::from_secs(1));
-        let order: Vec<Owner> =
-            (0..3).filter_map(|_| take(&mut queue, now + Duration::from_secs(2))).map(|m| m.owner).collect();
+        let order: Vec<Owner> = (0..3).filter_map(|_| take(&mut queue)).map(|m| m.owner).collect();
         assert!(order[..2].contains(&other), "{order:?}");
     }
 
@@ -208,15 +122,15 @@ mod tests {
         let (first, second) = (message(owner, Priority::Normal), message(owner, Priority::Normal));
         queue.push(first, now);
         queue.push(second, now);
-        assert_eq!(queue.take(KIND, 1, now, |_| true), None);
-        assert_eq!(queue.take(KIND, 1, now, |_| false), Some(first));
-        assert_eq!(queue.take(KIND, 1, now, |_| false), None);
+        assert_eq!(queue.take(KIND, 1, |_| true), None);
+        assert_eq!(queue.take(KIND, 1, |_| false), Some(first));
+        assert_eq!(queue.take(KIND, 1, |_| false), None);
         assert_eq!(queue.depth(KIND, now + Duration::from_secs(3)), (1, Duration::from_secs(3)));
         queue.finish(&first);
-        assert_eq!(queue.take(KIND, 1, now, |_| false), Some(second));
+        assert_eq!(queue.take(KIND, 1, |_| false), Some(second));
         queue.finish(&second);
-        assert_eq!((queue.in_progress(), queue.lanes[&KIND].owners.len()), (0, 0));
-        assert!(queue.lanes[&KIND].lines.is_empty());
+        assert_eq!(queue.in_progress(), 0);
+        assert!(queue.lanes[&KIND].is_empty());
     }
 
     #[test]
@@ -227,7 +141,7 @@ mod tests {
             queue.push(in_group(1), now);
         }
         let limit = 32;
-        let take = |queue: &mut ReadyQueue| queue.take(KIND, limit, now, |_| false);
+        let take = |queue: &mut ReadyQueue| queue.take(KIND, limit, |_| false);
         let slow = std::iter::from_fn(|| take(&mut queue)).collect::<Vec<_>>();
         assert_eq!(slow.len(), 11);
         // The others have places at once, also those without a group, and another owner.
@@ -258,8 +172,88 @@ mod tests {
         let in_group = |group| JobMessage { group: Some(group), ..message(owner, Priority::Normal) };
         (0..90).for_each(|_| queue.push(in_group(1), now));
         queue.push(in_group(2), now + Duration::from_secs(1));
-        let first: Vec<_> =
-            (0..2).filter_map(|_| take(&mut queue, now)).map(|message| message.group).collect();
+        let first: Vec<_> = (0..2).filter_map(|_| take(&mut queue)).map(|message| message.group).collect();
         assert!(first.contains(&Some(2)), "{first:?}");
+    }
+
+    /// The order by its definition: every job that waits is compared.
+    #[derive(Debug, Default)]
+    struct Model {
+        waiting: Vec<(JobMessage, usize, u64, Instant)>,
+        in_progress: Vec<JobMessage>,
+        served: u64,
+        lines: HashMap<(Owner, Option<u32>), u64>,
+        owners: HashMap<Owner, u64>,
+    }
+
+    impl Model {
+        fn take(&mut self, limit: usize, paused: Option<Owner>) -> Option<JobMessage> {
+            let free = limit.checked_sub(self.in_progress.len()).filter(|free| *free > 0)?;
+            let line = |message: &JobMessage| (message.owner, message.group);
+            let order = |(at, (message, level, rank, since)): (usize, &(JobMessage, usize, u64, Instant))| {
+                let same_line = |other: &&JobMessage| line(other) == line(message);
+                let of_line = self.in_progress.iter().filter(same_line).count();
+                let of_owner = self.in_progress.iter().filter(|other| other.owner == message.owner).count();
+                let served = self.lines.get(&line(message)).copied().unwrap_or_default();
+                let owner_served = self.owners.get(&message.owner).copied().unwrap_or_default();
+                let is_first = !self.waiting[..at]
+                    .iter()
+                    .any(|other| (line(&other.0), other.1) == (line(message), *level));
+                let has_place = message.group.is_none() || of_line == 0 || of_line < free / 2;
+                let may_begin = is_first && has_place && paused != Some(message.owner);
+                may_begin.then_some(((*rank, of_owner, owner_served, of_line, served, *since), at))
+            };
+            let (_, at) = self.waiting.iter().enumerate().filter_map(order).min()?;
+            let (message, ..) = self.waiting.remove(at);
+            self.served += 1;
+            self.lines.insert(line(&message), self.served);
+            self.owners.insert(message.owner, self.served);
+            self.in_progress.push(message);
+            Some(message)
+        }
+
+        fn finish(&mut self, message: &JobMessage) {
+            self.in_progress.retain(|other| other.job != message.job);
+            let waiting = self.waiting.iter().map(|waiting| &waiting.0);
+            let rest: Vec<_> =
+                waiting.chain(&self.in_progress).map(|rest| (rest.owner, rest.group)).collect();
+            self.lines.retain(|line, _| rest.contains(line));
+            self.owners.retain(|owner, _| rest.iter().any(|line| line.0 == *owner));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn next_job_is_the_first_of_all_that_wait(
+            steps in vec((0..4_u32, 0..3_usize, 0..3_usize, 0..4_u32, 1..40_u64), 1..120),
+            limit in 1..12_usize,
+        ) {
+            let (mut queue, mut model) = (ReadyQueue::default(), Model::default());
+            let owners = [owner(), owner(), owner()];
+            let mut now = Instant::now();
+            for (step, who, priority, group, seconds) in steps {
+                now += Duration::from_secs(seconds);
+                match step {
+                    0 | 1 => {
+                        let group = (group > 0).then_some(group);
+                        let message = JobMessage { group, ..message(owners[who], LEVELS[priority]) };
+                        queue.push(message, now);
+                        let waited = queue.began.map_or(0, |began| (now - began).as_secs() / 60);
+                        model.waiting.push((message, priority, waited + priority as u64, now));
+                    }
+                    2 => {
+                        let paused = (group == 0).then(|| owners[who]);
+                        let taken = queue.take(KIND, limit, |owner| Some(owner) == paused);
+                        prop_assert_eq!(taken, model.take(limit, paused));
+                    }
+                    _ => if let Some(message) = model.in_progress.first().copied() {
+                        queue.finish(&message);
+                        model.finish(&message);
+                    },
+                }
+                prop_assert_eq!(queue.depth(KIND, now).0, model.waiting.len());
+                prop_assert_eq!(queue.in_progress(), model.in_progress.len());
+            }
+        }
     }
 }
