@@ -96,9 +96,19 @@ async fn repeated_submission_returns_the_first_job() {
     in_state(&client, &id, "completed").await;
     assert_eq!(send(&one, "k").await.json()["id"], id);
     assert_eq!(send(&two, "k").await.status, 409);
+    assert_eq!(vendor.counts()["one"], 1);
+    for (option, value) in
+        [("priority", json!("low")), ("max_attempts", json!(9)), ("expires_after_seconds", json!(60))]
+    {
+        let mut with_option = one.clone();
+        with_option[option] = value;
+        assert_eq!(send(&with_option, "k").await.status, 409, "{option}");
+        assert_eq!(send(&with_option, option).await.status, 202, "{option}");
+        assert_eq!(send(&with_option, option).await.status, 202, "{option}");
+        assert_eq!(send(&one, option).await.status, 409, "{option}");
+    }
     assert_ne!(send(&two, "other").await.json()["id"], id);
     assert_eq!(send(&two, "").await.status, 400);
-    assert_eq!(vendor.counts()["one"], 1);
     home.stop().await;
 }
 

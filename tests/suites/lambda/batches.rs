@@ -50,7 +50,12 @@ pub(crate) async fn cancel_by_job(cloud: &Cloud, models: &Emulator, values: &Pla
     let job =
         JobRecord::new_work(JobId::new(), owner, JobKind::Batch, JobWork::new(3, now, now.plus(DAY), DAY));
     let (id, input) = (job.id, json!({"batch": batch.id}));
-    cloud.store().jobs().submit(NewWork { job, input: &input, dedupe: None }).await.unwrap();
+    cloud
+        .store()
+        .jobs()
+        .submit(NewWork { job, input: &input, options: &Value::Null, dedupe: None })
+        .await
+        .unwrap();
     send(models, values, "delete_v1.jobs.job.json", &format!("/v1/jobs/{id}")).await;
     let cancelled = cloud.store().batches().get(batch.id).await.unwrap().unwrap().record;
     assert_eq!(cancelled.state, BatchState::Cancelling);

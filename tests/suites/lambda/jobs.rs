@@ -279,7 +279,13 @@ async fn stored(cloud: &Cloud, owner: Owner) -> JobRecord {
     let now = Timestamp::now();
     let work = JobWork::new(3, now, now.plus(Duration::from_secs(3600)), Duration::from_secs(3600));
     let job = JobRecord::new_work(JobId::new(), owner, JobKind::Generate, work);
-    match cloud.store().jobs().submit(NewWork { job, input: &json!({}), dedupe: None }).await.unwrap() {
+    match cloud
+        .store()
+        .jobs()
+        .submit(NewWork { job, input: &json!({}), options: &Value::Null, dedupe: None })
+        .await
+        .unwrap()
+    {
         SubmittedWork::New(job) => *job,
         earlier @ SubmittedWork::Earlier(..) => panic!("{earlier:?}"),
     }

@@ -40,7 +40,11 @@ pub(crate) async fn plant(store: &Store, owner: Owner, run: RunId, text: &str) {
     let input = json!({ "prompt": text.repeat(16 << 10) });
     let work = JobWork::new(3, now, now.plus(WORK_TTL), WORK_TTL);
     let job = JobRecord::new_work(JobId::new(), owner, JobKind::Generate, work);
-    store.jobs().submit(NewWork { job, input: &input, dedupe: Some("planted") }).await.unwrap();
+    store
+        .jobs()
+        .submit(NewWork { job, input: &input, options: &Value::Null, dedupe: Some("planted") })
+        .await
+        .unwrap();
 
     let task = TextTask::new(vec![Message::new(Role::User, text)], Sampling::default());
     store.run_requests().put(run, owner, &Generation::new(None, task)).await.unwrap();

@@ -44,7 +44,7 @@ fn job(owner: Owner, work: JobWork) -> JobRecord {
 }
 
 async fn submit(store: &Store, job: JobRecord, input: &Value, dedupe: Option<&str>) -> SubmittedWork {
-    store.jobs().submit(NewWork { job, input, dedupe }).await.unwrap()
+    store.jobs().submit(NewWork { job, input, options: &Value::Null, dedupe }).await.unwrap()
 }
 
 async fn stored(store: &Store, job: JobRecord) -> JobRecord {
@@ -125,9 +125,11 @@ async fn submission_with_a_key_takes_place_once(world: World) {
         panic!("{new:?} {earlier:?}")
     };
     assert_eq!(first, new);
-    let submitted = async |input| store.jobs().submitted(owner, "k", input).await.unwrap();
+    let submitted = async |input| store.jobs().submitted(owner, "k", input, &Value::Null).await.unwrap();
     assert_eq!(submitted(&one).await, Some((*new.clone(), true)));
     assert_eq!(submitted(&two).await, Some((*new.clone(), false)));
+    let with_options = store.jobs().submitted(owner, "k", &one, &json!(["low"])).await.unwrap();
+    assert_eq!(with_options, Some((*new.clone(), false)));
     assert!(matches!(submit(&two, owner).await, SubmittedWork::Earlier(job, false) if job.id == new.id));
     let other = Owner { organisation: OrganisationId::new(), ..owner };
     assert!(matches!(submit(&two, other).await, SubmittedWork::New(_)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hearth_domain::{JobId, JobKind, JobState, Timestamp};
+use hearth_domain::{JobId, JobKind, JobState, Priority, Timestamp};
 use hearth_store::jobs::JobRecord;
 use hearth_wire::{
     ApiError, ErrorCode,
@@ -11,7 +11,7 @@ use hearth_wire::{
         JobPauseList, JobPauseScope, JobRequest,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     body,
@@ -49,6 +49,7 @@ impl Gateway {
             not_before: request.not_before,
             max_attempts: request.max_attempts,
             expires_after: request.expires_after_seconds.map(Duration::from_secs),
+            options: options(&request),
             dedupe: idempotency_key.map(|key| format!("{}|{key}", request.kind.as_str())),
             ..NewJob::new(request.kind, request.input)
         };
@@ -161,6 +162,22 @@ impl Gateway {
         }
         self.job_pauses(caller).await
     }
+}
+
+/// The options of a request; null if it has none.
+fn options(request: &JobRequest) -> Value {
+    let webhook = request.webhook.as_ref().map(|webhook| &webhook.url);
+    let expires = request.expires_after_seconds;
+    let priority = Some(request.priority).filter(|priority| *priority != Priority::default());
+    if webhook.is_none()
+        && expires.is_none()
+        && priority.is_none()
+        && request.not_before.is_none()
+        && request.max_attempts.is_none()
+    {
+        return Value::Null;
+    }
+    json!([priority, request.not_before, request.max_attempts, expires, webhook])
 }
 
 fn check_options(request: &JobRequest, idempotency_key: Option<&str>) -> Result<(), ApiError> {

@@ -31,6 +31,8 @@ pub struct NewWork<'a> {
     pub job: JobRecord,
     /// Its input.
     pub input: &'a Value,
+    /// Its options, by which a submission with the same `dedupe` is compared; null without any.
+    pub options: &'a Value,
     /// A text that names the submission: a second one of the owner's with it returns the first job.
     pub dedupe: Option<&'a str>,
 }
@@ -40,7 +42,7 @@ pub struct NewWork<'a> {
 pub enum SubmittedWork {
     /// The job is stored.
     New(Box<JobRecord>),
-    /// An earlier submission has the same text: its job, and true if its input is the same.
+    /// An earlier submission has the same text: its job, and true if its input and options are the same.
     Earlier(Box<JobRecord>, bool),
 }
 
@@ -58,7 +60,7 @@ struct Payload {
 #[derive(Serialize, Deserialize)]
 struct Submission {
     job: JobId,
-    /// SHA-256 of the input.
+    /// SHA-256 of the input and the options.
     input: String,
 }
 
@@ -68,9 +70,9 @@ impl Jobs<'_> {
     /// # Errors
     /// If the table or the bucket can't be written.
     pub async fn submit(&self, new: NewWork<'_>) -> Result<SubmittedWork, StoreError> {
-        let NewWork { mut job, input, dedupe } = new;
+        let NewWork { mut job, input, options, dedupe } = new;
         let json = serde_json::to_string(input).map_err(StoreError::unreadable)?;
-        let hash = hex(Sha256::digest(&json));
+        let hash = body_hash(&json, options);
         let text_hash = dedupe.map(|text| submission_hash(job.owner(), text));
         let submission = text_hash.as_deref().map(submission_key);
         let mut is_free = Condition::Absent;
@@ -117,7 +119,7 @@ impl Jobs<'_> {
         }
     }
 
-    /// The job of an owner's submission with the text `dedupe`, if it is stored, and true if its input is the same.
+    /// The job of an owner's submission with the text `dedupe`, if it is stored, and true if its input and options are the same.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -126,11 +128,12 @@ impl Jobs<'_> {
         owner: Owner,
         dedupe: &str,
         input: &Value,
+        options: &Value,
     ) -> Result<Option<(JobRecord, bool)>, StoreError> {
         let key = submission_key(&submission_hash(owner, dedupe));
         let Some(submission) = self.table.get::<Submission>(&key).await? else { return Ok(None) };
         let json = serde_json::to_string(input).map_err(StoreError::unreadable)?;
-        let is_same = submission.input == hex(Sha256::digest(&json));
+        let is_same = submission.input == body_hash(&json, options);
         Ok(self.get(submission.job).await?.map(|job| (job, is_same)))
     }
 
@@ -230,6 +233,13 @@ impl Jobs<'_> {
 /// The time at which an open job ends, complete or not.
 fn last_end(job: &JobRecord) -> Timestamp {
     job.work.as_ref().map_or(job.created_at, |work| work.expires_at)
+}
+
+/// SHA-256 of an input, as JSON, and of the options beside it.
+fn body_hash(input: &str, options: &Value) -> String {
+    let digest = Sha256::new_with_prefix(input);
+    let options = if options.is_null() { String::new() } else { format!("\0{options}") };
+    hex(digest.chain_update(options).finalize())
 }
 
 /// The hash of the text of a submission, which may be long, and is its client's.

@@ -17,6 +17,8 @@ pub(crate) struct NewJob {
     pub(crate) kind: JobKind,
     /// Its input, in the form that the kind's handler reads.
     pub(crate) input: Value,
+    /// The client's options, by which a submission with the same `dedupe` is compared; null without any.
+    pub(crate) options: Value,
     /// The caller as whom it acts; none for the gateway's own work, such as a delivery.
     pub(crate) caller: Option<Caller>,
     /// The place among the jobs that wait.
@@ -47,6 +49,7 @@ impl NewJob {
         Self {
             kind,
             input,
+            options: Value::Null,
             caller: None,
             priority: Priority::Normal,
             not_before: None,
@@ -78,7 +81,7 @@ impl JobEngine {
     /// that of an earlier submission with the same `dedupe`.
     ///
     /// # Errors
-    /// `conflict` if an earlier submission with the same `dedupe` had another input; `queue_full` if too many jobs of the
+    /// `conflict` if an earlier submission with the same `dedupe` had another input or options; `queue_full` if too many jobs of the
     /// organisation wait; `internal` if the store fails.
     pub(crate) async fn submit(&self, owner: Owner, new: NewJob) -> Result<JobRecord, ApiError> {
         if !new.hidden
@@ -101,7 +104,7 @@ impl JobEngine {
         let mut job = JobRecord::new_work(JobId::new(), owner, new.kind, work);
         job.priority = new.priority;
         self.schedule(&mut job);
-        let new = NewWork { job, input: &new.input, dedupe: new.dedupe.as_deref() };
+        let new = NewWork { job, input: &new.input, options: &new.options, dedupe: new.dedupe.as_deref() };
         match self.store.jobs().submit(new).await.map_err(error::store)? {
             SubmittedWork::New(job) => {
                 metrics::counter!("hearth_jobs_submitted_total", "kind" => job.kind.as_str()).increment(1);
@@ -115,15 +118,16 @@ impl JobEngine {
     /// The job of an earlier submission with the same `dedupe`, if it is stored.
     ///
     /// # Errors
-    /// `conflict` if that had another input; `internal` if the store fails.
+    /// `conflict` if that had another input or options; `internal` if the store fails.
     pub(crate) async fn submitted(&self, owner: Owner, new: &NewJob) -> Result<Option<JobRecord>, ApiError> {
         let Some(dedupe) = &new.dedupe else { return Ok(None) };
-        let submitted = self.store.jobs().submitted(owner, dedupe, &new.input).await.map_err(error::store)?;
+        let submitted = self.store.jobs().submitted(owner, dedupe, &new.input, &new.options).await;
+        let submitted = submitted.map_err(error::store)?;
         submitted.map(|(job, is_same)| earlier(job, is_same)).transpose()
     }
 }
 
-/// The job of an earlier submission, unless it had another input.
+/// The job of an earlier submission, unless it had another input or options.
 fn earlier(job: JobRecord, is_same: bool) -> Result<JobRecord, ApiError> {
     if is_same {
         return Ok(job);
