@@ -4,27 +4,20 @@
 //! each piece, omit ids, or send the name late. So a piece is assigned by id, index, name and order together, and a call
 //! is emitted once it has a name.
 
-use hearth_wire::{ApiError, RunEventBody, event::ToolCallBegin, json_scanner::JsonScanner};
+mod call;
+
+use hearth_wire::{ApiError, RunEventBody, event::ToolCallBegin};
 use rand::distr::{Alphanumeric, SampleString as _};
 
 use crate::{
     answer_error::unreadable,
     decoder::{ANSWER_MAX_BYTES, TOOL_CALLS_MAX_COUNT},
 };
+use call::Call;
+pub(super) use call::Piece;
 
 /// Length of the random part of an id.
 const ID_LENGTH: usize = 24;
-
-/// A piece of a call in a frame. Empty texts count as missing.
-#[derive(Debug, Default)]
-pub(super) struct Piece {
-    /// The provider's number of the call, or of its block.
-    pub(super) index: Option<u32>,
-    pub(super) id: Option<String>,
-    pub(super) name: Option<String>,
-    /// The next part of the arguments' JSON.
-    pub(super) arguments: String,
-}
 
 /// The calls of one answer.
 #[derive(Debug)]
@@ -38,28 +31,6 @@ pub(super) struct ToolCalls {
     emitted_count: u32,
     /// Number of bytes of arguments that are buffered until their call has a name.
     buffered_bytes: usize,
-}
-
-#[derive(Debug)]
-struct Call {
-    index: Option<u32>,
-    /// The provider's own id.
-    id: Option<String>,
-    name: Option<String>,
-    /// The number of the call among the emitted ones.
-    number: Option<u32>,
-    scanner: JsonScanner,
-    /// Arguments that arrived before the name.
-    buffered: String,
-    /// Detects a call that is sent again as a whole.
-    arguments: ArgumentsDigest,
-}
-
-/// The length and a hash of a call's arguments.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct ArgumentsDigest {
-    bytes: usize,
-    hash: u64,
 }
 
 impl ToolCalls {
@@ -139,7 +110,8 @@ impl ToolCalls {
         let begins = match (&piece.id, &piece.name) {
             // Another id means another call, unless the piece is clearly in the middle of this call's arguments.
             (Some(_), name) if call.id.is_some() => {
-                !(call.is_unfinished() && is_continuation(piece)) && (name.is_some() || !call.is_unfinished())
+                !(call.is_unfinished() && piece.is_continuation())
+                    && (name.is_some() || !call.is_unfinished())
             }
             // A late id or name.
             (_, Some(name)) => {
@@ -159,15 +131,7 @@ impl ToolCalls {
         if self.calls.len() >= TOOL_CALLS_MAX_COUNT {
             return Err(unreadable(format!("it has more than {TOOL_CALLS_MAX_COUNT} tool calls")));
         }
-        self.calls.push(Call {
-            index: piece.index,
-            id: None,
-            name: None,
-            number: None,
-            scanner: JsonScanner::default(),
-            buffered: String::new(),
-            arguments: ArgumentsDigest::default(),
-        });
+        self.calls.push(Call::with_index(piece.index));
         Ok(self.calls.len() - 1)
     }
 
@@ -226,212 +190,10 @@ impl ToolCalls {
     }
 }
 
-impl Call {
-    fn add(&mut self, piece: &Piece) {
-        self.index = self.index.or(piece.index);
-        // An emitted call keeps its id: the client has it.
-        if self.id.is_none() && self.number.is_none() {
-            self.id.clone_from(&piece.id);
-        }
-        if self.name.is_none() {
-            self.name.clone_from(&piece.name);
-        }
-        self.scanner.push(piece.arguments.as_bytes());
-        self.arguments = self.arguments.and(piece.arguments.as_bytes());
-    }
-
-    /// Returns whether the arguments have begun and are incomplete.
-    fn is_unfinished(&self) -> bool {
-        self.scanner.has_begun() && !self.scanner.is_complete()
-    }
-
-    /// Returns whether the call is complete and the piece has other arguments, so that it belongs to another call.
-    fn is_followed_by(&self, piece: &Piece) -> bool {
-        self.scanner.is_complete() && !piece.arguments.trim().is_empty() && !self.is_sent_again(piece)
-    }
-
-    /// Returns whether the piece is the whole call again, as some servers send it at the end.
-    fn is_sent_again(&self, piece: &Piece) -> bool {
-        let same_id = self.id.is_some() && self.id == piece.id;
-        let digest = ArgumentsDigest::default().and(piece.arguments.as_bytes());
-        same_id && self.scanner.is_complete() && self.arguments == digest
-    }
-}
-
-/// Returns whether a piece is in the middle of arguments.
-fn is_continuation(piece: &Piece) -> bool {
-    !piece.arguments.is_empty() && !piece.arguments.trim_start().starts_with('{')
-}
-
-impl ArgumentsDigest {
-    /// Adds bytes: FNV-1a (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>).
-    fn and(self, bytes: &[u8]) -> Self {
-        let basis = if self.bytes == 0 { 0xcbf2_9ce4_8422_2325 } else { self.hash };
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        let hash = bytes.iter().fold(basis, step);
-        Self { bytes: self.bytes + bytes.len(), hash: if self.bytes + bytes.len() == 0 { 0 } else { hash } }
-    }
-}
-
 /// Creates an id for a call that has none. It is unique in the conversation: Anthropic's API refuses a repeated one.
 pub(super) fn new_call_id() -> String {
     format!("call_{}", Alphanumeric.sample_string(&mut rand::rng(), ID_LENGTH))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Pieces<'a> = (Option<u32>, &'a str, &'a str, &'a str);
-
-    /// The calls of these pieces (index, id, name, arguments), as (id, name, arguments).
-    fn calls(pieces: &[Pieces<'_>]) -> Vec<(String, String, String)> {
-        let (mut calls, mut events) = (ToolCalls::new(0), Vec::new());
-        for (index, id, name, arguments) in pieces {
-            let (id, name) = (Some((*id).to_owned()), Some((*name).to_owned()));
-            let piece = Piece { index: *index, id, name, arguments: (*arguments).to_owned() };
-            calls.add(piece, &mut events).unwrap();
-        }
-        calls.finish(&mut events).unwrap();
-        let mut assembled: Vec<(String, String, String)> = Vec::new();
-        for event in events {
-            let RunEventBody::ToolCall { index, begins, arguments, .. } = event else { panic!("{event:?}") };
-            if let Some(ToolCallBegin { id, name }) = begins {
-                assert_eq!(index as usize, assembled.len());
-                assembled.push((id, name, String::new()));
-            }
-            assembled[index as usize].2.push_str(&arguments);
-        }
-        assembled
-    }
-
-    fn expect(pieces: &[Pieces<'_>], expected: &[(&str, &str, &str)]) {
-        let assembled = calls(pieces);
-        let shown: Vec<_> = assembled.iter().map(|(id, name, args)| (&**id, &**name, &**args)).collect();
-        assert_eq!(shown, expected, "{pieces:?}");
-    }
-
-    const TWO: [(&str, &str, &str); 2] = [("a", "look", "{\"n\":1}"), ("b", "look", "{\"n\":2}")];
-
-    #[test]
-    fn two_calls_are_distinguished_by_index_id_or_name() {
-        expect(&[(None, "a", "look", "{\"n\":1}"), (None, "b", "look", "{\"n\":2}")], &TWO);
-        expect(&[(Some(0), "a", "look", "{\"n\":1}"), (Some(0), "b", "look", "{\"n\":2}")], &TWO);
-        // Pieces by index.
-        expect(
-            &[
-                (Some(0), "a", "look", ""),
-                (Some(1), "b", "look", ""),
-                (Some(0), "", "", "{\"n\":"),
-                (Some(1), "", "", "{\"n\":"),
-                (Some(0), "", "", "1}"),
-                (Some(1), "", "", "2}"),
-            ],
-            &TWO,
-        );
-        // Pieces by id.
-        expect(
-            &[
-                (None, "a", "look", "{\"n\""),
-                (None, "b", "look", "{\"n\""),
-                (None, "a", "", ":1}"),
-                (None, "b", "", ":2}"),
-            ],
-            &TWO,
-        );
-        // An index that two calls have continues the later one.
-        expect(
-            &[
-                (Some(0), "a", "look", "{\"n\":1}"),
-                (Some(0), "b", "look", "{\"n\""),
-                (Some(0), "", "", ":2}"),
-            ],
-            &TWO,
-        );
-    }
-
-    #[test]
-    fn repeated_id_or_name_continues_its_call() {
-        let one = [("a", "look", "{\"n\":1}")];
-        expect(&[(None, "a", "look", "{\"n\""), (None, "a", "look", ":1}")], &one);
-        expect(&[(Some(0), "a", "look", "{\"n\""), (Some(0), "a", "look", ":1}")], &one);
-        // An id of its own for each piece.
-        expect(&[(Some(0), "a", "look", "{\"n\""), (Some(0), "x", "", ":1}"), (Some(0), "y", "", "")], &one);
-        expect(&[(Some(0), "a", "look", "{\"n\""), (Some(0), "x", "look", ":1}")], &one);
-        // The whole call again at the end.
-        expect(
-            &[
-                (Some(0), "a", "look", "{\"n\":"),
-                (Some(0), "", "", "1}"),
-                (Some(0), "a", "look", "{\"n\":1}"),
-            ],
-            &one,
-        );
-    }
-
-    #[test]
-    fn late_name_emits_the_buffered_arguments() {
-        let one = [("a", "look", "{\"n\":1}")];
-        expect(&[(Some(0), "a", "", ""), (Some(0), "", "look", "{\"n\":1}")], &one);
-        expect(&[(Some(0), "a", "", "{\"n\":"), (Some(0), "a", "look", "1}")], &one);
-        expect(&[(None, "a", "", "{\"n\":1}"), (None, "", "look", "")], &one);
-    }
-
-    #[test]
-    fn missing_and_repeated_ids_are_replaced_by_unique_ones() {
-        let assembled = calls(&[
-            (Some(0), "", "look", "{}"),
-            (Some(1), "", "look", "{}"),
-            (Some(2), "look", "look", "{}"),
-            (Some(3), "look", "look", "{}"),
-        ]);
-        let mut ids: Vec<_> = assembled.iter().map(|(id, ..)| id.clone()).collect();
-        assert_eq!(ids[2], "look");
-        ids.extend(calls(&[(Some(0), "", "look", "{}")]).into_iter().map(|(id, ..)| id));
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), 5);
-    }
-
-    #[test]
-    fn calls_at_one_index_without_ids_are_distinguished_by_complete_arguments_or_names() {
-        let assembled = calls(&[(Some(0), "", "look", "{\"n\":1}"), (Some(0), "", "look", "{\"n\":2}")]);
-        assert_eq!((assembled.len(), &*assembled[1].2), (2, "{\"n\":2}"));
-        let assembled =
-            calls(&[(None, "", "look", "{}"), (None, "", "hear", ""), (None, "", "", "{\"n\":2}")]);
-        let assembled: Vec<_> =
-            assembled.iter().map(|(_, name, arguments)| (&**name, &**arguments)).collect();
-        assert_eq!(assembled, [("look", "{}"), ("hear", "{\"n\":2}")]);
-    }
-
-    #[test]
-    fn call_without_arguments_gets_an_empty_object() {
-        expect(&[(Some(0), "a", "look", ""), (Some(0), "", "", "")], &[("a", "look", "{}")]);
-        expect(
-            &[(Some(0), "a", "look", ""), (Some(0), "b", "look", "{\"n\":2}")],
-            &[("a", "look", "{}"), ("b", "look", "{\"n\":2}")],
-        );
-    }
-
-    #[test]
-    fn call_without_a_name_is_an_error_if_it_has_arguments() {
-        let (mut calls, mut events) = (ToolCalls::new(0), Vec::new());
-        calls.add(Piece { index: Some(3), ..Piece::default() }, &mut events).unwrap();
-        calls.finish(&mut events).unwrap();
-        assert!(events.is_empty());
-        let piece = Piece { index: Some(3), arguments: "{".into(), ..Piece::default() };
-        calls.add(piece, &mut events).unwrap();
-        assert!(calls.finish(&mut events).is_err());
-    }
-
-    #[test]
-    fn too_many_calls_are_an_error() {
-        let (mut calls, mut events) = (ToolCalls::new(0), Vec::new());
-        let mut piece = |index| {
-            let name = Some("look".to_owned());
-            calls.add(Piece { index: Some(index), name, ..Piece::default() }, &mut events)
-        };
-        assert!((0..1024).all(|index| piece(index).is_ok()));
-        assert!(piece(1024).is_err());
-    }
-}
+mod tests;
