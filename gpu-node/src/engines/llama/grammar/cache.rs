@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    compile::{COMPILE_TIMEOUT, CompileCost, CompileError, Compiler, factory},
+    compilation::CompileError,
+    compile::{COMPILE_TIMEOUT, CompileCost, Compiler, factory},
     constraint::SharedMatcher,
     schema_check::SchemaCheck,
 };
@@ -66,7 +67,8 @@ impl Grammars {
     /// the run is cancelled.
     ///
     /// # Errors
-    /// `invalid_request` for a schema that is refused; `overloaded` while others are compiled, if it can't be relaxed.
+    /// `invalid_request` for a schema that is refused; `overloaded` while others are compiled, if its own compilation can't begin, or
+    /// it can't be relaxed.
     pub(in crate::engines::llama) fn compile(
         &self,
         model: &LlamaModel,
@@ -87,7 +89,8 @@ impl Grammars {
         let compile = |answer: Option<&Value>, cost| match grammar_with(answer) {
             Ok(Some(grammar)) => {
                 let compiled = self.compiler.compile(factory, grammar, cost, preparation);
-                was_busy.set(was_busy.get() || matches!(compiled, Err(CompileError::Busy)));
+                let is_busy = matches!(compiled, Err(CompileError::Slow | CompileError::Busy));
+                was_busy.set(was_busy.get() || is_busy);
                 compiled.map(Some)
             }
             Ok(None) => Ok(None),
@@ -168,7 +171,8 @@ pub(super) fn compile_schema(
                 return Ok(Some((matcher, Some(Arc::new(check)))));
             }
             Ok(None) => return Ok(None),
-            Err(error @ CompileError::Cancelled) => return Err(error.to_string()),
+            // A later request may get the whole schema enforced: an answer without would be worse than none.
+            Err(error @ (CompileError::Cancelled | CompileError::Busy)) => return Err(error.to_string()),
             Err(error) => tracing::debug!(?level, %error, "a schema is relaxed further"),
         }
     }

@@ -1,21 +1,20 @@
 //! Compiles grammars with limits on time and on concurrent compilations: a client's schema decides how long one takes.
 //!
 //! A compilation begins as a quick one. When it isn't done after [`QUICK_TIMEOUT`], it goes on as a slow one if there is a place
-//! for it, and is cancelled otherwise. So a few schemas that take long don't hold back those of others, which take milliseconds.
+//! for it, and is cancelled otherwise. A large grammar is a slow one from its beginning: a compilation that is cancelled holds its
+//! place until it ends. So a few schemas that take long don't hold back those of others, which take milliseconds.
 
 use std::{
-    fmt::Display,
-    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, mpsc},
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use llguidance::{
-    CancellationHandle, Matcher, ParserFactory,
-    api::{StopReason, TopLevelGrammar},
-    toktrie::TokEnv,
-};
+use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, toktrie::TokEnv};
 
+use super::{
+    compilation::{CANCEL_CHECK_INTERVAL, Compilation, CompileError, reason},
+    compile_semaphore::{CompilePermit, CompileSemaphore},
+};
 use crate::engines::llama::preparation::Preparation;
 
 /// Maximum number of concurrent quick compilations. A cancelled one counts until it ends: only the first mask can be
@@ -25,12 +24,10 @@ const QUICK_COMPILES_MAX_COUNT: usize = 4;
 const SLOW_COMPILES_MAX_COUNT: usize = 2;
 /// Time after which a compilation is a slow one.
 const QUICK_TIMEOUT: Duration = Duration::from_millis(500);
+/// Bytes, as JSON, from which on a grammar is large: one of 2000 properties has 60 KB and may take seconds on a slow machine.
+const LARGE_GRAMMAR_MIN_BYTES: usize = 32 << 10;
 /// Timeout of the wait for a permit, and of a compilation from its beginning.
 pub(super) const COMPILE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Interval of checks whether the run was cancelled.
-const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// Stack of a compilation, in which llguidance recurses: ten times of what a schema within the limits needed.
-const COMPILE_STACK_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum work of building a parser, in llguidance's unit: half of its default, which took six seconds and 500 MB. A schema of
 /// the FHIR standard, with megabytes of JSON, takes as much.
 const PARSER_FUEL: u64 = 500_000;
@@ -42,33 +39,6 @@ const MASK_ITEMS_MAX_COUNT: usize = 1_000_000;
 const MASK_FUEL: u64 = 1_000_000;
 /// Maximum number of states of a grammar's lexer; each takes 1 to 2 KB.
 const LEXER_STATES_MAX_COUNT: usize = 50_000;
-
-/// Why a grammar can't be compiled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum CompileError {
-    /// It accepts no text.
-    Empty,
-    /// It takes too long.
-    Timeout,
-    /// It takes longer than a quick compilation, and others hold the permits.
-    Busy,
-    /// Its run was cancelled.
-    Cancelled,
-    /// llguidance refuses it, for this reason.
-    Unsupported(String),
-}
-
-impl Display for CompileError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Empty => formatter.write_str("it accepts no text"),
-            Self::Timeout => formatter.write_str("it takes too long to compile; make it simpler"),
-            Self::Busy => formatter.write_str("other schemas are being compiled; try again later"),
-            Self::Cancelled => formatter.write_str("the request was cancelled"),
-            Self::Unsupported(reason) => formatter.write_str(reason),
-        }
-    }
-}
 
 /// Creates llguidance's parser factory for a model's vocabulary.
 ///
@@ -124,214 +94,69 @@ impl Compiler {
         cost: CompileCost,
         preparation: &Preparation,
     ) -> Result<Matcher, CompileError> {
-        let quick_permit = match cost {
-            CompileCost::Unbounded => Some(self.quick_permit(preparation)?),
+        let is_large = cost == CompileCost::Unbounded && is_large(&grammar);
+        let permit = match cost {
             CompileCost::Bounded => None,
+            CompileCost::Unbounded if is_large => Some(wait_for_permit(&self.slow, preparation)?),
+            CompileCost::Unbounded => Some(wait_for_permit(&self.quick, preparation)?),
         };
-        let compilation = Compilation::start(factory, grammar, quick_permit)?;
-        let rest = COMPILE_TIMEOUT - QUICK_TIMEOUT;
-        let compiled = match compilation.wait(QUICK_TIMEOUT, preparation) {
-            Err(CompileError::Timeout) if cost == CompileCost::Bounded => compilation.wait(rest, preparation),
-            Err(CompileError::Timeout) => match self.slow.acquire(Duration::ZERO) {
-                Some(permit) => {
-                    compilation.replace_permit(permit);
-                    compilation.wait(rest, preparation)
-                }
-                None => Err(CompileError::Busy),
-            },
-            compiled => compiled,
+        let compilation = Compilation::start(factory, grammar, permit)?;
+        let compiled = match cost {
+            CompileCost::Unbounded if !is_large => self.wait_for_quick(&compilation, preparation),
+            _ => compilation.wait(COMPILE_TIMEOUT, preparation),
         };
-        if matches!(compiled, Err(CompileError::Timeout | CompileError::Busy | CompileError::Cancelled)) {
-            compilation.cancellation.cancel();
+        if matches!(compiled, Err(CompileError::Timeout | CompileError::Slow | CompileError::Cancelled)) {
+            compilation.cancel();
         }
         compiled
     }
 
-    /// Waits for the permit of a quick compilation, until the timeout or until the run is cancelled.
-    fn quick_permit(&self, preparation: &Preparation) -> Result<CompilePermit, CompileError> {
-        let deadline = Instant::now() + COMPILE_TIMEOUT;
-        loop {
-            let rest = deadline.saturating_duration_since(Instant::now());
-            match self.quick.acquire(rest.min(CANCEL_CHECK_INTERVAL)) {
-                Some(permit) => return Ok(permit),
-                None if preparation.checkpoint().is_err() => return Err(CompileError::Cancelled),
-                None if rest.is_zero() => return Err(CompileError::Busy),
-                None => {}
+    /// Waits for a compilation that has begun as a quick one.
+    fn wait_for_quick(
+        &self,
+        compilation: &Compilation,
+        preparation: &Preparation,
+    ) -> Result<Matcher, CompileError> {
+        match compilation.wait(QUICK_TIMEOUT, preparation) {
+            Err(CompileError::Timeout) => {
+                let permit = self.slow.acquire(Duration::ZERO).ok_or(CompileError::Slow)?;
+                compilation.replace_permit(permit);
+                compilation.wait(COMPILE_TIMEOUT - QUICK_TIMEOUT, preparation)
             }
+            compiled => compiled,
         }
     }
 }
 
-/// A compilation on a thread of its own.
-struct Compilation {
-    compiled: mpsc::Receiver<Result<Matcher, CompileError>>,
-    /// Released when the thread ends.
-    permit: Arc<Mutex<Option<CompilePermit>>>,
-    cancellation: Cancellation,
+/// Returns whether a grammar is large; one that isn't JSON is.
+fn is_large(grammar: &TopLevelGrammar) -> bool {
+    serde_json::to_vec(grammar).map_or(true, |json| json.len() >= LARGE_GRAMMAR_MIN_BYTES)
 }
 
-impl Compilation {
-    fn start(
-        factory: &Arc<ParserFactory>,
-        grammar: TopLevelGrammar,
-        permit: Option<CompilePermit>,
-    ) -> Result<Self, CompileError> {
-        let (done, compiled) = mpsc::sync_channel(1);
-        let permit = Arc::new(Mutex::new(permit));
-        let cancellation = Cancellation::default();
-        let (factory, held, cancelled) = (Arc::clone(factory), Arc::clone(&permit), cancellation.clone());
-        let work = move || {
-            // Released also when llguidance panics.
-            let _permit = ReleaseAtEnd(held);
-            let _ = done.send(compile(&factory, grammar, &cancelled));
-        };
-        let thread =
-            thread::Builder::new().name("compile".to_owned()).stack_size(COMPILE_STACK_BYTES).spawn(work);
-        thread.map_err(|error| CompileError::Unsupported(error.to_string()))?;
-        Ok(Self { compiled, permit, cancellation })
-    }
-
-    /// Waits for the result, until the timeout or until the run is cancelled.
-    fn wait(&self, timeout: Duration, preparation: &Preparation) -> Result<Matcher, CompileError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let rest = deadline.saturating_duration_since(Instant::now());
-            match self.compiled.recv_timeout(rest.min(CANCEL_CHECK_INTERVAL)) {
-                Ok(compiled) => return compiled,
-                // The thread has panicked.
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(CompileError::Unsupported("it is too complex".to_owned()));
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) if preparation.checkpoint().is_err() => {
-                    return Err(CompileError::Cancelled);
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) if rest.is_zero() => return Err(CompileError::Timeout),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-            }
+/// Waits for a permit, until the timeout or until the run is cancelled.
+fn wait_for_permit(
+    semaphore: &Arc<CompileSemaphore>,
+    preparation: &Preparation,
+) -> Result<CompilePermit, CompileError> {
+    let deadline = Instant::now() + COMPILE_TIMEOUT;
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        match semaphore.acquire(rest.min(CANCEL_CHECK_INTERVAL)) {
+            Some(permit) => return Ok(permit),
+            None if preparation.checkpoint().is_err() => return Err(CompileError::Cancelled),
+            None if rest.is_zero() => return Err(CompileError::Busy),
+            None => {}
         }
-    }
-
-    fn replace_permit(&self, permit: CompilePermit) {
-        let mut held = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
-        // `None` if the thread has just ended.
-        if held.is_some() {
-            *held = Some(permit);
-        }
-    }
-}
-
-struct ReleaseAtEnd(Arc<Mutex<Option<CompilePermit>>>);
-
-impl Drop for ReleaseAtEnd {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
-/// Cancels the first mask of a compilation, also before the mask has begun.
-#[derive(Clone, Default)]
-struct Cancellation(Arc<OnceLock<Option<CancellationHandle>>>);
-
-impl Cancellation {
-    fn cancel(&self) {
-        if let Some(handle) = self.0.get_or_init(|| None) {
-            handle.cancel();
-        }
-    }
-
-    /// Returns false if the compilation was cancelled before.
-    fn set_handle(&self, handle: CancellationHandle) -> bool {
-        self.0.set(Some(handle)).is_ok()
-    }
-}
-
-fn compile(
-    factory: &ParserFactory,
-    grammar: TopLevelGrammar,
-    cancellation: &Cancellation,
-) -> Result<Matcher, CompileError> {
-    let mut parser = factory.create_parser(grammar).map_err(|error| {
-        let reason = reason(&error);
-        if reason.to_lowercase().contains("unsatisfiable") {
-            return CompileError::Empty;
-        }
-        CompileError::Unsupported(reason)
-    })?;
-    if !cancellation.set_handle(parser.enable_cancellation()) {
-        return Err(CompileError::Timeout);
-    }
-    parser.start_without_prompt();
-    // Only this fails for a grammar that accepts nothing.
-    match parser.compute_mask() {
-        Ok(_) => Ok(Matcher::new(Ok(parser))),
-        Err(error) => Err(match parser.stop_reason() {
-            StopReason::Cancelled => CompileError::Timeout,
-            StopReason::NoExtension | StopReason::NoExtensionBias => CompileError::Empty,
-            _ => CompileError::Unsupported(reason(&error)),
-        }),
-    }
-}
-
-/// The reason of an error, without positions in a grammar that the client hasn't seen.
-fn reason(error: &impl Display) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    if line.contains("panic") {
-        return "it is too complex".to_owned();
-    }
-    line.rsplit("failed to compile JSON schema: ").next().unwrap_or(line).to_owned()
-}
-
-/// A counting semaphore with a timeout.
-struct CompileSemaphore {
-    max_count: usize,
-    acquired: Mutex<usize>,
-    released: Condvar,
-}
-
-struct CompilePermit(Arc<CompileSemaphore>);
-
-impl CompileSemaphore {
-    fn new(max_count: usize) -> Arc<Self> {
-        Arc::new(Self { max_count, acquired: Mutex::new(0), released: Condvar::new() })
-    }
-
-    /// Acquires a permit; `None` if none is released in time.
-    fn acquire(self: &Arc<Self>, timeout: Duration) -> Option<CompilePermit> {
-        let acquired = self.acquired.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = |acquired: &mut usize| *acquired >= self.max_count;
-        let waited = self.released.wait_timeout_while(acquired, timeout, is_full);
-        let (mut acquired, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if *acquired >= self.max_count {
-            return None;
-        }
-        *acquired += 1;
-        Some(CompilePermit(Arc::clone(self)))
-    }
-}
-
-impl Drop for CompilePermit {
-    fn drop(&mut self) {
-        *self.0.acquired.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.released.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use serde_json::json;
 
     use super::{super::tests::bytes, *};
-
-    #[test]
-    fn dropped_permit_can_be_acquired_again() {
-        let semaphore = CompileSemaphore::new(2);
-        let mut permits: Vec<CompilePermit> =
-            (0..2).map(|_| semaphore.acquire(Duration::ZERO).unwrap()).collect();
-        assert!(semaphore.acquire(Duration::from_millis(5)).is_none());
-        permits.pop();
-        assert!(semaphore.acquire(Duration::ZERO).is_some());
-    }
 
     /// A grammar whose parser takes longer than the time of a quick compilation: its lexer has a state for each remainder.
     fn slow_grammar() -> TopLevelGrammar {
@@ -364,14 +189,34 @@ mod tests {
     }
 
     #[test]
-    fn slow_compilation_without_a_place_is_busy() {
+    fn slow_compilation_without_a_place_is_cancelled() {
         let (compiler, factory) = (Compiler::default(), Arc::new(factory(&bytes()).unwrap()));
         let places: Vec<_> =
             (0..SLOW_COMPILES_MAX_COUNT).map(|_| compiler.slow.acquire(Duration::ZERO).unwrap()).collect();
         let preparation = Preparation::default();
         let compiled = compiler.compile(&factory, slow_grammar(), CompileCost::Unbounded, &preparation);
-        assert_eq!(compiled.err(), Some(CompileError::Busy));
+        assert_eq!(compiled.err(), Some(CompileError::Slow));
         drop(places);
+    }
+
+    #[test]
+    fn large_and_small_grammars_wait_for_different_places() {
+        let (compiler, factory) = (Compiler::default(), Arc::new(factory(&bytes()).unwrap()));
+        let compile = |schema| {
+            let (grammar, cost) = (TopLevelGrammar::from_json_schema(schema), CompileCost::Unbounded);
+            compiler.compile(&factory, grammar, cost, &Preparation::default()).err()
+        };
+        let take = |semaphore: &Arc<CompileSemaphore>, count| -> Vec<_> {
+            (0..count).map(|_| semaphore.acquire(Duration::ZERO).unwrap()).collect()
+        };
+        let quick = take(&compiler.quick, QUICK_COMPILES_MAX_COUNT);
+        // Large by a text that costs nothing.
+        let large = json!({"type": "boolean", "description": "x".repeat(LARGE_GRAMMAR_MIN_BYTES)});
+        assert_eq!(compile(large), None);
+        drop(quick);
+        let slow = take(&compiler.slow, SLOW_COMPILES_MAX_COUNT);
+        assert_eq!(compile(json!({"type": "boolean"})), None);
+        drop(slow);
     }
 
     #[test]
@@ -382,16 +227,6 @@ mod tests {
         let compiled = compiler.compile(&factory, slow_grammar(), CompileCost::Unbounded, &preparation);
         assert_eq!(compiled.err(), Some(CompileError::Cancelled));
         assert!(started.elapsed() < COMPILE_TIMEOUT / 2, "{:?}", started.elapsed());
-    }
-
-    #[test]
-    fn cancelled_compilation_computes_no_mask() {
-        let (factory, cancellation) = (factory(&bytes()).unwrap(), Cancellation::default());
-        let grammar = || TopLevelGrammar::from_json_schema(json!({"enum": [true]}));
-        assert!(compile(&factory, grammar(), &cancellation).is_ok());
-        let cancellation = Cancellation::default();
-        cancellation.cancel();
-        assert_eq!(compile(&factory, grammar(), &cancellation).err(), Some(CompileError::Timeout));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! express; the schema of a tool is bounded in depth and size before it is walked.
 
 mod cache;
+mod compilation;
 mod compile;
+mod compile_semaphore;
 mod constraint;
 mod schema_check;
 

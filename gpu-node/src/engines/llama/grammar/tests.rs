@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     cache::compile_schema,
+    compilation::CompileError,
     compile::{CompileCost, Compiler},
     *,
 };
@@ -55,6 +56,16 @@ fn compile_with_check(schema: &Value) -> Result<(Matcher, Arc<SchemaCheck>), Str
     };
     let (matcher, check) = compile_schema(schema, compile)?.unwrap();
     Ok((matcher, check.unwrap()))
+}
+
+#[test]
+fn schema_whose_compilation_cannot_begin_is_refused_and_not_relaxed() {
+    let compile = |_: Option<&Value>, cost| match cost {
+        CompileCost::Unbounded => Err(CompileError::Busy),
+        CompileCost::Bounded => panic!("it was relaxed to any JSON"),
+    };
+    let error = compile_schema(&json!({"type": "string", "maxLength": 3}), compile).err().unwrap();
+    assert!(error.contains("try again"), "{error}");
 }
 
 fn accepts(mut matcher: Matcher, text: &str) -> bool {
