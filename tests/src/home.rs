@@ -58,6 +58,12 @@ impl Setup {
         self
     }
 
+    /// Without a node, for a test whose answers come from providers: no model is loaded, and no worker process starts.
+    #[must_use]
+    pub fn without_node(self) -> Self {
+        self.arguments(&["--no-node"])
+    }
+
     /// With a settings file of this text.
     ///
     /// # Panics
@@ -142,6 +148,14 @@ impl Home {
     /// If it doesn't; what it wrote is shown.
     pub async fn start() -> Self {
         Setup::new().start().await
+    }
+
+    /// Starts one without a node.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_without_node() -> Self {
+        Setup::new().without_node().start().await
     }
 
     /// Starts one with further arguments.

@@ -32,7 +32,7 @@ fn invalid_tokens() -> [Option<String>; 5] {
 
 #[tokio::test]
 async fn missing_or_invalid_token_is_refused_with_401() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     for token in invalid_tokens() {
         let stranger = home.client().with_token(token.as_deref());
         for (method, path) in GUARDED {
@@ -51,7 +51,7 @@ async fn missing_or_invalid_token_is_refused_with_401() {
 
 #[tokio::test]
 async fn token_is_accepted_in_x_api_key() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let anonymous = home.client().with_token(None);
     let request = anonymous.request(Method::GET, "/v1/models").header("x-api-key", &home.token);
     assert_eq!(anonymous.send(request).await.status, 200);
@@ -60,7 +60,7 @@ async fn token_is_accepted_in_x_api_key() {
 
 #[tokio::test]
 async fn every_documented_route_with_an_action_needs_a_token() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let anonymous = home.client().with_token(None);
     let document = anonymous.get("/openapi.json").await.json();
     let guarded = operations(&document).into_iter().filter(|one| one.action.is_some() || one.is_for_nodes);
@@ -82,7 +82,7 @@ async fn every_documented_route_with_an_action_needs_a_token() {
 
 #[tokio::test]
 async fn embedded_stores_are_not_served() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let (anonymous, owner) = (home.client().with_token(None), home.client());
     for path in ["/hearth-media", "/hearth-media/", "/hearth-media/runs/x", "/hearth-media/?list-type=2"] {
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {

@@ -72,6 +72,8 @@ async fn invalid_configuration_is_refused_whole_and_changes_nothing() {
         (json!({"models": {"gpt-5": {}}}), "configuration.models.\"gpt-5\""),
         (json!({"port": 1}), "configuration.port"),
         (json!([]), "configuration"),
+        (json!({"selection": ["cost"]}), "configuration.selection"),
+        (json!({"aliases": {"new": [["tiny-chat", 3]]}}), "configuration.aliases.new"),
     ] {
         let answer = put(&client, 1, configuration).await;
         assert!(!String::from_utf8_lossy(&answer.body).contains("sk-secret"), "{answer:?}");
@@ -125,7 +127,7 @@ async fn earlier_version_is_restored_as_the_next_one() {
 
 #[tokio::test]
 async fn configuration_needs_the_scope_of_providers() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let monitor = json!({"name": "monitor", "scopes": ["ops", "generate"]});
     let created = home.client().post("/v1/users/tokens", &monitor).await.json();
     let token = created["token"].as_str().unwrap().to_owned();

@@ -14,7 +14,7 @@ const PASSWORD: &str = "a long sentence of mine, yes";
 
 /// A gateway with a user who has a password.
 async fn home_of_ada() -> Home {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     create(&home, "ada@example.org", "developer").await;
     home
 }
@@ -56,7 +56,8 @@ fn id_of(user: &Value) -> &str {
 
 #[tokio::test]
 async fn login_has_the_permissions_of_the_role_until_logout() {
-    let home = home_of_ada().await;
+    let home = Home::start().await;
+    create(&home, "ada@example.org", "developer").await;
     let body = login(&home, " Ada@Example.org").await;
     assert_eq!((text(&body, "token_type"), &body["expires_in"]), ("Bearer", &json!(900)));
     assert_eq!(text(&body, "role"), "developer");
@@ -354,7 +355,7 @@ async fn concurrent_attempts_stay_within_the_limit() {
 #[tokio::test]
 async fn address_of_a_trusted_proxys_client_is_the_logins() {
     let settings = "[server]\ntrusted_proxies = \"127.0.0.1\"\n";
-    let home = Setup::new().settings(settings).start().await;
+    let home = Setup::new().settings(settings).without_node().start().await;
     create(&home, "ada@example.org", "developer").await;
     let request = home.client().with_token(None).request(Method::POST, "/v1/users/login");
     let request = request.header("x-forwarded-for", "192.0.2.1, 198.51.100.7");

@@ -61,7 +61,7 @@ fn texts(answer: &Answer, list: &str, field: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn operators_organisation_is_there_from_the_start_and_can_be_renamed() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let own = client.get("/v1/organisations").await.json();
     let one = &own["organisations"][0];

@@ -87,7 +87,7 @@ async fn invited_user_registers_signs_in_and_generates() {
 
 #[tokio::test]
 async fn invitation_is_used_by_one_of_twenty() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let code = invite(&home.client(), &json!({"role": "viewer"})).await["code"].clone();
     let emails: Vec<String> = (0..20).map(|number| format!("{number}@example.org")).collect();
     let answers = join_all(emails.iter().map(|email| register(&home, &code, email))).await;
@@ -101,7 +101,7 @@ async fn invitation_is_used_by_one_of_twenty() {
 
 #[tokio::test]
 async fn address_is_registered_by_one_of_fifty() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let owner = home.client();
     let codes =
         join_all((0..50).map(|_| async { invite(&owner, &json!({"role": "viewer"})).await["code"].clone() }))
@@ -119,7 +119,7 @@ async fn address_is_registered_by_one_of_fifty() {
 
 #[tokio::test]
 async fn nobody_invites_above_their_own_role() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let admin = member(&home, "admin@example.org", "admin").await.client;
     for role in ["owner", "auditor"] {
         let error = admin.post("/v1/users/invites", &json!({"role": role})).await.error(403, "forbidden");
@@ -136,7 +136,7 @@ async fn nobody_invites_above_their_own_role() {
 
 #[tokio::test]
 async fn revoked_wrong_and_missing_codes_are_refused_alike() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let created = invite(&home.client(), &json!({"role": "viewer"})).await;
     let path = format!("/v1/users/invites/{}", created["id"].as_str().unwrap());
     assert_eq!(home.client().delete(&path).await.status, 204);
@@ -152,7 +152,7 @@ async fn revoked_wrong_and_missing_codes_are_refused_alike() {
 
 #[tokio::test]
 async fn open_registration_makes_developers_of_the_operators_organisation() {
-    let home = Setup::new().settings("[accounts]\nopen_registration = true\n").start().await;
+    let home = Setup::new().settings("[accounts]\nopen_registration = true\n").without_node().start().await;
     let body = json!({"email": "ada@example.org", "name": "Ada", "password": PASSWORD});
     let anonymous = home.client().with_token(None);
     let answer = anonymous.post("/v1/users/register", &body).await;
@@ -164,7 +164,7 @@ async fn open_registration_makes_developers_of_the_operators_organisation() {
 
 #[tokio::test]
 async fn invalid_registration_names_the_field() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let code = invite(&home.client(), &json!({"role": "viewer"})).await["code"].clone();
     let anonymous = home.client().with_token(None);
     for (field, value) in [
@@ -218,7 +218,7 @@ async fn operator_gets_a_sign_in_and_keeps_everything() {
 
 #[tokio::test]
 async fn bootstrap_code_gives_the_operator_a_sign_in_once() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let id = home.client().get("/v1/users/me").await.json()["id"].clone();
     let folder = home.folder().to_owned();
     let (home, code) = home
@@ -241,7 +241,7 @@ async fn bootstrap_code_gives_the_operator_a_sign_in_once() {
 
 #[tokio::test]
 async fn profile_and_address_are_changed_with_the_password() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let ada = member(&home, "ada@example.org", "developer").await.client;
     member(&home, "bob@example.org", "developer").await;
     let changed = patch(&ada, "/v1/users/me", &json!({"name": "Ada Lovelace"})).await;
@@ -262,7 +262,7 @@ async fn profile_and_address_are_changed_with_the_password() {
 
 #[tokio::test]
 async fn changed_password_ends_the_other_logins() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let ada = member(&home, "ada@example.org", "developer").await.client;
     let elsewhere = login(&home, "ada@example.org").await;
     let new = "another sentence of mine";
@@ -285,7 +285,7 @@ async fn changed_password_ends_the_other_logins() {
 
 #[tokio::test]
 async fn reset_code_sets_a_password_once_and_ends_all_logins() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let ada = member(&home, "ada@example.org", "developer").await;
     let admin = member(&home, "admin@example.org", "admin").await;
     let reset = |id: &str| format!("/v1/users/{id}/password-reset");
@@ -312,7 +312,7 @@ async fn reset_code_sets_a_password_once_and_ends_all_logins() {
 
 #[tokio::test]
 async fn consents_are_listed_as_they_were_given() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let ada = member(&home, "ada@example.org", "viewer").await.client;
     let before = Timestamp::now().to_string();
     for version in ["2026-01", "2026-02"] {
@@ -332,7 +332,7 @@ async fn consents_are_listed_as_they_were_given() {
 
 #[tokio::test]
 async fn user_joins_a_second_organisation_by_an_invitation() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let (home, stranger) = home.restart_with_a_stranger().await;
     let stranger = home.client().with_token(Some(&stranger));
     let ada = member(&home, "ada@example.org", "developer").await;

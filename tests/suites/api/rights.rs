@@ -33,7 +33,7 @@ async fn limited(owner: &Client) -> Vec<Client> {
 
 #[tokio::test]
 async fn limited_token_makes_no_sign_in() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let owner = home.client();
     let ada = member(&home, "ada@example.org", "viewer").await;
     for limited in limited(&owner).await {
@@ -50,7 +50,7 @@ async fn limited_token_makes_no_sign_in() {
 
 #[tokio::test]
 async fn limited_token_raises_no_role() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let owner = home.client();
     let ada = member(&home, "ada@example.org", "developer").await;
     let member = format!("organisations/{}/members/{}", operators(&home).await, ada.id);
@@ -70,7 +70,7 @@ async fn limited_token_raises_no_role() {
 
 #[tokio::test]
 async fn admin_erases_no_owner() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let admin = member(&home, "admin@example.org", "admin").await;
     let other = member(&home, "owner@example.org", "owner").await;
     admin.client.delete(&format!("/v1/users/{}", other.id)).await.error(403, "forbidden");
@@ -80,7 +80,7 @@ async fn admin_erases_no_owner() {
 
 #[tokio::test]
 async fn operators_organisation_is_changed_by_its_owners_only() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let admin = member(&home, "admin@example.org", "admin").await;
     let id = operators(&home).await;
     let name = json!({"name": "Mine"});
@@ -94,7 +94,7 @@ async fn operators_organisation_is_changed_by_its_owners_only() {
 
 #[tokio::test]
 async fn reset_code_is_worth_nothing_after_its_maker_lost_the_role() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let owner = home.client();
     let (id, anonymous) = (operators(&home).await, owner.with_token(None));
     let ada = member(&home, "ada@example.org", "developer").await;

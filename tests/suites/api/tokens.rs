@@ -62,7 +62,7 @@ async fn token_is_limited_to_its_scopes() {
 
 #[tokio::test]
 async fn revoked_token_is_refused_at_once() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let created = create(&home, json!({"name": "lost"})).await;
     let theirs = client.with_token(Some(text(&created, "token")));
@@ -80,7 +80,7 @@ async fn revoked_token_is_refused_at_once() {
 
 #[tokio::test]
 async fn invalid_token_request_names_the_field() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let cases = [
         (json!({}), "name"),
         (json!({"name": ""}), "name"),
@@ -103,7 +103,7 @@ async fn invalid_token_request_names_the_field() {
 
 #[tokio::test]
 async fn duplicate_scopes_are_removed() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let scopes = ["tokens", "generate", "tokens"].repeat(500);
     let created = create(&home, json!({"name": "x", "scopes": scopes})).await;
     assert_eq!(created["scopes"], json!(["generate", "tokens"]));
@@ -112,7 +112,7 @@ async fn duplicate_scopes_are_removed() {
 
 #[tokio::test]
 async fn token_creates_none_that_expires_later() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let all = ["generate", "models:read", "models:write", "tokens", "providers", "ops"];
     let short = create(&home, json!({"name": "short", "scopes": all, "expires_in_days": 5})).await;
     let client = home.client().with_token(Some(text(&short, "token")));
@@ -130,7 +130,7 @@ async fn token_creates_none_that_expires_later() {
 
 #[tokio::test]
 async fn token_revokes_itself_and_narrower_ones() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let owner = home.client();
     let path = |token: &Value| format!("/v1/users/tokens/{}", text(token, "id"));
     let tokens = owner.get("/v1/users/tokens").await.json()["tokens"].clone();

@@ -66,7 +66,7 @@ async fn batch_of_messages_is_listed_and_read_beside_those_of_files() {
 
 #[tokio::test]
 async fn command_shows_the_faults_of_a_file() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.jsonl");
     let lines = questions("auto", 1);

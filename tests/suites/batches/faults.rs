@@ -7,7 +7,7 @@ use crate::{CHAT, create, ended, hours, line, question, questions, try_create, u
 
 #[tokio::test]
 async fn wrong_file_fails_with_the_lines_at_fault() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let good = question("auto", "Hi");
     let lines = [
@@ -45,7 +45,7 @@ async fn wrong_file_fails_with_the_lines_at_fault() {
 #[tokio::test]
 async fn input_over_a_limit_fails() {
     let settings = "[batches]\nmax_requests = 3\nrequest_max_bytes = '2KiB'\nmax_bytes = '64KiB'";
-    let home = Setup::new().settings(settings).start().await;
+    let home = Setup::new().settings(settings).without_node().start().await;
     let client = home.client();
     let code = async |lines: &[String]| {
         let path = create(&client, lines, CHAT, &json!({})).await;
@@ -100,7 +100,7 @@ async fn bad_request_for_a_batch_is_refused_with_its_field() {
 #[tokio::test]
 async fn user_has_a_number_of_batches_at_a_time() {
     let settings = format!("[batches]\nuser_max_count = 2\nnight = '{}'", hours(720, 722));
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     let client = home.client();
     let file = upload(&client, &questions("auto", 1)).await;
     let wait = json!({"when": "night"});

@@ -115,7 +115,7 @@ async fn cancelled_batch_of_messages_ends_with_a_result_for_each() {
 
 #[tokio::test]
 async fn bad_ids_are_refused_in_the_format_of_the_dialect() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     for (requests, param) in [
         (json!([]), "requests"),

@@ -49,13 +49,22 @@ impl Vendor {
         Self { url, counts, server }
     }
 
-    /// A `hearth up` with the vendor's model `big`.
+    /// A `hearth up` with the vendor's model `big`, and without a node.
     pub(crate) async fn home(&self, more: &str) -> Home {
+        self.setup(more).without_node().start().await
+    }
+
+    /// A `hearth up` with the vendor's model `big`, and a node with the small model.
+    pub(crate) async fn home_with_node(&self) -> Home {
+        self.setup("").start().await
+    }
+
+    fn setup(&self, more: &str) -> Setup {
         let settings = format!(
             "{more}\n[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['big']\n",
             self.url
         );
-        Setup::new().settings(&settings).start().await
+        Setup::new().settings(&settings)
     }
 
     /// The number of requests that came.

@@ -100,7 +100,7 @@ async fn idle_batch_waits_while_the_node_works_for_somebody() {
 async fn requests_wait_for_a_model_within_the_price() {
     let vendor = Vendor::start(Duration::ZERO).await;
     // The price isn't known, so no price allows it.
-    let home = vendor.home("").await;
+    let home = vendor.home_with_node().await;
     let client = home.client();
     let path = create(&client, &questions("rig:big", 2), CHAT, &json!({"max_price": 1.5})).await;
     waits_for(&home, &path).await;

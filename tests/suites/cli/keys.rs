@@ -42,7 +42,11 @@ fn planted_files(home: &Home) -> Vec<String> {
 async fn stored_keys_are_set_listed_checked_and_removed_and_are_in_no_file() {
     let vendor = Upstream::start().await;
     vendor.page("/v1/models", Reply::json(200, &json!({"data": [{"id": "big"}]})));
-    let home = Setup::new().settings("log_level = 'trace'\n[keys]\nprivate_addresses = true\n").start().await;
+    let home = Setup::new()
+        .settings("log_level = 'trace'\n[keys]\nprivate_addresses = true\n")
+        .without_node()
+        .start()
+        .await;
     let hearth = async |arguments: &[&str], input: &str| succeeds(command(&home, arguments), input).await;
     let url = format!("{}/v1", vendor.url);
     let set = ["key", "set", "mine", "--user", "--base-url", &url, "--json"];
@@ -91,7 +95,7 @@ async fn stored_keys_are_set_listed_checked_and_removed_and_are_in_no_file() {
 /// Without the permission the command fails before it reads a key: its standard input is empty here.
 #[tokio::test]
 async fn missing_permission_is_an_error_before_the_key_is_read() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let reader = json!({"name": "reader", "scopes": ["models:read", "organisation"]});
     let token = home.client().post("/v1/users/tokens", &reader).await.json();
     let token = token["token"].as_str().unwrap();
@@ -111,7 +115,7 @@ async fn missing_permission_is_an_error_before_the_key_is_read() {
 
 #[tokio::test]
 async fn master_key_is_rotated_and_its_loss_has_a_way_out() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     succeeds(command(&home, &["key", "set", "groq"]), KEY).await;
     let data = home.data();
     let flag = data.to_str().unwrap().to_owned();

@@ -14,7 +14,7 @@ const PASSWORD: &str = "a long sentence of mine, yes";
 
 /// A gateway with a user who has a password.
 async fn home_of_ada() -> Home {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let user = json!({"email": "ada@example.org", "name": "Ada", "password": PASSWORD, "role": "developer"});
     assert_eq!(home.client().post("/v1/users", &user).await.status, 201);
     home

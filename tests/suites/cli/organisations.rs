@@ -12,7 +12,7 @@ async fn organisation_members_and_teams_are_managed() {
         let operators = operators_organisation(store).await;
         Person::in_organisation(store, operators, MemberRole::Developer).await
     };
-    let (home, member) = Home::start().await.restart_after(add).await;
+    let (home, member) = Home::start_without_node().await.restart_after(add).await;
     let user = member.user.to_string();
     let hearth = async |arguments: &[&str]| succeeds(command(&home, arguments), "").await;
 

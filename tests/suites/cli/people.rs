@@ -16,7 +16,7 @@ fn anonymous(home: &Home, arguments: &[&str]) -> Command {
 
 #[tokio::test]
 async fn owner_signs_in_and_invites_a_member_who_registers() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let owner = ["user", "create", "owner@example.org", "--owner", "--name", "Owner", "--json"];
     let owner = json(&succeeds(command(&home, &owner), &format!("{PASSWORD}\n")).await);
     assert_eq!(owner["has_password"], true, "{owner}");
@@ -70,7 +70,7 @@ async fn owner_signs_in_and_invites_a_member_who_registers() {
 
 #[tokio::test]
 async fn member_is_created_with_a_password_and_an_invitation_is_revoked() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let create = ["user", "create", "bob@example.org", "--role", "viewer", "--json"];
     let bob = json(&succeeds(command(&home, &create), PASSWORD).await);
     assert_eq!((&bob["name"], &bob["memberships"][0]["role"]), (&"bob".into(), &"viewer".into()), "{bob}");
@@ -89,7 +89,7 @@ async fn member_is_created_with_a_password_and_an_invitation_is_revoked() {
 
 #[tokio::test]
 async fn code_that_is_made_on_the_data_folder_is_in_the_audit_log() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let create = ["user", "create", "bob@example.org", "--role", "viewer", "--json"];
     let bob = json(&succeeds(command(&home, &create), PASSWORD).await);
     let id = bob["id"].as_str().unwrap();

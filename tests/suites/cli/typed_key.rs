@@ -28,7 +28,7 @@ async fn key_is_not_shown_while_it_is_typed() {
     if !version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("util-linux")) {
         return skip("there is no `script` of util-linux");
     }
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let hearth = binary("hearth");
     let mut script = Command::new("script");
     let set = format!("tty; exec '{}' key set groq", hearth.display());

@@ -19,7 +19,7 @@ async fn prints(home: &Home, arguments: &[&str], input: &str) -> String {
 
 #[tokio::test]
 async fn schema_is_created_from_a_file_updated_from_standard_input_and_compared() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("receipt.json");
     std::fs::write(&file, receipt().to_string()).unwrap();
@@ -58,7 +58,7 @@ async fn schema_is_created_from_a_file_updated_from_standard_input_and_compared(
 
 #[tokio::test]
 async fn template_is_rendered_with_variables_of_flags_and_files() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let folder = tempfile::tempdir().unwrap();
     let create = ["template", "create", "-", "--name", "summary", "--json"];
     let created: Value = serde_json::from_str(&prints(&home, &create, &summary().to_string()).await).unwrap();

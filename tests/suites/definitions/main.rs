@@ -20,7 +20,7 @@ async fn played(upstream: &Upstream) -> Home {
         "[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['big']\n",
         upstream.url
     );
-    Setup::new().settings(&provider).start().await
+    Setup::new().settings(&provider).without_node().start().await
 }
 
 /// A whole answer of the vendor's.

@@ -8,7 +8,7 @@ use crate::{create_schema, create_template, names, put, receipt, send, summary};
 
 #[tokio::test]
 async fn schema_has_versions_with_numbers_that_follow_from_the_change() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let created = create_schema(&client, "receipt", &json!({"message": "first"})).await;
     assert_eq!((&created["version"], &created["object"]), (&json!("1.0.0"), &json!("schema")));
@@ -70,7 +70,7 @@ async fn schema_has_versions_with_numbers_that_follow_from_the_change() {
 
 #[tokio::test]
 async fn versions_are_compared_and_checked_before_they_are_stored() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     create_schema(&client, "receipt", &json!({})).await;
     let no_earlier = client.get("/v1/schemas/receipt/diff").await.error(409, "conflict");
@@ -111,7 +111,7 @@ async fn versions_are_compared_and_checked_before_they_are_stored() {
 
 #[tokio::test]
 async fn label_is_moved_by_compare_and_set_and_keeps_its_definition() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     create_schema(&client, "receipt", &json!({})).await;
     let mut schema = receipt();
@@ -150,7 +150,7 @@ async fn label_is_moved_by_compare_and_set_and_keeps_its_definition() {
 
 #[tokio::test]
 async fn many_callers_move_a_label_and_one_of_them_succeeds() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     create_schema(&client, "receipt", &json!({})).await;
     for number in 1..=5 {
@@ -175,7 +175,7 @@ async fn many_callers_move_a_label_and_one_of_them_succeeds() {
 
 #[tokio::test]
 async fn definitions_are_listed_searched_and_changed() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let built_in = ["classification", "form", "invoice", "support", "translation"];
     for plural in ["schemas", "templates"] {
@@ -218,7 +218,7 @@ async fn definitions_are_listed_searched_and_changed() {
 
 #[tokio::test]
 async fn built_in_definitions_can_be_read_and_not_be_changed() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     for plural in ["schemas", "templates"] {
         let got = client.get(&format!("/v1/{plural}/invoice@1")).await.json();
@@ -241,7 +241,7 @@ async fn built_in_definitions_can_be_read_and_not_be_changed() {
 
 #[tokio::test]
 async fn schema_of_a_template_is_not_deleted_before_the_template() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let schema = create_schema(&client, "receipt", &json!({})).await;
     let mut template = summary();
@@ -260,7 +260,7 @@ async fn schema_of_a_template_is_not_deleted_before_the_template() {
 
 #[tokio::test]
 async fn bad_definitions_are_refused_with_the_field() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let schema = |fields: Value| {
         let mut body = json!({"name": "receipt", "schema": receipt()});
@@ -291,7 +291,7 @@ async fn bad_definitions_are_refused_with_the_field() {
 
 #[tokio::test]
 async fn definitions_survive_a_kill() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let created = create_schema(&home.client(), "receipt", &json!({})).await;
     let label = "/v1/schemas/receipt/labels/production";
     assert_eq!(put(&home.client(), label, &json!({"version": "1.0.0"})).await.status, 200);

@@ -193,7 +193,7 @@ async fn examples_of_the_built_in_templates_are_answered_by_their_schemas() {
 
 #[tokio::test]
 async fn request_that_cannot_use_its_definitions_is_refused_with_the_field() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     create_template(&client, "summary", &json!({})).await;
     let schema = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": receipt()}});

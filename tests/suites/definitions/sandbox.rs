@@ -13,7 +13,7 @@ fn of_user(text: &str) -> Value {
 
 #[tokio::test]
 async fn rendering_shows_the_messages_and_names_what_is_wrong() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     create_template(&client, "summary", &json!({})).await;
     let render = async |variables: Value| {
@@ -36,7 +36,7 @@ async fn rendering_shows_the_messages_and_names_what_is_wrong() {
 
 #[tokio::test]
 async fn hostile_templates_are_refused_or_stopped_and_the_gateway_goes_on() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     for text in [
         "{{ a ~ a }}",

@@ -39,7 +39,7 @@ async fn people(store: &Store) -> People {
 }
 
 async fn start() -> (Home, People) {
-    Home::start().await.restart_after(async |store| people(store).await).await
+    Home::start_without_node().await.restart_after(async |store| people(store).await).await
 }
 
 fn of(home: &Home, person: &Person) -> Client {

@@ -13,7 +13,7 @@ async fn start(settings: &str) -> (Home, Upstream) {
         "{settings}\n[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['dall-e-3']\n",
         upstream.url
     );
-    (Setup::new().settings(&settings).start().await, upstream)
+    (Setup::new().settings(&settings).without_node().start().await, upstream)
 }
 
 async fn draw(client: &Client, upstream: &Upstream, options: &Value) -> Value {

@@ -51,7 +51,7 @@ fn page(bytes: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn command_uploads_lists_reads_and_deletes_a_file() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     live_through(&home.url, &home.token, &page(12 << 20)).await;
     home.stop().await;
 }

@@ -7,7 +7,7 @@ use crate::{content, id_of, stored};
 
 #[tokio::test]
 async fn ranges_are_answered_as_rfc_9110_says() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let file = stored(&client, "digits.txt", b"0123456789").await;
     let id = id_of(&file);
@@ -58,7 +58,7 @@ async fn head_of(client: &Client, name: &str, bytes: &[u8]) -> (String, String) 
 
 #[tokio::test]
 async fn browser_never_executes_a_file() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let script: &[u8] = b"<html><script>alert(document.cookie)</script></html>";
     // The type is that of the bytes, whatever the name says.

@@ -12,7 +12,7 @@ async fn start(kind: &str) -> (Home, Upstream) {
         "[providers.rig]\nkind = '{kind}'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['big']\n",
         upstream.url
     );
-    (Setup::new().settings(&settings).start().await, upstream)
+    (Setup::new().settings(&settings).without_node().start().await, upstream)
 }
 
 async fn files(client: &Client) -> [String; 3] {

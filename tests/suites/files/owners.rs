@@ -40,7 +40,7 @@ async fn file_of_another_user_is_not_found_on_every_route() {
 
 #[tokio::test]
 async fn export_and_erasure_include_files() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let (home, person) = home.restart_after(async |store| Person::with_organisation(store).await).await;
     let client = home.client().with_token(Some(&person.token));
     let file = stored(&client, "diary.txt", b"plantedword").await;
@@ -72,7 +72,7 @@ async fn export_and_erasure_include_files() {
 
 #[tokio::test]
 async fn files_need_the_scope_and_the_role() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let created =
         home.client().post("/v1/users/tokens", &json!({"name": "t", "scopes": ["models:read"]})).await;
     let token = created.json()["token"].as_str().unwrap().to_owned();
@@ -85,7 +85,7 @@ async fn files_need_the_scope_and_the_role() {
 
 #[tokio::test]
 async fn files_of_a_removed_member_end_and_those_of_others_stay() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let (home, person) = home
         .restart_after(async |store| {
             let organisation = hearth_tests::operators_organisation(store).await;

@@ -39,7 +39,7 @@ fn lasting(home: &Home) -> usize {
 
 #[tokio::test]
 async fn parts_that_came_in_any_order_are_joined_in_that_of_the_completion() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number / 7 % 251) as u8).collect();
     let upload = begin(&client, bytes.len()).await;
@@ -71,7 +71,11 @@ async fn parts_that_came_in_any_order_are_joined_in_that_of_the_completion() {
 
 #[tokio::test]
 async fn parts_have_no_more_bytes_than_the_upload_and_leave_nothing_behind() {
-    let home = Setup::new().settings("[files]\nmax_bytes = 1000\nuser_max_bytes = 1500\n").start().await;
+    let home = Setup::new()
+        .settings("[files]\nmax_bytes = 1000\nuser_max_bytes = 1500\n")
+        .without_node()
+        .start()
+        .await;
     let client = home.client();
     let upload = begin(&client, 10).await;
     let six = part(&client, &upload, b"sixsix").await;
@@ -90,7 +94,7 @@ async fn parts_have_no_more_bytes_than_the_upload_and_leave_nothing_behind() {
 
 #[tokio::test]
 async fn upload_in_parts_survives_a_kill() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let upload = begin(&client, 8).await;
     let one = part(&client, &upload, b"half").await;

@@ -13,7 +13,7 @@ use crate::{form, id_of, stored, upload, upload_request};
 
 #[tokio::test]
 async fn racing_uploads_store_exactly_what_the_quota_allows() {
-    let home = Setup::new().settings("[files]\nuser_max_bytes = 700\n").start().await;
+    let home = Setup::new().settings("[files]\nuser_max_bytes = 700\n").without_node().start().await;
     let client = home.client();
     let uploads = (0..20).map(|_| upload(&client, "a.txt", &[b'x'; 100]));
     let answers = futures::future::join_all(uploads).await;
@@ -44,7 +44,7 @@ async fn racing_uploads_store_exactly_what_the_quota_allows() {
 #[tokio::test]
 async fn members_share_the_quota_of_their_organisation() {
     let settings = "[files]\norganisation_max_count = 3\nuser_max_count = 2\n";
-    let home = Setup::new().settings(settings).start().await;
+    let home = Setup::new().settings(settings).without_node().start().await;
     let (home, token) = home
         .restart_after(async |store| {
             let organisation = hearth_tests::operators_organisation(store).await;
@@ -67,7 +67,7 @@ async fn members_share_the_quota_of_their_organisation() {
 
 #[tokio::test]
 async fn upload_that_a_kill_interrupts_counts_nothing_and_leaves_no_file() {
-    let home = Setup::new().settings("[files]\nuser_max_bytes = 100000\n").start().await;
+    let home = Setup::new().settings("[files]\nuser_max_bytes = 100000\n").without_node().start().await;
     let client = home.client();
     // The body begins, and never ends.
     let body = form(&[("purpose", "user_data")], Some(("a.bin", &[7; 90_000])));
@@ -102,7 +102,7 @@ async fn store_file(store: &Store, record: &FileRecord) {
 
 #[tokio::test]
 async fn file_whose_time_is_over_is_gone_and_its_bytes_are_free() {
-    let home = Setup::new().settings("[files]\nuser_max_bytes = 100\n").start().await;
+    let home = Setup::new().settings("[files]\nuser_max_bytes = 100\n").without_node().start().await;
     // Far enough from now that no clock matters.
     let past = Timestamp::from_unix(1);
     let (home, (over, abandoned)) = home
@@ -130,7 +130,7 @@ async fn file_whose_time_is_over_is_gone_and_its_bytes_are_free() {
 
 #[tokio::test]
 async fn upload_of_an_hour_ago_can_be_completed_until_its_end_only() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let (home, (open, ended)) = home
         .restart_after(async |store| {
             let owner = Owner::of_record(store.operator().await.unwrap(), None);

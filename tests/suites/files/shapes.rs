@@ -8,7 +8,7 @@ use crate::{content, form, id_of, stored, upload, upload_request};
 
 #[tokio::test]
 async fn file_is_uploaded_listed_read_and_deleted_as_openai_does_it() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let file = stored(&client, "notes.md", b"# Notes\n").await;
     let id = id_of(&file).to_owned();
@@ -38,7 +38,7 @@ async fn file_is_uploaded_listed_read_and_deleted_as_openai_does_it() {
 
 #[tokio::test]
 async fn list_is_paged_by_after_and_cursor_in_both_orders() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let mut ids = Vec::new();
     for (number, purpose) in ["user_data", "vision", "user_data", "user_data"].into_iter().enumerate() {
@@ -86,7 +86,7 @@ async fn list_is_paged_by_after_and_cursor_in_both_orders() {
 
 #[tokio::test]
 async fn malformed_upload_is_refused_with_the_fields_name_and_stores_nothing() {
-    let home = Setup::new().settings("[files]\nmax_bytes = 1000\n").start().await;
+    let home = Setup::new().settings("[files]\nmax_bytes = 1000\n").without_node().start().await;
     let client = home.client();
     let data = ("purpose", "user_data");
     let file: Option<(&str, &[u8])> = Some(("a.txt", b"x"));
@@ -128,7 +128,7 @@ async fn malformed_upload_is_refused_with_the_fields_name_and_stores_nothing() {
 
 #[tokio::test]
 async fn file_expires_when_its_client_or_the_operator_says() {
-    let home = Setup::new().settings("[files]\nretention_days = 10\n").start().await;
+    let home = Setup::new().settings("[files]\nretention_days = 10\n").without_node().start().await;
     let client = home.client();
     let seconds = |file: &serde_json::Value| {
         file["expires_at"].as_i64().unwrap() - file["created_at"].as_i64().unwrap()
@@ -147,7 +147,7 @@ async fn file_expires_when_its_client_or_the_operator_says() {
 #[tokio::test]
 async fn file_larger_than_memory_for_bodies_is_streamed_to_the_bucket() {
     // Bodies that are collected have 10 MB at most.
-    let home = Setup::new().settings("[server]\nbody_memory = '10MiB'\n").start().await;
+    let home = Setup::new().settings("[server]\nbody_memory = '10MiB'\n").without_node().start().await;
     let client = home.client();
     let bytes: Vec<u8> = (0..20_u32 << 20).map(|number| (number % 251) as u8).collect();
     let file = stored(&client, "large.bin", &bytes).await;

@@ -31,7 +31,7 @@ async fn complete(client: &Client, upload: &Value) -> Answer {
 
 #[tokio::test]
 async fn upload_is_a_file_once_it_is_completed() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let bytes = b"\x00\x00\x00\x18ftypmp42 and so on";
     let upload = begin(&client, bytes.len() as u64).await;
@@ -58,7 +58,8 @@ async fn upload_is_a_file_once_it_is_completed() {
 
 #[tokio::test]
 async fn upload_without_its_signature_or_room_is_refused() {
-    let home = Setup::new().settings("[files]\nmax_bytes = 50\nuser_max_bytes = 60\n").start().await;
+    let home =
+        Setup::new().settings("[files]\nmax_bytes = 50\nuser_max_bytes = 60\n").without_node().start().await;
     let client = home.client();
     for (body, param) in [
         (json!({"filename": "a", "purpose": "user_data"}), "bytes"),
@@ -104,7 +105,7 @@ async fn upload_without_its_signature_or_room_is_refused() {
 
 #[tokio::test]
 async fn bytes_that_arrive_after_the_cancellation_are_deleted() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let upload = begin(&client, 100_000).await;
     let path = upload["put"]["url"].as_str().unwrap().strip_prefix(&home.url).unwrap().to_owned();
@@ -129,7 +130,7 @@ async fn bytes_that_arrive_after_the_cancellation_are_deleted() {
 
 #[tokio::test]
 async fn uploads_in_progress_are_limited_and_cancelled_ones_free() {
-    let home = Setup::new().settings("[files]\nuser_max_bytes = 1000\n").start().await;
+    let home = Setup::new().settings("[files]\nuser_max_bytes = 1000\n").without_node().start().await;
     let client = home.client();
     client.post("/v1/files/uploads", &request(1001)).await.error(429, "quota_exceeded");
     let mut uploads = Vec::new();
@@ -158,7 +159,7 @@ async fn uploads_in_progress_are_limited_and_cancelled_ones_free() {
 
 #[tokio::test]
 async fn uploads_in_progress_are_listed_until_they_end() {
-    let (home, token) = Home::start().await.restart_with_a_stranger().await;
+    let (home, token) = Home::start_without_node().await.restart_with_a_stranger().await;
     let client = home.client();
     let in_steps = begin(&client, 5).await;
     let body = json!({"filename": "a.txt", "purpose": "vision", "bytes": 9, "mime_type": "text/plain"});
@@ -214,7 +215,7 @@ async fn uploads_in_progress_are_listed_until_they_end() {
 
 #[tokio::test]
 async fn empty_file_is_uploaded_with_and_without_its_bytes() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let (sent, unsent) = (begin(&client, 0).await, begin(&client, 0).await);
     assert_eq!(put(&home, &sent, b"").await.status, 204);
@@ -233,7 +234,7 @@ async fn empty_file_is_uploaded_with_and_without_its_bytes() {
 async fn form_that_a_kill_has_cut_gives_its_place_back() {
     // Two forms without a length fill the room for uploads.
     let settings = "[files]\nuser_max_bytes = 1000\nmax_bytes = 1000\n";
-    let home = Setup::new().settings(settings).start().await;
+    let home = Setup::new().settings(settings).without_node().start().await;
     let client = home.client();
     let whole = crate::form(&[("purpose", "user_data")], Some(("a.txt", b"hello")));
     let part = whole[..whole.len() - 12].to_vec();

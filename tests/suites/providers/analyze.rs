@@ -41,7 +41,7 @@ async fn with_kind(kind: &str, upstream: &Upstream) -> Home {
          first_byte_seconds = 5\nbetween_bytes_seconds = 2\n",
         upstream.url
     );
-    Setup::new().settings(&settings).start().await
+    Setup::new().settings(&settings).without_node().start().await
 }
 
 async fn analyze(client: &Client, body: &Value) -> Value {

@@ -6,7 +6,7 @@ use hearth_tests::{Answer, Client, Reply, Upstream, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with, with_node};
 
 const ON: &str = "[cache]\nenabled = true";
 
@@ -181,7 +181,8 @@ async fn cache_control_of_a_request_is_followed() {
 #[tokio::test]
 async fn only_complete_answers_are_cached() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "[fallbacks]\n'rig0:big' = ['tiny-chat']\n[cache]\nenabled = true").await;
+    let home =
+        with_node(&[&upstream], "[fallbacks]\n'rig0:big' = ['tiny-chat']\n[cache]\nenabled = true").await;
     let client = home.client();
     let filtered =
         Reply::chunks(&[chunk(json!({"content": "Well"}), None), chunk(json!({}), Some("content_filter"))]);
@@ -383,7 +384,7 @@ async fn tokens_of_one_user_share_the_cache() {
 
 #[tokio::test]
 async fn answer_of_a_node_is_cached() {
-    let home = with(&[], ON).await;
+    let home = with_node(&[], ON).await;
     let client = home.client();
     let body = json!({"input": {"prompt": "Hi"}, "parameters": {"temperature": 0, "max_tokens": 12}});
     let first = client.post("/v1/generate", &body).await;

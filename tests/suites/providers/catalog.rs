@@ -3,7 +3,7 @@
 use hearth_tests::{Upstream, hearth, run};
 use serde_json::{Value, json};
 
-use crate::{answer, chat, with};
+use crate::{answer, chat, with, with_node};
 
 /// 11 tokens of the prompt, 8 of them cached, and 4 of the completion: 3 × 1 + 8 × 0.1 + 4 × 2 dollars a million.
 const COST: &str = "0.0000118";
@@ -63,7 +63,7 @@ async fn cost_is_in_the_last_event_of_a_stream() {
 #[tokio::test]
 async fn cost_is_unknown_without_a_price_and_zero_for_a_node() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     upstream.reply(answer());
     let body =
         |model: &str| json!({"model": model, "input": {"prompt": "Hi"}, "parameters": {"max_tokens": 3}});

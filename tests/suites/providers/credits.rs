@@ -3,7 +3,7 @@
 use hearth_tests::{Client, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
 
-use crate::{ANSWER_TEXT, answer, failure, with};
+use crate::{ANSWER_TEXT, answer, failure, with_node};
 
 fn ask(model: &str) -> Value {
     json!({"model": model, "input": {"prompt": "Hi"}, "parameters": {"max_tokens": 3}})
@@ -16,7 +16,7 @@ async fn credits(client: &Client) -> Value {
 #[tokio::test]
 async fn free_model_serves_when_the_credit_is_exhausted() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     let client = home.client();
     assert_eq!(credits(&client).await["status"], "unknown");
     upstream.reply(failure(402, "insufficient_quota"));
@@ -51,7 +51,7 @@ async fn free_model_serves_when_the_credit_is_exhausted() {
 #[tokio::test]
 async fn provider_without_credit_is_skipped_in_an_alias() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
+    let home = with_node(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
     let client = home.client();
     upstream.reply(failure(402, "insufficient_quota"));
     // The first request detects it, the second one skips the provider.
@@ -77,7 +77,7 @@ async fn provider_without_credit_is_skipped_in_an_alias() {
 #[tokio::test]
 async fn limits_of_the_headers_are_reported() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     let client = home.client();
     let limits = |left: &str| {
         let reply = answer().header("x-ratelimit-remaining-requests", left);
@@ -105,7 +105,7 @@ async fn balance_is_polled_from_a_vendor_that_reports_it() {
     let key = json!({"data": {"label": "k", "limit": 20, "limit_remaining": 7.25, "usage": 12.75}});
     upstream.page("/v1/key", Reply::json(200, &key));
     let settings = format!("[providers.openrouter]\nbase_url = '{}/v1'\napi_key = 'sk-rig'\n", upstream.url);
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     let client = home.client();
     let status = eventually("a balance", async || {
         let status = credits(&client).await;

@@ -14,7 +14,7 @@ async fn settings_fill_in_missing_fields() {
          [models.'rig:small']\ntemperature = 0.5\nsystem_prompt = 'Be brief.'\n",
         upstream.url
     );
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     let client = home.client();
     let sent = async |path: &str, body: Value| {
         upstream.reply(answer());

@@ -10,7 +10,7 @@ async fn of_kind(kind: &str, base_url: &str) -> Home {
     let settings = format!(
         "[providers.rig]\nkind = '{kind}'\nbase_url = '{base_url}'\napi_key = 'sk-rig'\nmodels = ['chat', 'text-embed']\n"
     );
-    Setup::new().settings(&settings).start().await
+    Setup::new().settings(&settings).without_node().start().await
 }
 
 fn list(vectors: &[(u32, [f32; 2])]) -> Reply {

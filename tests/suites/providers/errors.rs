@@ -117,7 +117,7 @@ async fn unreachable_provider_is_reported_with_the_reason() {
         "[providers.refuses]\n{kind}\nbase_url = 'http://{free}/v1'\n\
          [providers.nowhere]\n{kind}\nbase_url = 'http://no-such-host.invalid/v1'\n"
     );
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     for (name, reason) in [("refuses", "connection refused"), ("nowhere", "its name can't be resolved")] {
         let error = home.client().post("/v1/chat/completions", &chat(&format!("{name}:m"))).await;
         let message = error.error(502, "provider_error")["message"].as_str().unwrap_or_default().to_owned();
@@ -135,7 +135,7 @@ async fn model_name_leads_to_no_other_path_of_the_provider() {
     };
     let settings =
         [provider("google", "/v1beta"), provider("bedrock", ""), provider("huggingface", "/v1")].concat();
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     let names = ["../x", "../../etc", "a/../b", "..", ".", "a//b", "/a", "a/", "models/..", "a\n", "a/\u{0}"];
     for name in names {
         let images = ("/v1/images/generations", "prompt");

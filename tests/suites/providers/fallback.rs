@@ -3,7 +3,7 @@
 use hearth_tests::{Reply, Upstream};
 use serde_json::{Value, json};
 
-use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with_node};
 
 fn generate(model: &str, fallback: &Value) -> Value {
     json!({"model": model, "input": {"prompt": "Hi"}, "fallback": fallback})
@@ -12,7 +12,7 @@ fn generate(model: &str, fallback: &Value) -> Value {
 #[tokio::test]
 async fn transient_failure_is_retried() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     upstream.reply(failure(500, "oops"));
     upstream.reply(failure(429, "rate_limit_exceeded").header("retry-after", "1"));
     upstream.reply(answer());
@@ -25,7 +25,7 @@ async fn transient_failure_is_retried() {
 #[tokio::test]
 async fn fallback_answers_after_a_failure() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
-    let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
+    let home = with_node(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
     let begun_and_overloaded =
         [chunk(json!({"role": "assistant"}), None), json!({"error": {"message": "overloaded"}})];
     let failures = [
@@ -67,7 +67,7 @@ async fn fallback_answers_after_a_failure() {
 #[tokio::test]
 async fn request_names_its_own_fallback() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     upstream.reply(failure(401, "invalid_api_key"));
     let body = generate("rig0:big", &json!({"models": ["tiny-chat"]}));
     let answer = home.client().post("/v1/generate", &body).await;
@@ -88,7 +88,7 @@ async fn request_names_its_own_fallback() {
 #[tokio::test]
 async fn no_fallback_after_first_token() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
-    let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
+    let home = with_node(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
     first.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_break());
     let answer = home.client().post("/v1/chat/completions", &chat("rig0:big")).await;
     answer.error(502, "provider_error");
@@ -99,7 +99,7 @@ async fn no_fallback_after_first_token() {
 #[tokio::test]
 async fn silent_stream_times_out() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     upstream.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_silence());
     home.client().post("/v1/chat/completions", &chat("big")).await.error(504, "provider_timeout");
     home.stop().await;
@@ -108,7 +108,7 @@ async fn silent_stream_times_out() {
 #[tokio::test]
 async fn alias_uses_its_first_available_model() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
+    let home = with_node(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
     upstream.reply(answer());
     let ask = async || {
         home.client().post("/v1/generate", &json!({"model": "fast", "input": {"prompt": "Hi"}})).await.json()

@@ -13,12 +13,21 @@ const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The head of a binary glTF.
 pub(crate) const GLB: &[u8] = b"glTF\x02\x00\x00\x00\x0c\x00\x00\x00";
 
-/// A `hearth up` with one provider of a kind, called `rig`.
+/// A `hearth up` with one provider of a kind, called `rig`, and without a node.
 pub(crate) async fn of_kind(kind: &str, base_url: &str, models: &str) -> Home {
+    setup_of_kind(kind, base_url, models).without_node().start().await
+}
+
+/// The same with a node, which has the small model.
+pub(crate) async fn of_kind_with_node(kind: &str, base_url: &str, models: &str) -> Home {
+    setup_of_kind(kind, base_url, models).start().await
+}
+
+fn setup_of_kind(kind: &str, base_url: &str, models: &str) -> Setup {
     let settings = format!(
         "[providers.rig]\nkind = '{kind}'\nbase_url = '{base_url}'\napi_key = 'sk-rig'\nmodels = {models}\n"
     );
-    Setup::new().settings(&settings).start().await
+    Setup::new().settings(&settings)
 }
 
 pub(crate) fn drawn(count: usize) -> Reply {
@@ -208,7 +217,7 @@ async fn fallback_draws_after_a_failure() {
 #[tokio::test]
 async fn image_request_to_text_vendor_lists_image_vendors() {
     let upstream = Upstream::start().await;
-    let home = of_kind("anthropic", &upstream.url, "['claude']").await;
+    let home = of_kind_with_node("anthropic", &upstream.url, "['claude']").await;
     let client = home.client();
     let request = json!({"model": "rig:claude", "prompt": "a fox"});
     let refused = client.post("/v1/images/generations", &request).await.error(400, "invalid_request");

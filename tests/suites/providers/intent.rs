@@ -5,14 +5,14 @@ use serde_json::json;
 
 use crate::{
     answer,
-    images::{GLB, PNG, drawn, of_kind},
-    with,
+    images::{GLB, PNG, drawn, of_kind_with_node},
+    with_node,
 };
 
 #[tokio::test]
 async fn prompt_for_an_image_sets_the_modality() {
     let upstream = Upstream::start().await;
-    let home = of_kind("openai", &format!("{}/v1", upstream.url), "['gpt-5', 'gpt-image-1']").await;
+    let home = of_kind_with_node("openai", &format!("{}/v1", upstream.url), "['gpt-5', 'gpt-image-1']").await;
     let client = home.client();
     upstream.reply(drawn(2));
     let input = json!({"prompt": "Please draw me a fox"});
@@ -73,7 +73,7 @@ async fn rule_sets_the_modality_of_its_model() {
     let rules = "[selection]\nintent_words = false\n\
                  [[selection.rules]]\nwords = ['storyboard']\nmodel = 'rig0:flux'\n\
                  [[selection.rules]]\nwords = ['poem']\nmodel = 'rig0:big'\n";
-    let home = with(&[&upstream], rules).await;
+    let home = with_node(&[&upstream], rules).await;
     let client = home.client();
     upstream.reply(drawn(1));
     let ask =
@@ -93,7 +93,7 @@ async fn rule_sets_the_modality_of_its_model() {
 #[tokio::test]
 async fn prompt_for_an_image_stays_text_without_an_image_model() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     let response =
         home.client().post("/v1/generate", &json!({"input": {"prompt": "Draw me a fox"}})).await.json();
     assert_eq!(
@@ -110,7 +110,7 @@ async fn prompt_for_an_image_stays_text_without_an_image_model() {
 #[tokio::test]
 async fn prompt_with_an_image_for_a_mesh_sets_the_modality() {
     let upstream = Upstream::start().await;
-    let home = of_kind("stability", &upstream.url, "['stable-fast-3d']").await;
+    let home = of_kind_with_node("stability", &upstream.url, "['stable-fast-3d']").await;
     upstream.reply(Reply::file("model/gltf-binary", GLB));
     let shown =
         json!({"prompt": "Turn this into a 3D model", "images": [format!("data:image/png;base64,{PNG}")]});

@@ -13,7 +13,7 @@ async fn key_is_stored_used_and_not_shown() {
     let upstream = Upstream::start().await;
     let settings =
         format!("[providers.rig]\nkind = 'openai'\nbase_url = '{}/v1'\nmodels = ['big']\n", upstream.url);
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     let client = home.client();
     client.post("/v1/chat/completions", &chat("big")).await.error(502, "provider_auth");
     let path = "/v1/providers/rig/key";
@@ -45,7 +45,7 @@ async fn key_is_stored_used_and_not_shown() {
 
 #[tokio::test]
 async fn invalid_key_and_unknown_provider_are_refused() {
-    let home = Setup::new().start().await;
+    let home = Setup::new().without_node().start().await;
     let client = home.client();
     let set = async |name: &str, key: &str| {
         let path = format!("/v1/providers/{name}/key");
@@ -68,7 +68,7 @@ async fn invalid_key_and_unknown_provider_are_refused() {
 
 #[tokio::test]
 async fn key_set_command_reads_standard_input() {
-    let home = Setup::new().start().await;
+    let home = Setup::new().without_node().start().await;
     let mut command = hearth(home.folder(), &["key", "set", "openai"]);
     command.env("HEARTH_URL", &home.url).env("HEARTH_TOKEN", &home.token);
     let ended = run(command, &format!("{KEY}\n")).await;

@@ -41,8 +41,17 @@ use serde_json::{Value, json};
 const ANSWER_TEXT: &str = "Hello from afar.";
 
 /// A `hearth up` with the providers `rig0`, `rig1` and so on at `upstreams`, each with the model `big` and the key
-/// `sk-rig`.
+/// `sk-rig`. It has no node.
 async fn with(upstreams: &[&Upstream], more: &str) -> Home {
+    setup_with(upstreams, more).without_node().start().await
+}
+
+/// The same with a node, which has the small model.
+async fn with_node(upstreams: &[&Upstream], more: &str) -> Home {
+    setup_with(upstreams, more).start().await
+}
+
+fn setup_with(upstreams: &[&Upstream], more: &str) -> Setup {
     let providers = upstreams.iter().enumerate().map(|(number, upstream)| {
         format!(
             "[providers.rig{number}]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['big']\n\
@@ -51,7 +60,7 @@ async fn with(upstreams: &[&Upstream], more: &str) -> Home {
         )
     });
     let providers: String = providers.collect();
-    Setup::new().settings(&format!("{more}\n{providers}")).start().await
+    Setup::new().settings(&format!("{more}\n{providers}"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]

@@ -15,7 +15,7 @@ async fn mesh_input_reaches_the_provider() {
          [providers.rig]\nkind = 'stability'\nbase_url = '{0}'\napi_key = 'sk-rig'\n",
         upstream.url
     );
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     let client = home.client();
     upstream.reply(Reply::file("model/gltf-binary", GLB));
     let request = json!({"model": "own:trellis", "modality": "3d", "input": {"prompt": "a chair"}});

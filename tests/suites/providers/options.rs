@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     ANSWER_TEXT, answer, chunk, failure,
     images::{PNG, drawn},
-    with,
+    with_node,
 };
 
 /// The options, each with a value that no dialect accepts.
@@ -186,7 +186,7 @@ fn form(body: &Value) -> Vec<u8> {
 
 async fn home() -> (Upstream, Upstream, Home) {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
-    let home = with(&[&first, &second], "").await;
+    let home = with_node(&[&first, &second], "").await;
     (first, second, home)
 }
 

@@ -105,7 +105,7 @@ async fn key_in_a_providers_errors_is_hidden_everywhere() {
     let settings = PROVIDERS.map(|(name, kind, path)| {
         format!("[providers.{name}]\n{kind}\nbase_url = '{}{path}'\napi_key = '{KEY}'\n", upstream.url)
     });
-    let home = Setup::new().settings(&settings.concat()).start().await;
+    let home = Setup::new().settings(&settings.concat()).without_node().start().await;
     let client = home.client();
     for (dialect, _, _) in PROVIDERS {
         for (status, is_retried) in STATUSES {
@@ -147,7 +147,7 @@ async fn no_log_level_reveals_a_key_a_token_or_a_prompt() {
             "log_level = '{level}'\n\n[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = '{KEY}'\n",
             upstream.url
         );
-        let home = Setup::new().settings(&settings).start().await;
+        let home = Setup::new().settings(&settings).without_node().start().await;
         let client = home.client();
         let mut body = chat("rig:m");
         body["messages"][0]["content"] = json!(PROMPT);
@@ -176,7 +176,7 @@ async fn key_in_a_list_of_models_is_left_out() {
         "[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = '{KEY}'\n",
         upstream.url
     );
-    let home = Setup::new().settings(&settings).start().await;
+    let home = Setup::new().settings(&settings).without_node().start().await;
     let listed = hearth_tests::eventually("the list", async || {
         let list = home.client().get("/v1/models?provider=rig").await;
         let text = String::from_utf8_lossy(&list.body).into_owned();

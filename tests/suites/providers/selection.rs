@@ -3,7 +3,7 @@
 use hearth_tests::{Reply, Upstream};
 use serde_json::{Value, json};
 
-use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with_node};
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn generate(fields: Value) -> Value {
@@ -24,7 +24,7 @@ async fn weighted_alias_distributes_requests() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let alias = "[aliases.both]\nstrategy = 'weighted'\n\
                  models = [{model = 'rig0:big', weight = 3}, {model = 'rig1:big', weight = 1}]\n";
-    let home = with(&[&first, &second], alias).await;
+    let home = with_node(&[&first, &second], alias).await;
     for _ in 0..4 {
         first.reply(answer());
         second.reply(answer());
@@ -45,7 +45,7 @@ async fn cheapest_capable_model_is_selected() {
     let settings = "[aliases.any]\nstrategy = 'cost'\nmodels = ['rig0:big', 'rig1:big']\n\
         [models.'rig0:big']\nprice = {input = 5, output = 10}\ncapabilities = ['chat', 'tools']\n\
         [models.'rig1:big']\nprice = {input = 1, output = 2}\ncapabilities = ['chat']\n";
-    let home = with(&[&dear, &cheap], settings).await;
+    let home = with_node(&[&dear, &cheap], settings).await;
     let client = home.client();
     cheap.reply(answer());
     let response = client.post("/v1/chat/completions", &chat("any")).await;
@@ -76,7 +76,7 @@ async fn schema_is_enforced_by_local_models() {
     let upstream = Upstream::start().await;
     let settings = "[aliases.any]\nmodels = ['rig0:big', 'tiny-chat']\n\
         [models.'rig0:big']\ncapabilities = ['chat', 'tools']\n";
-    let home = with(&[&upstream], settings).await;
+    let home = with_node(&[&upstream], settings).await;
     let schema = json!({
         "type": "object",
         "properties": {"ok": {"type": "boolean"}},
@@ -101,7 +101,7 @@ async fn rule_or_preference_selects_the_model() {
     let upstream = Upstream::start().await;
     let rules = "[[selection.rules]]\nwords = ['code']\nmodel = 'rig0:big'\n\
                  [[selection.rules]]\nimages = true\nmodel = 'nobody:here'\n";
-    let home = with(&[&upstream], rules).await;
+    let home = with_node(&[&upstream], rules).await;
     let client = home.client();
     upstream.reply(answer());
     let body = json!({"input": {"prompt": "Some Code, please"}});
@@ -127,7 +127,7 @@ async fn rule_or_preference_selects_the_model() {
 #[tokio::test]
 async fn provider_and_selection_mode_limit_the_choice() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     let client = home.client();
     upstream.reply(answer());
     let response = client.post("/v1/generate", &generate(json!({"provider": "rig0"}))).await.json();
@@ -149,7 +149,7 @@ async fn provider_and_selection_mode_limit_the_choice() {
 #[tokio::test]
 async fn free_model_serves_without_credit_unless_excluded() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     let client = home.client();
     upstream.reply(failure(402, "insufficient_quota"));
     let response = client.post("/v1/generate", &generate(json!({"model": "rig0:big"}))).await.json();
@@ -176,7 +176,7 @@ async fn answer_is_resumed_by_a_fallback_on_demand() {
     let settings = "[fallbacks]\n'rig0:big' = ['rig1:big']\n\
         [models.'rig0:big']\nprice = {input = 1, output = 2}\n\
         [models.'rig1:big']\nprice = {input = 10, output = 20}\n";
-    let home = with(&[&first, &second], settings).await;
+    let home = with_node(&[&first, &second], settings).await;
     first.reply(Reply::begun(&[chunk(json!({"content": "Once upon "}), None)]).then_break());
     second.reply(answer());
     let parameters = json!({"max_tokens": 50});

@@ -3,7 +3,7 @@
 use hearth_tests::{Reply, Upstream};
 use serde_json::json;
 
-use crate::{ANSWER_TEXT, answer, chat, chunk, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, with, with_node};
 
 #[tokio::test]
 async fn provider_model_answers_in_both_dialects() {
@@ -71,7 +71,7 @@ async fn split_stream_gives_the_same_answer() {
 #[tokio::test]
 async fn tools_images_and_unknown_fields_reach_the_provider() {
     let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
+    let home = with_node(&[&upstream], "").await;
     let call = json!({"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"at\":1}"}});
     upstream.reply(Reply::chunks(&[
         chunk(json!({"reasoning_content": "Hm."}), None),

@@ -20,7 +20,7 @@ async fn home(upstream: &Upstream) -> Home {
         provider("early", "anthropic", "claude-3-5-haiku"),
         provider("asked", "deepseek", "deepseek-chat"),
     ];
-    Setup::new().settings(&settings.concat()).start().await
+    Setup::new().settings(&settings.concat()).without_node().start().await
 }
 
 /// A whole answer in OpenAI's format: two tokens of a prompt, and three of an answer.

@@ -3,7 +3,7 @@
 use hearth_tests::{Client, Home, Upstream};
 use serde_json::{Value, json};
 
-use crate::{answer, chat, failure, with};
+use crate::{answer, chat, failure, with_node};
 
 /// A client with a token of the models.
 async fn of_models(home: &Home, models: Value) -> Client {
@@ -18,7 +18,7 @@ async fn alias_and_fallback_stay_within_the_models_of_a_token() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let settings = "[aliases.both]\nmodels = ['rig0:big', 'rig1:big']\n\
                     [fallbacks]\n'rig1:big' = ['rig0:big', 'tiny-chat']\n";
-    let home = with(&[&first, &second], settings).await;
+    let home = with_node(&[&first, &second], settings).await;
     let client = of_models(&home, json!(["rig1:*"])).await;
     second.reply(answer());
     let response = client.post("/v1/chat/completions", &chat("both")).await;
@@ -43,9 +43,11 @@ async fn alias_and_fallback_stay_within_the_models_of_a_token() {
 #[tokio::test]
 async fn cached_answer_of_another_model_is_not_given_to_a_token() {
     let upstream = Upstream::start().await;
-    let home =
-        with(&[&upstream], "[cache]\nenabled = true\n[aliases.best]\nmodels = ['rig0:big', 'tiny-chat']\n")
-            .await;
+    let home = with_node(
+        &[&upstream],
+        "[cache]\nenabled = true\n[aliases.best]\nmodels = ['rig0:big', 'tiny-chat']\n",
+    )
+    .await;
     let mut body = chat("best");
     body["temperature"] = json!(0);
     upstream.reply(answer());

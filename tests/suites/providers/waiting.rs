@@ -13,7 +13,7 @@ use hearth_tests::{Client, Home, Reply, Upstream, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{ANSWER_TEXT, answer, with};
+use crate::{ANSWER_TEXT, answer, with_node};
 
 /// The node's model.
 const MODEL: &str = "box-model";
@@ -42,7 +42,7 @@ impl Scene {
         let ports: Vec<u16> =
             listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         drop(listeners);
-        let home = with(&[&dear, &cheap], PRICES).await;
+        let home = with_node(&[&dear, &cheap], PRICES).await;
         let (home, ()) = home
             .restart_after(async |store| {
                 let owner = Owner::of_record(store.operator().await.unwrap(), None);
@@ -287,7 +287,7 @@ async fn waiting_run_ends_at_once_when_it_is_cancelled_or_its_client_leaves() {
 #[tokio::test]
 async fn caller_without_the_model_at_any_node_goes_to_a_provider_at_once() {
     let cheap = Upstream::start().await;
-    let home = with(&[&cheap], "").await;
+    let home = with_node(&[&cheap], "").await;
     cheap.reply(answer());
     let body = json!({"model": "rig0:big", "input": {"prompt": "Hi"}, "prefer": "home"});
     let answer = home.client().post("/v1/generate", &body).await;
@@ -306,7 +306,7 @@ async fn strategy_cost_compares_the_energy_of_a_node_with_prices() {
     let settings = "[node]\nbusy_watts = 100000\nprice_per_kwh = 1000\n\
                     [aliases.any]\nstrategy = 'cost'\nmodels = ['rig0:big', 'local:tiny-chat']\n\
                     [models.'rig0:big']\nprice = {input = 1, output = 2}\n";
-    let home = with(&[&rig], settings).await;
+    let home = with_node(&[&rig], settings).await;
     rig.reply(answer());
     let parameters = json!({"max_tokens": 1500, "ignore_eos": true});
     let body = json!({"model": "any", "input": {"prompt": "Hi"}, "parameters": parameters, "stream": true});

@@ -65,7 +65,7 @@ async fn response_continues_its_conversation_in_one_piece_and_streamed() {
 
 #[tokio::test]
 async fn conversation_is_changed_listed_and_deleted() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let id = conversation(&client, &json!({})).await;
     let path = format!("/v1/conversations/{id}");
@@ -93,7 +93,7 @@ async fn conversation_is_changed_listed_and_deleted() {
 
 #[tokio::test]
 async fn unknown_conversations_and_bad_items_are_refused() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let unknown = "sess_01J9ZX5V2QH8N4T6W0C3M7K1RB";
     for id in [unknown, "conv_123"] {

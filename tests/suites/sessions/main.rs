@@ -26,7 +26,7 @@ async fn played(upstream: &Upstream, more: &str) -> Home {
         "[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['big']\n",
         upstream.url
     );
-    Setup::new().settings(&format!("{more}\n{provider}")).start().await
+    Setup::new().settings(&format!("{more}\n{provider}")).without_node().start().await
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]

@@ -47,7 +47,7 @@ async fn ids(client: &Client, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn session_is_created_with_an_id_and_read_as_created() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let fields = json!({
         "title": " A poem ", "system_prompt": "Be brief.", "model": "tiny-chat",
@@ -113,7 +113,7 @@ async fn sessions_are_listed_in_the_contracts_shape_newest_first_by_pages() {
 
 #[tokio::test]
 async fn change_replaces_named_fields_alone_and_null_removes_them() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let session = create(&client, &json!({"title": "before", "system_prompt": "Be brief."})).await;
     let path = format!("/v1/sessions/{session}");
@@ -202,7 +202,7 @@ async fn reset_session_begins_anew_and_its_messages_stay_readable() {
 
 #[tokio::test]
 async fn archived_session_leaves_the_list_and_comes_back() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let session = create(&client, &json!({})).await;
     let path = format!("/v1/sessions/{session}");
@@ -259,7 +259,7 @@ async fn closed_session_is_readable_with_its_tokens_and_refuses_changes() {
 
 #[tokio::test]
 async fn closed_session_is_deleted_at_once_without_days() {
-    let home = Setup::new().settings("[sessions]\nclosed_days = 0\n").start().await;
+    let home = Setup::new().settings("[sessions]\nclosed_days = 0\n").without_node().start().await;
     let client = home.client();
     let session = create(&client, &json!({})).await;
     assert_eq!(client.delete(&format!("/v1/sessions/{session}")).await.json()["deleted"], true);
@@ -308,7 +308,7 @@ async fn edited_and_deleted_messages_change_the_next_prompt() {
 
 #[tokio::test]
 async fn messages_are_listed_by_pages_from_the_latest_back() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let list: Vec<Value> = (0..25)
         .map(|number| json!({"role": if number % 2 == 0 { "user" } else { "assistant" }, "content": format!("m{number}")}))
@@ -393,7 +393,7 @@ async fn branch_with_a_name_goes_its_own_way() {
 
 #[tokio::test]
 async fn session_of_another_is_not_found_by_any_route() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let (home, token) = home.restart_with_a_stranger().await;
     let client = home.client();
     let other = client.with_token(Some(&token));
@@ -429,7 +429,7 @@ async fn session_of_another_is_not_found_by_any_route() {
 
 #[tokio::test]
 async fn search_finds_titles_and_texts_by_pages() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     create(&client, &json!({"title": "Rain in May"})).await;
     let list: Vec<Value> = (0..5)
@@ -575,7 +575,7 @@ async fn fifty_writers_on_a_session_are_ordered_and_lose_nothing() {
 
 #[tokio::test]
 async fn sessions_and_long_messages_survive_a_kill() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let client = home.client();
     let long = "rain ".repeat(20_000);
     let file =

@@ -7,7 +7,7 @@ use crate::{answer, create, played, post, prompt};
 
 #[tokio::test]
 async fn racing_creations_make_exactly_the_sessions_that_the_quota_allows() {
-    let home = Setup::new().settings("[sessions]\nuser_max_count = 7\n").start().await;
+    let home = Setup::new().settings("[sessions]\nuser_max_count = 7\n").without_node().start().await;
     let client = home.client();
     let answers = futures::future::join_all((0..20).map(|_| {
         let client = client.clone();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     home,
     neutral::{Answer, End, look},
-    vendors,
+    setup, vendors,
 };
 
 /// Requests in two dialects: path, body, and the vendor of the same dialect.
@@ -59,7 +59,7 @@ async fn namespace_reaches_every_vendor_and_hosted_search_its_own() {
 #[tokio::test]
 async fn required_hosted_search_is_refused_elsewhere() {
     let upstream = Upstream::start().await;
-    let home = home(&vendors::ALL, &upstream).await;
+    let home = setup(&vendors::ALL, &upstream).start().await;
     let client = home.client();
     let local = format!("local:{}", home.model);
     let choices = [json!({"type": "web_search"}), json!({"type": "tool", "name": "web_search"})];

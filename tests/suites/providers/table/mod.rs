@@ -25,15 +25,19 @@ use holes::{Hole, Instead};
 use neutral::{Answer, Request, Turn};
 use vendors::Vendor;
 
-/// Starts a `hearth up` with these vendors, all of them at one address.
+/// Starts a `hearth up` with these vendors, all of them at one address, and without a node.
 async fn home(vendors: &[Vendor], upstream: &Upstream) -> Home {
+    setup(vendors, upstream).without_node().start().await
+}
+
+fn setup(vendors: &[Vendor], upstream: &Upstream) -> Setup {
     let provider = |Vendor { name, settings, path, .. }: &Vendor| {
         let address = format!("{}{path}", upstream.url);
         format!(
             "[providers.{name}]\n{settings}\nbase_url = '{address}'\napi_key = 'sk-{name}'\nbetween_bytes_seconds = 1\n"
         )
     };
-    Setup::new().settings(&vendors.iter().map(provider).collect::<String>()).start().await
+    Setup::new().settings(&vendors.iter().map(provider).collect::<String>())
 }
 
 /// Maximum tokens of a response that the gateway requests in one piece, and of one that it streams.
