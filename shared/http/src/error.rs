@@ -7,6 +7,9 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::{error_format::ErrorFormat, rate_headers, request_id::RequestId};
 
+/// Bytes of a message in a response, at most. A longer one quotes what the client has sent, such as a name; its middle is left out.
+const MESSAGE_MAX_BYTES: usize = 4096;
+
 /// Error that a handler returns.
 #[derive(Debug, Clone)]
 pub struct HttpError(pub ApiError);
@@ -27,7 +30,10 @@ impl IntoResponse for HttpError {
 
 /// Writes the body of a response that carries an error.
 pub(crate) fn write_body(response: Response, id: RequestId) -> Response {
-    let Some(HttpError(error)) = response.extensions().get::<HttpError>().cloned() else { return response };
+    let Some(HttpError(mut error)) = response.extensions().get::<HttpError>().cloned() else {
+        return response;
+    };
+    shorten(&mut error.message);
     let format = response.extensions().get::<ErrorFormat>().copied().unwrap_or_default();
     let body = body_of(&error, format, id);
     let (mut parts, _) = response.into_parts();
@@ -41,6 +47,15 @@ pub(crate) fn write_body(response: Response, id: RequestId) -> Response {
         parts.headers.insert(header::RETRY_AFTER, after);
     }
     Response::from_parts(parts, body.into())
+}
+
+/// Leaves out the middle of a long message.
+fn shorten(message: &mut String) {
+    if message.len() > MESSAGE_MAX_BYTES {
+        let begin = message.floor_char_boundary(MESSAGE_MAX_BYTES / 2);
+        let end = message.ceil_char_boundary(message.len() - MESSAGE_MAX_BYTES / 2);
+        message.replace_range(begin..end, " ... ");
+    }
 }
 
 fn body_of(error: &ApiError, format: ErrorFormat, id: RequestId) -> Vec<u8> {

@@ -11,7 +11,11 @@ use hearth_wire::{
     json_body::{abridge, parse_json},
     plain_reason,
 };
-use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    request::Parts,
+};
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -62,6 +66,7 @@ pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    check_encoding(headers)?;
     let Some(media_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let media_type = media_type.to_str().unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
@@ -69,6 +74,19 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = "the body must be JSON: send `content-type: application/json`";
+    Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+}
+
+/// Checks that a body isn't compressed: nothing here would decompress it.
+///
+/// # Errors
+/// `unsupported_media_type`.
+pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |encoding: &http::HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let message = "the body is compressed: send it as it is, without `content-encoding`";
     Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
 }
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::{
     body_budget::{self, BODY_MAX_BYTES},
     error::HttpError,
-    extract::too_slow,
+    extract::{check_encoding, too_slow},
     paced_body::BodyTooSlow,
 };
 
@@ -22,6 +22,7 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
     type Rejection = HttpError;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, HttpError> {
+        check_encoding(request.headers())?;
         body_budget::admit(request.extensions(), request.headers()).await?;
         DefaultBodyLimit::max(BODY_MAX_BYTES).apply(&mut request);
         let form = Multipart::from_request(request, state).await;

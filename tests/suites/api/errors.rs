@@ -53,7 +53,7 @@ async fn invalid_field_is_named() {
 
 #[tokio::test]
 async fn body_without_a_json_object_is_refused() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     for body in ["", "{", "[]", "\"Hello\"", "{\"input\": {\"prompt\": \"Hello!\"}} more"] {
         let answer = post_text(&home.client(), "application/json", body).await;
         answer.error(400, "invalid_request");
@@ -100,8 +100,30 @@ async fn media_type_other_than_json_is_refused() {
 }
 
 #[tokio::test]
+async fn compressed_body_is_refused() {
+    let home = Home::start_without_node().await;
+    let client = home.client();
+    let body = json!({"model": "none", "messages": [{"role": "user", "content": "Hi"}]});
+    for (encoding, status) in [("gzip", 415), ("br", 415), ("identity", 404)] {
+        let request = client.request(Method::POST, "/v1/chat/completions").json(&body);
+        let answer = client.send(request.header("content-encoding", encoding)).await;
+        assert_eq!(answer.status, status, "{encoding}: {answer:?}");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn long_name_is_quoted_in_part() {
+    let home = Home::start_without_node().await;
+    let body = json!({"provider": "x".repeat(70_000), "input": {"prompt": "Hi"}});
+    let answer = home.client().post("/v1/generate", &body).await;
+    assert!(answer.status.is_client_error() && answer.body.len() < 8 << 10, "{} bytes", answer.body.len());
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn body_over_the_limit_is_refused() {
-    let home = Home::start().await;
+    let home = Home::start_without_node().await;
     let padded = |length: usize| {
         let body = json!({"input": {"prompt": ""}}).to_string();
         let spaces = " ".repeat(length - body.len());
