@@ -12,11 +12,11 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use hearth_http::{ClientAddress, SecureTransport, paced_body::PacedBody};
 use hearth_settings::TrustedProxies;
-use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Request, StatusCode, Uri, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -93,6 +93,9 @@ impl Connection {
                 SecureTransport::of_connection(peer, request.headers(), |address| proxies.contains(address));
             async move {
                 let mut request = request;
+                if !has_one_host(&request) {
+                    return Ok(refuse_host().map(|body| SentBody { body, _busy: busy }));
+                }
                 request.extensions_mut().insert(address);
                 request.extensions_mut().insert(transport);
                 let request = request.map(|body| PacedBody::new(body, limits.body));
@@ -153,6 +156,19 @@ impl Connection {
             http.as_mut().graceful_shutdown();
         }
     }
+}
+
+/// Returns whether a request names its host, as each of HTTP/1.1 has to, and not twice (RFC 9112, section 3.2): a proxy may have
+/// read the other name.
+fn has_one_host<B>(request: &Request<B>) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || hosts == 0 && request.version() < Version::HTTP_11
+}
+
+fn refuse_host() -> Response {
+    let text = "a request of HTTP/1.1 has one `host` header\n";
+    let headers = [(header::CONNECTION, "close"), (header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (StatusCode::BAD_REQUEST, headers, text).into_response()
 }
 
 /// True for a request for a WebSocket.

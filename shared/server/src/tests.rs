@@ -127,6 +127,22 @@ async fn idle_connection_is_closed_and_one_with_requests_is_not() {
 }
 
 #[tokio::test]
+async fn request_names_one_host() {
+    let (address, server) = serve(short()).await;
+    for (head, status) in [
+        ("HTTP/1.1\r\nhost: here\r\n", "200"),
+        ("HTTP/1.0\r\n", "200"),
+        ("HTTP/1.1\r\n", "400"),
+        ("HTTP/1.1\r\nhost: here\r\nhost: there\r\n", "400"),
+        ("HTTP/1.0\r\nhost: here\r\nhost: there\r\n", "400"),
+    ] {
+        let answer = until_closed(&mut connect(address, &format!("GET /health {head}\r\n")).await).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head:?}: {answer}");
+    }
+    let _threads = server.stop().await;
+}
+
+#[tokio::test]
 async fn slow_body_is_refused_and_its_connection_closed() {
     let (address, server) = serve(short()).await;
     let mut stream =
