@@ -53,8 +53,8 @@ fn read_password() -> Result<String> {
     }
     let mut text = String::new();
     stdin().take(PASSWORD_INPUT_MAX_BYTES).read_to_string(&mut text).context("the password can't be read")?;
-    // The line break is the shell's. Spaces may be the password's.
-    let password = text.trim_end_matches(['\r', '\n']);
+    // The first line, as `hearth user create` reads it. Spaces may be the password's.
+    let password = text.lines().next().unwrap_or_default();
     anyhow::ensure!(!password.is_empty(), "the password is empty; send it to standard input");
     Ok(password.to_owned())
 }
