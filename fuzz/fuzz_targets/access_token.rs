@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use hearth_fuzz::credentials::check_access_token;
+use hearth_fuzz::targets;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| check_access_token(data));
+fuzz_target!(|data: &[u8]| targets::access_token(data));

@@ -2,8 +2,7 @@
 
 #![no_main]
 
-use hearth_fuzz::check_answer;
-use hearth_providers::dialect::Dialect;
+use hearth_fuzz::targets;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| check_answer(Dialect::Bedrock, data));
+fuzz_target!(|data: &[u8]| targets::bedrock(data));

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use hearth_fuzz::credentials::check_credential;
+use hearth_fuzz::targets;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| check_credential(text));
+fuzz_target!(|text: &str| targets::credential(text));

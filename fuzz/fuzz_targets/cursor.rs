@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use hearth_fuzz::credentials::check_cursor;
+use hearth_fuzz::targets;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| check_cursor(text));
+fuzz_target!(|text: &str| targets::cursor(text));

@@ -2,8 +2,7 @@
 
 #![no_main]
 
-use hearth_fuzz::check_answer;
-use hearth_providers::dialect::{Dialect, openai_chat};
+use hearth_fuzz::targets;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| check_answer(Dialect::OpenAiChat(&openai_chat::COMMON), data));
+fuzz_target!(|data: &[u8]| targets::openai_chat(data));

@@ -1,6 +1,7 @@
 //! The properties that hold for any bytes of a provider, and for any credential of a client.
 
 pub mod credentials;
+pub mod targets;
 
 use hearth_providers::{
     Framing,
