@@ -38,6 +38,35 @@ async fn failed_condition_fails_its_own_write_only() {
 }
 
 #[tokio::test]
+async fn failed_condition_leaves_none_of_the_writes_wherever_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder);
+    database.write(Write::Put(item("p", "taken"), Condition::Absent)).await.unwrap();
+    let keys_of = async || {
+        let page = database.query(&Query::partition("p", Sort::All)).await.unwrap();
+        page.items.into_iter().map(|item| item.key.sk).collect::<Vec<_>>()
+    };
+    let always = |sk: &str| Write::Put(item("p", sk), Condition::Always);
+    for place in 0..=2 {
+        let mut writes = vec![always("a"), always("b")];
+        writes.insert(place, Write::Put(item("p", "taken"), Condition::Absent));
+        for result in [database.write_in_order(writes.clone()).await, database.transact(writes).await] {
+            assert!(matches!(result, Err(StoreError::Conflict)), "{place}: {result:?}");
+            assert_eq!(keys_of().await, ["taken"], "{place}");
+        }
+    }
+    // The later of two writes to an item depends on the earlier.
+    let twice = vec![always("twice"), Write::Put(item("p", "twice"), Condition::Exists)];
+    database.write_in_order(twice).await.unwrap();
+    let twice = vec![always("once"), Write::Put(item("p", "once"), Condition::Absent)];
+    assert!(matches!(database.write_in_order(twice).await, Err(StoreError::Conflict)));
+    assert_eq!(keys_of().await, ["taken", "twice"]);
+    let held = vec![always("a"), Write::Put(item("p", "b"), Condition::Absent), always("c")];
+    database.write_in_order(held).await.unwrap();
+    assert_eq!(keys_of().await, ["a", "b", "c", "taken", "twice"]);
+}
+
+#[tokio::test]
 async fn writes_of_dropped_callers_are_committed_before_close_returns() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder);

@@ -13,7 +13,10 @@ use super::{
     queue::{self, Job, Next, Queue, Task, Urgency},
     schema,
 };
-use crate::{StoreError, database::Write};
+use crate::{
+    StoreError,
+    database::{Condition, Key, Write},
+};
 
 /// The time between two searches for expired items.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -146,8 +149,8 @@ fn try_commit(
 
 /// Executes the writes, or none of them if a condition doesn't hold. Returns whether all conditions held.
 fn all_or_none(connection: &Connection, writes: &[Write]) -> rusqlite::Result<bool> {
-    if let [write] = writes {
-        return apply::write(connection, write);
+    if let Some(mut writes) = in_order_without_undo(writes) {
+        return writes.try_fold(true, |held, write| Ok(held && apply::write(connection, write)?));
     }
     execute(connection, "SAVEPOINT writes")?;
     for write in writes {
@@ -159,6 +162,34 @@ fn all_or_none(connection: &Connection, writes: &[Write]) -> rusqlite::Result<bo
     }
     execute(connection, "RELEASE writes")?;
     Ok(true)
+}
+
+/// The writes in an order in which none has to be undone: the only one with a condition is the first. None if there are several
+/// conditions, or another write to the same item. A savepoint, which makes SQLite copy each page that changes, isn't needed then.
+fn in_order_without_undo(writes: &[Write]) -> Option<impl Iterator<Item = &Write>> {
+    let mut conditional = writes.iter().enumerate().filter(|(_, write)| has_condition(write));
+    let first = conditional.next().map_or(0, |(place, _)| place);
+    if conditional.next().is_some() {
+        return None;
+    }
+    let (before, rest) = writes.split_at(first);
+    let (first, after) = rest.split_first()?;
+    let others = before.iter().chain(after);
+    if others.clone().any(|other| key(other) == key(first)) {
+        return None;
+    }
+    Some(std::iter::once(first).chain(others))
+}
+
+fn has_condition(write: &Write) -> bool {
+    !matches!(write, Write::Put(_, Condition::Always) | Write::Delete(_, Condition::Always))
+}
+
+fn key(write: &Write) -> &Key {
+    match write {
+        Write::Put(item, _) => &item.key,
+        Write::Update(key, ..) | Write::Delete(key, _) => key,
+    }
 }
 
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
