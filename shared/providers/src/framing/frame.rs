@@ -1,5 +1,7 @@
 //! Owned frames, and what the readers of all framings share.
 
+use std::borrow::Cow;
+
 use hearth_wire::ApiError;
 
 use crate::{answer_error::unreadable, decoder::Frame};
@@ -26,6 +28,12 @@ impl From<Frame<'_>> for OwnedFrame {
     fn from(frame: Frame<'_>) -> Self {
         Self { event: frame.event.to_owned(), data: frame.data.to_owned() }
     }
+}
+
+/// Returns the text of a frame. Invalid UTF-8 is replaced: one character is lost, but not the answer.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // `from_utf8_lossy` checks valid text byte by byte, and takes many times as long.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 pub(super) fn frame_too_long(max_bytes: usize) -> ApiError {

@@ -7,7 +7,7 @@
 use hearth_wire::{ApiError, json_scanner::JsonScanner};
 use serde::de::IgnoredAny;
 
-use super::frame::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, FrameSink, OwnedFrame, frame_too_long};
+use super::frame::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, FrameSink, OwnedFrame, frame_too_long, text};
 use crate::decoder::Frame;
 
 /// Maximum length of an event's name, in bytes; the rest is cut off. Known names are far shorter.
@@ -219,8 +219,8 @@ impl SseReader {
         let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
         (self.scanner, self.scanned) = (JsonScanner::default(), 0);
         if std::mem::take(&mut self.has_data) && !data.is_empty() {
-            // Invalid UTF-8 is replaced, as the standard requires: one character is lost, but not the answer.
-            sink(Frame { event: &event, data: &String::from_utf8_lossy(&data) })?;
+            // With replacements for invalid UTF-8, as the standard requires.
+            sink(Frame { event: &event, data: &text(&data) })?;
         }
         Ok(())
     }
