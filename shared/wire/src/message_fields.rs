@@ -32,7 +32,10 @@ impl MessageFields {
     /// `invalid_request`, naming the field.
     pub(crate) fn into_message(self, param: fmt::Arguments<'_>) -> Result<Message, ApiError> {
         let role = self.role;
-        let tool_calls = self.tool_calls.unwrap_or_default();
+        let tool_calls: Vec<ToolCall> = match self.tool_calls {
+            Some(calls) => calls.into_iter().map(ToolCall::from).collect(),
+            None => Vec::new(),
+        };
         if role != Role::Assistant && !tool_calls.is_empty() {
             let message = "only an assistant's message can have tool_calls";
             return Err(ApiError::invalid(format!("{param}.tool_calls"), message));
@@ -42,16 +45,26 @@ impl MessageFields {
             None if role == Role::Assistant => Message::new(role, ""),
             None => return Err(missing(format!("{param}.content"))),
         };
-        let details = reasoning_blocks(self.reasoning_details.unwrap_or_default());
-        let text = self.reasoning.filter(|text| details.is_empty() && !text.is_empty());
-        let plain = text.map(|text| Reasoning { text, ..Reasoning::default() });
-        let blocks = plain.into_iter().chain(details).filter(|_| role == Role::Assistant);
+        // Most messages have none, and a long conversation has many messages.
+        let has_reasoning = self.reasoning.is_some() || self.reasoning_details.is_some();
+        let reasoning = match has_reasoning && role == Role::Assistant {
+            true => blocks_of(self.reasoning, self.reasoning_details),
+            false => Vec::new(),
+        };
         Ok(Message {
-            reasoning: blocks.collect(),
-            tool_calls: tool_calls.into_iter().map(ToolCall::from).collect(),
+            reasoning,
+            tool_calls,
             tool_call_id: self.tool_call_id.filter(|_| role == Role::Tool),
             name: self.name.filter(|_| role != Role::Tool),
             ..message
         })
     }
+}
+
+/// The blocks of reasoning: those with signatures, else the plain text.
+fn blocks_of(text: Option<String>, details: Option<Vec<ReasoningDetail>>) -> Vec<Reasoning> {
+    let details = reasoning_blocks(details.unwrap_or_default());
+    let text = text.filter(|text| details.is_empty() && !text.is_empty());
+    let plain = text.map(|text| Reasoning { text, ..Reasoning::default() });
+    plain.into_iter().chain(details).collect()
 }
