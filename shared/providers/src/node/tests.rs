@@ -138,8 +138,10 @@ async fn silent_stream_ends_with_node_lost() {
 /// The events of a run on a node that sends these, and the number of times that it was told to stop the run.
 async fn events_and_stops(sent: fn() -> Vec<RunEventBody>) -> (Result<Vec<RunEventBody>, ApiError>, usize) {
     let stops = Arc::new(AtomicUsize::new(0));
-    let (counted, events) =
-        (Arc::clone(&stops), move || stream::iter((1..).zip(sent()).map(|(seq, body)| event(seq, body))));
+    let counted = Arc::clone(&stops);
+    // Before the request, whose timeout is shorter than a slow machine needs for megabytes of JSON.
+    let events: Vec<_> = (1..).zip(sent()).map(|(seq, body)| event(seq, body)).collect();
+    let events = move || stream::iter(events.clone());
     let stop = async move || {
         counted.fetch_add(1, Ordering::Relaxed);
         Json(NodeCancelled { cancelled: true })
