@@ -1,9 +1,10 @@
 //! A client of the HTTP API.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::OnceLock};
 
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
 use crate::{DEADLINE, Events, openapi};
@@ -27,6 +28,18 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// TLS settings that trust no certificate authority. The tests' gateways serve without TLS, and without these settings
+/// each client would read those of the system, which takes an unoptimised build longer than a request.
+fn tls_config() -> ClientConfig {
+    static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
+    let create = || {
+        // The second client of a process finds the provider installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    };
+    CONFIG.get_or_init(create).clone()
+}
+
 impl Client {
     /// A client of the gateway at `url`.
     ///
@@ -43,10 +56,11 @@ impl Client {
     /// If there is no TLS for it.
     #[must_use]
     pub fn from_address(url: &str, token: Option<&str>, address: Option<IpAddr>) -> Self {
-        // The second client of a process finds the provider installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).local_address(address).build();
-        let http = http.unwrap_or_else(|error| panic!("an HTTP client: {error}"));
+        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).local_address(address);
+        let http = http
+            .tls_backend_preconfigured(tls_config())
+            .build()
+            .unwrap_or_else(|error| panic!("an HTTP client: {error}"));
         Self { http, url: url.trim_end_matches('/').to_owned(), token: token.map(str::to_owned) }
     }
 
