@@ -150,6 +150,7 @@ pub(super) fn compile_schema(
     let schema = AnswerSchema::parse(schema).map_err(with_subject)?;
     let checker = schema.checker().map_err(with_subject)?;
     let lenient = schema.lenient_checker().map_err(with_subject)?;
+    let mut is_slow = false;
     for level in schema.levels() {
         let relaxed = schema.relax(*level);
         let cost = if *level == RelaxLevel::Json { CompileCost::Bounded } else { CompileCost::Unbounded };
@@ -171,9 +172,14 @@ pub(super) fn compile_schema(
                 return Ok(Some((matcher, Some(Arc::new(check)))));
             }
             Ok(None) => return Ok(None),
+            Err(error @ CompileError::Cancelled) => return Err(error.to_string()),
             // A later request may get the whole schema enforced: an answer without would be worse than none.
-            Err(error @ (CompileError::Cancelled | CompileError::Busy)) => return Err(error.to_string()),
-            Err(error) => tracing::debug!(?level, %error, "a schema is relaxed further"),
+            Err(error @ CompileError::Busy) if !is_slow => return Err(error.to_string()),
+            Err(error) => {
+                // Its own compilations hold places until they end.
+                is_slow |= matches!(error, CompileError::Timeout | CompileError::Slow);
+                tracing::debug!(?level, %error, "a schema is relaxed further");
+            }
         }
     }
     Err("the schema can't be compiled to a grammar in time; make it simpler".to_owned())

@@ -68,6 +68,25 @@ fn schema_whose_compilation_cannot_begin_is_refused_and_not_relaxed() {
     assert!(error.contains("try again"), "{error}");
 }
 
+#[test]
+fn schema_whose_own_compilations_hold_the_places_is_relaxed() {
+    let (compiler, factory) = (Compiler::default(), Arc::new(factory(&bytes()).unwrap()));
+    let count = std::cell::Cell::new(0);
+    let compile = |answer: Option<&Value>, cost| {
+        count.set(count.get() + 1);
+        match (cost, count.get()) {
+            (CompileCost::Unbounded, 1) => Err(CompileError::Timeout),
+            (CompileCost::Unbounded, _) => Err(CompileError::Busy),
+            (CompileCost::Bounded, _) => {
+                let grammar = TopLevelGrammar::from_json_schema(answer.unwrap().clone());
+                compiler.compile(&factory, grammar, cost, &Preparation::default()).map(Some)
+            }
+        }
+    };
+    let (matcher, _) = compile_schema(&json!({"type": "string", "maxLength": 3}), compile).unwrap().unwrap();
+    assert!(accepts(matcher, "7"));
+}
+
 fn accepts(mut matcher: Matcher, text: &str) -> bool {
     let tokens: Vec<u32> = text.bytes().map(u32::from).collect();
     matcher.try_consume_tokens(&tokens).unwrap() == tokens.len() && matcher.is_accepting().unwrap()
