@@ -17,7 +17,7 @@ use serde::de::{
 /// Deserializes a value whose structs are objects.
 ///
 /// # Errors
-/// Those of the value, and a list in the place of an object.
+/// The value's own errors, and a list in the place of an object.
 pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     T::deserialize(ObjectsOnly(from))
 }
@@ -25,7 +25,7 @@ pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> R
 /// Deserializes an object, whose structs are objects. An enum with its variant's name in a field takes a list otherwise.
 ///
 /// # Errors
-/// Those of the value, and another one than an object.
+/// The value's own errors, and a value that isn't an object.
 pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     struct ObjectVisitor<T>(PhantomData<T>);
 

@@ -173,7 +173,7 @@ pub(super) fn compile_schema(
             }
             Ok(None) => return Ok(None),
             Err(error @ CompileError::Cancelled) => return Err(error.to_string()),
-            // A later request may get the whole schema enforced: an answer without would be worse than none.
+            // A retry may get the whole schema enforced; an answer without its grammar would be worse than an error.
             Err(error @ CompileError::Busy) if !is_slow => return Err(error.to_string()),
             Err(error) => {
                 // Its own compilations hold places until they end.
