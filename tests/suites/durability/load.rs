@@ -24,6 +24,10 @@ pub(crate) const RECORD_LAG_LIMIT: Duration = Duration::from_millis(50);
 /// Maximum time between the delivery of a part of a streamed answer and its record: a batch's window, and its write.
 pub(crate) const EVENT_LAG_LIMIT: Duration = Duration::from_millis(250);
 
+/// Number of tokens that must have been made after something was due to be stored. A token is sent after its write, and one client
+/// makes one token after the other. Where the machine leaves the gateway without a processor, tokens wait as records do.
+const TOKENS_AFTER: usize = 3;
+
 /// Something that a client has received.
 #[derive(Debug, Clone)]
 pub(crate) enum Received {
@@ -96,6 +100,12 @@ impl Load {
     /// Number of received things.
     pub(crate) fn count(&self) -> usize {
         self.log.lock().unwrap().len()
+    }
+
+    /// Enough was received for a round of checks, and tokens date the gateway's writes.
+    pub(crate) fn can_be_killed(&self) -> bool {
+        let log = self.log.lock().unwrap();
+        log.len() >= 60 && tokens(&log).count() >= TOKENS_AFTER
     }
 
     /// Stops the clients, and returns everything that they have received.
@@ -200,14 +210,21 @@ pub(crate) struct Checks {
     pub(crate) cut_count: usize,
 }
 
-/// Checks everything that was received before `at`. `delays`: the times for which no thread could run.
+/// The times at which tokens arrived, the latest first.
+fn tokens(log: &[(Instant, Received)]) -> impl Iterator<Item = Instant> {
+    log.iter().rev().filter(|(_, received)| matches!(received, Received::Token(_))).map(|(at, _)| *at)
+}
+
+/// Checks everything that was received before `at`, with [`TOKENS_AFTER`] tokens among it. `delays`: the times for which no thread
+/// could run.
 pub(crate) async fn faults(
     client: &Client,
     received: Vec<(Instant, Received)>,
     at: Instant,
     delays: &SchedulingDelay,
 ) -> Checks {
-    let before = |limit| at.checked_sub(limit + delays.before(at, limit)).unwrap();
+    let last_writes = tokens(&received).filter(|token| *token < at).nth(TOKENS_AFTER - 1).unwrap();
+    let before = |limit| (at - delays.before(at, limit)).min(last_writes).checked_sub(limit).unwrap();
     let due = Due { answers: before(RECORD_LAG_LIMIT), events: before(EVENT_LAG_LIMIT) };
     faults_due(client, received, at, due).await
 }

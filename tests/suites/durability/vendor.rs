@@ -23,8 +23,8 @@ use tokio::net::TcpListener;
 const PIECES: u64 = 12;
 const PIECE_INTERVAL: Duration = Duration::from_millis(8);
 /// Pieces of a long answer, and the limit of tokens of a request that gets one.
-const LONG_PIECES: u64 = 100;
-pub(crate) const LONG_TOKENS: u64 = 200;
+const LONG_PIECES: u64 = 250;
+pub(crate) const LONG_TOKENS: u64 = 500;
 
 /// Starts the vendor on a free port, and a `hearth up` with its model `vendor:big`.
 pub(crate) async fn home_with_vendor(more: &str) -> Home {
