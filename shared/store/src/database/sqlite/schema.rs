@@ -17,8 +17,9 @@ pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements in a connection's cache.
 const STATEMENTS_MAX_COUNT: usize = 32;
 /// Pages of the log, of 4 KB each, at which SQLite moves them into the database (checkpoint). A checkpoint syncs both
-/// files, and writes wait for it: four times SQLite's default makes it rare.
-const CHECKPOINT_PAGES: u32 = 4000;
+/// files, and writes wait for it, then answers for writes: with 4,000 pages, 1 % of the requests of 32 connections took over 80 ms; with
+/// half of SQLite's default, 16 ms, and as many were answered.
+const CHECKPOINT_PAGES: u32 = 500;
 /// Size to which the log is truncated after a checkpoint.
 const LOG_MAX_BYTES: u32 = 32 << 20;
 
