@@ -25,8 +25,10 @@ const CLAIM_ATTEMPTS_MAX_COUNT: usize = 6;
 /// The end of this node's part in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunOutcome {
-    /// The gateway has the run's end, or its refusal.
+    /// The gateway has the run's end.
     Settled,
+    /// The gateway has the run's failure or refusal, and may assign the run to this node once more.
+    Failed,
     /// The run isn't this node's: another has claimed it, or it has ended.
     NotClaimed,
     /// The run was stopped here before its end: its claim is over.
@@ -81,7 +83,7 @@ impl<'a> RelayedRun<'a> {
         None
     }
 
-    /// Starts a new run; one that this process has is continued.
+    /// Starts a new run, and one that has failed here; another that this process has is continued.
     async fn source(&self, claimed: &mut ClaimedRun) -> Source {
         let (node, runs) = (&self.link.node, &self.link.runs);
         let log = match node.log(self.run).await {
@@ -94,10 +96,10 @@ impl<'a> RelayedRun<'a> {
             Some(_) if runs.was_abandoned(self.run) => {
                 lost("the node stopped the run when it had lost its claim")
             }
-            Some(log) => Source::Log(log),
+            Some(log) if !log.has_failed() => Source::Log(log),
             None if claimed.last_seq > 0 => lost("the node was restarted and has lost the run"),
             None if runs.is_cancelled(self.run) => Source::Event(RunEventBody::Cancelled),
-            None => match node.submit(claimed.run.clone()).await {
+            _ => match node.submit(claimed.run.clone()).await {
                 Ok(log) => Source::Log(log),
                 Err(error) => Source::Refusal(error),
             },
@@ -131,7 +133,7 @@ impl<'a> RelayedRun<'a> {
                 }
                 let sent = batch.last_seq().unwrap_or(last_seq);
                 if batch.ends && accepted.last_seq >= sent {
-                    return RunOutcome::Settled;
+                    return if log.has_failed() { RunOutcome::Failed } else { RunOutcome::Settled };
                 }
                 let has_progress = accepted.last_seq > last_seq;
                 last_seq = accepted.last_seq;
@@ -202,8 +204,12 @@ impl<'a> RelayedRun<'a> {
 
     /// Posts a terminal event of the link itself.
     async fn post_last(&self, claimed: &ClaimedRun, last_seq: u64, last: RunEventBody) -> RunOutcome {
+        let ended = match last {
+            RunEventBody::Error { .. } => RunOutcome::Failed,
+            _ => RunOutcome::Settled,
+        };
         match self.post(claimed.fence, &Batch::of(last_seq + 1, last), None).await {
-            Ok(_) => RunOutcome::Settled,
+            Ok(_) => ended,
             Err(failure) => {
                 self.note_end(&failure);
                 RunOutcome::Abandoned
@@ -216,7 +222,7 @@ impl<'a> RelayedRun<'a> {
         let mut backoff = self.backoff();
         for _ in 0..CLAIM_ATTEMPTS_MAX_COUNT {
             match self.link.client.post::<Value>(&path, &body, self.link.timing.claim_timeout).await {
-                Ok(_) => return RunOutcome::Settled,
+                Ok(_) => return RunOutcome::Failed,
                 Err(failure) if failure.is_transient() => self.link.note_failure(&failure),
                 Err(failure) => {
                     self.note_end(&failure);

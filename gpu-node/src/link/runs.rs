@@ -84,7 +84,7 @@ impl Runs {
         match outcome {
             RunOutcome::Settled => remember(&mut state.settled, run),
             RunOutcome::Abandoned => remember(&mut state.abandoned, run),
-            RunOutcome::NotClaimed => {}
+            RunOutcome::Failed | RunOutcome::NotClaimed => {}
         }
         state.active.remove(&run);
         let next = if state.closed { None } else { state.waiting.pop_front() };

@@ -39,6 +39,8 @@ pub struct RunLog {
 struct Events {
     buffer: EventBuffer,
     ended: bool,
+    /// It has ended with an error.
+    failed: bool,
 }
 
 /// The requested events were dropped from the log.
@@ -59,7 +61,7 @@ impl RunLog {
             _ => LOG_MAX_BYTES,
         };
         let (newest, _) = watch::channel(0);
-        let events = Mutex::new(Events { buffer: EventBuffer::new(max_bytes), ended: false });
+        let events = Mutex::new(Events { buffer: EventBuffer::new(max_bytes), ended: false, failed: false });
         Arc::new(Self { run, events, newest, abandoned: Arc::new(Notify::new()) })
     }
 
@@ -77,6 +79,7 @@ impl RunLog {
         }
         let seq = *self.newest.borrow() + 1;
         events.ended = body.is_terminal();
+        events.failed = matches!(body, RunEventBody::Error { .. });
         events.buffer.push(&RunEvent { seq, body });
         if events.ended {
             events.buffer.shrink();
@@ -89,6 +92,12 @@ impl RunLog {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.lock().ended
+    }
+
+    /// Returns whether the run has ended with an error.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.lock().failed
     }
 
     /// Bytes of memory that the log uses.

@@ -67,12 +67,17 @@ pub(super) fn submission(request: &NodeRun) -> Submission {
 }
 
 impl Runs {
+    /// Checks that a run may begin. One that has failed may begin again: the gateway asks another model of this node, or asks once
+    /// more.
+    ///
     /// # Errors
-    /// `conflict` if a run has this id already.
+    /// `conflict` if a run with this id is active, or has ended in another way.
     pub(super) fn check_new(&self, run: RunId) -> Result<(), ApiError> {
-        match self.logs.contains_key(&run) {
-            true => Err(ApiError::new(ErrorCode::Conflict, "a run with this id exists")),
-            false => Ok(()),
+        match self.logs.get(&run) {
+            Some(log) if !log.has_failed() => {
+                Err(ApiError::new(ErrorCode::Conflict, "a run with this id exists"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -80,7 +85,11 @@ impl Runs {
     pub(super) fn start(&mut self, request: NodeRun, modality: Modality, span: Span) -> Arc<RunLog> {
         let log = RunLog::new(request.run, modality);
         let (run, now) = (request.run, Instant::now());
-        self.logs.insert(run, Arc::clone(&log));
+        if self.logs.insert(run, Arc::clone(&log)).is_some() {
+            let earlier = self.ended.iter().position(|ended| ended.run == run);
+            let earlier = earlier.and_then(|place| self.ended.remove(place));
+            self.ended_bytes -= earlier.map_or(0, |ended| ended.bytes);
+        }
         let active = ActiveRun {
             log: Arc::clone(&log),
             request,
@@ -242,7 +251,12 @@ mod tests {
     use super::*;
 
     fn start(runs: &mut Runs) -> (RunId, Arc<RunLog>) {
-        let (run, task) = (RunId::new(), TextTask::new(Vec::new(), Sampling::default()).into());
+        let run = RunId::new();
+        (run, start_again(runs, run))
+    }
+
+    fn start_again(runs: &mut Runs, run: RunId) -> Arc<RunLog> {
+        let task = TextTask::new(Vec::new(), Sampling::default()).into();
         let request = NodeRun {
             run,
             model: "m".to_owned(),
@@ -251,7 +265,7 @@ mod tests {
             whole: false,
             detached: false,
         };
-        (run, runs.start(request, Modality::Text, Span::default()))
+        runs.start(request, Modality::Text, Span::default())
     }
 
     fn run(runs: &mut Runs, text: usize) -> RunId {
@@ -269,6 +283,24 @@ mod tests {
         assert!(runs.log(first).is_some() && runs.ended_bytes > 0);
         runs.remove_expired_logs(Duration::ZERO);
         assert!(runs.log(first).is_none() && runs.ended_bytes == 0);
+    }
+
+    #[test]
+    fn failed_run_begins_again_and_others_do_not() {
+        let mut runs = Runs::default();
+        let (run, log) = start(&mut runs);
+        assert_eq!(runs.check_new(run).unwrap_err().code, ErrorCode::Conflict);
+        let error = ApiError::new(ErrorCode::ModelLoadFailed, "no");
+        runs.end(run, RunEventBody::Error { error });
+        runs.check_new(run).unwrap();
+        let again = start_again(&mut runs, run);
+        assert!(log.has_ended() && !again.has_ended());
+        // The log of the failed run has gone, and its time doesn't end the new one.
+        assert_eq!((runs.ended.len(), runs.ended_bytes), (0, 0));
+        runs.end(run, RunEventBody::Done { finish_reason: FinishReason::Stop });
+        assert_eq!(runs.check_new(run).unwrap_err().code, ErrorCode::Conflict);
+        runs.remove_expired_logs(Duration::ZERO);
+        assert!(runs.log(run).is_none() && runs.ended_bytes == 0);
     }
 
     #[tokio::test]

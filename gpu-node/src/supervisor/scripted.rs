@@ -113,7 +113,7 @@ impl Script {
         if let Some(error) = &self.refusal {
             return Err(error.clone());
         }
-        if self.logs.contains_key(&run.run) {
+        if self.logs.get(&run.run).is_some_and(|log| !log.has_failed()) {
             return Err(ApiError::new(ErrorCode::Conflict, "a run with this id exists"));
         }
         let log = RunLog::new(run.run, Modality::Text);

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_tests::{Client, Events, cancel_run, eventually, is_running, signal};
+use hearth_tests::{Client, Events, cancel_run, endless_run_of, eventually, is_running, signal};
 use serde_json::{Value, json};
 
 use crate::{
-    ask, load, metric, runtime_status, setup_for_endless_runs, start_endless, start_endless_on, wait_for_end,
-    wait_for_state,
+    LONG_RUN_TOKENS, ask, load, metric, runtime_status, setup_for_endless_runs, start_endless,
+    start_endless_on, wait_for_end, wait_for_state,
 };
 
 /// Starts a run with a long prompt and a short answer: for a while it has a slot and no text.
@@ -178,6 +178,24 @@ async fn model_that_crashed_three_times_fails_until_it_is_loaded() {
     load(&client, "fragile").await;
     ask(&client, "fragile").await;
     assert_eq!(runtime_status(&client, "fragile").await["error"], Value::Null);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn answer_that_breaks_off_is_resumed_by_another_model_of_its_node() {
+    let home = setup_for_endless_runs(&["fragile"], "slots = 1").start().await;
+    let client = home.client();
+    let mut body = endless_run_of("fragile", LONG_RUN_TOKENS);
+    body["resume"] = json!(true);
+    body["fallback"] = json!({"models": [home.model]});
+    let mut stream = client.stream("/v1/generate", &body).await;
+    stream.next_named("delta").await;
+    signal("KILL", home.worker("fragile").await).await;
+    let selected = stream.next_named("model_selected").await.data;
+    assert_eq!((&selected["model"], &selected["resumed"]), (&json!(home.model), &json!(true)), "{selected}");
+    stream.next_named("delta").await;
+    cancel_run(&client, &stream.request_id).await;
+    wait_for_end(&client, &stream.request_id).await;
     home.stop().await;
 }
 

@@ -141,6 +141,24 @@ async fn newer_claim_stops_the_run() {
 }
 
 #[tokio::test]
+async fn run_that_was_refused_or_has_failed_is_taken_once_more() {
+    let mut world = World::start().await;
+    world.node.script().refusal = Some(ApiError::new(ErrorCode::QueueFull, "the queue is full"));
+    let run = world.gateway.assign();
+    world.gateway.until(|state| state.run(run).refusal.is_some()).await;
+    world.node.script().refusal = None;
+    world.gateway.state().runs.get_mut(&run).unwrap().refusal = None;
+    let error = ApiError::new(ErrorCode::ModelLoadFailed, "the file is broken");
+    let failure = RunEventBody::Error { error };
+    world.node.submitted().await.push(failure.clone());
+    assert_eq!(world.events(run).await, [failure]);
+    // For another model, say.
+    world.gateway.state().runs.get_mut(&run).unwrap().events.clear();
+    finish(&world.node.submitted().await);
+    assert_eq!(world.events(run).await, answer());
+}
+
+#[tokio::test]
 async fn refusal_of_the_node_is_posted() {
     let gateway = ScriptedGateway::start().await;
     let world = World::start_with(gateway, |config| config);

@@ -58,7 +58,7 @@ impl LinkResponse {
 /// A way by which requests reach a node, and the events of runs come back.
 ///
 /// Every implementation passes the same tests. The rules:
-/// - a run that was started is executed by the node at most once, whatever is repeated;
+/// - a run that was started is executed by the node at most once, whatever is repeated, unless it has failed;
 /// - events of a run have the numbers 1, 2, 3 ..., and no event follows the terminal one;
 /// - [`LinkTransport::events`] returns those after a number, as long as the node or the gateway stores them.
 #[async_trait]
