@@ -19,6 +19,7 @@ use super::{
     compilation::CompileError,
     compile::{COMPILE_TIMEOUT, CompileCost, Compiler, factory},
     constraint::SharedMatcher,
+    in_progress::InProgress,
     schema_check::SchemaCheck,
 };
 use crate::engines::llama::{
@@ -40,6 +41,7 @@ pub(in crate::engines::llama) struct Grammars {
     /// Created with the first grammar, since a large vocabulary takes time.
     factory: OnceLock<Result<Arc<ParserFactory>, String>>,
     compiler: Compiler,
+    in_progress: InProgress,
     cached: Mutex<CachedGrammars>,
 }
 
@@ -60,7 +62,7 @@ struct CachedGrammars {
 }
 
 /// SHA-256 of everything that a grammar is compiled from.
-type Key = [u8; 32];
+pub(super) type Key = [u8; 32];
 
 impl Grammars {
     /// Compiles the grammar of a task's answers, or finds it in the cache; `None` if they may be any text. Ends early when
@@ -78,8 +80,12 @@ impl Grammars {
         preparation: &Preparation,
     ) -> Result<Option<CompiledGrammar>, ApiError> {
         let Some(key) = key(task) else { return Ok(None) };
-        if let Some(cached) = self.lock().by_key.get(&key) {
-            return Ok(Some(cached.clone()));
+        if let Some(cached) = self.cached(&key) {
+            return Ok(Some(cached));
+        }
+        let _leader = self.in_progress.lead_or_wait(key, preparation);
+        if let Some(cached) = self.cached(&key) {
+            return Ok(Some(cached));
         }
         let factory =
             self.factory.get_or_init(|| factory(&LlamaSampler::llguidance_tok_env(model)).map(Arc::new));
@@ -119,6 +125,10 @@ impl Grammars {
             self.insert(key, &compiled);
         }
         Ok(Some(compiled))
+    }
+
+    fn cached(&self, key: &Key) -> Option<CompiledGrammar> {
+        self.lock().by_key.get(key).cloned()
     }
 
     fn insert(&self, key: Key, compiled: &CompiledGrammar) {

@@ -8,6 +8,7 @@ mod compilation;
 mod compile;
 mod compile_semaphore;
 mod constraint;
+mod in_progress;
 mod schema_check;
 
 pub(super) use cache::{Grammars, param};
