@@ -2,7 +2,7 @@
 
 use hearth_store::database::{Query, Sort};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{get, in_state, job, job_with, submit, vendor::Vendor};
 
@@ -36,16 +36,26 @@ async fn repeated_submission_adds_no_job_to_a_full_queue_and_no_webhook() {
     let home = vendor.home("[jobs]\nmax_queued = 1\n[webhooks]\nprivate_addresses = true").await;
     let client = home.client();
     client.send(client.request(Method::PUT, "/v1/job-pauses/generate")).await;
-    let body = job_with("held", &json!({"webhook": {"url": "http://127.0.0.1:9/hook"}}));
-    let send = async |key: &str| {
-        let request = client.request(Method::POST, "/v1/jobs").header("idempotency-key", key).json(&body);
-        client.send(request).await
+    let webhook = json!({"url": "http://127.0.0.1:9/hook", "headers": {"x-token": "a"}});
+    let send = async |webhook: &Value| {
+        let body = job_with("held", &json!({"webhook": webhook}));
+        client.send(client.request(Method::POST, "/v1/jobs").header("idempotency-key", "k").json(&body)).await
     };
-    let first = send("k").await;
+    let first = send(&webhook).await;
     assert_eq!(first.status, 202, "{first:?}");
     for _ in 0..3 {
-        let again = send("k").await;
+        let again = send(&webhook).await;
         assert_eq!((again.status.as_u16(), &again.json()["id"]), (202, &first.json()["id"]));
+    }
+    for (field, value) in [
+        ("url", json!("http://127.0.0.1:9/other")),
+        ("events", json!(["job.completed"])),
+        ("headers", json!({"x-other": "a"})),
+        ("secret", json!(format!("whsec_{}", "YWFh".repeat(8)))),
+    ] {
+        let mut other = webhook.clone();
+        other[field] = value;
+        assert_eq!(send(&other).await.status, 409, "{field}");
     }
     assert_eq!(
         client.post("/v1/jobs", &job("one more")).await.error(429, "queue_full")["code"],

@@ -6,9 +6,12 @@ use hearth_domain::{JobId, JobKind, JobState, Priority, Timestamp};
 use hearth_store::jobs::JobRecord;
 use hearth_wire::{
     ApiError, ErrorCode,
-    native::jobs::{
-        IDEMPOTENCY_KEY_MAX_CHARS, JOB_ATTEMPTS_MAX_COUNT, JOB_EXPIRY_MAX_SECONDS, JobBody, JobPauseBody,
-        JobPauseList, JobPauseScope, JobRequest,
+    native::{
+        jobs::{
+            IDEMPOTENCY_KEY_MAX_CHARS, JOB_ATTEMPTS_MAX_COUNT, JOB_EXPIRY_MAX_SECONDS, JobBody, JobPauseBody,
+            JobPauseList, JobPauseScope, JobRequest,
+        },
+        webhooks::JobWebhook,
     },
 };
 use serde_json::{Value, json};
@@ -164,9 +167,11 @@ impl Gateway {
     }
 }
 
-/// The options of a request; null if it has none.
+/// The options of a request, without the values of its secrets; null if it has none.
 fn options(request: &JobRequest) -> Value {
-    let webhook = request.webhook.as_ref().map(|webhook| &webhook.url);
+    let webhook = request.webhook.as_ref().map(|JobWebhook { url, secret, headers, events }| {
+        json!([url, secret.is_some(), headers.keys().collect::<Vec<_>>(), events])
+    });
     let expires = request.expires_after_seconds;
     let priority = Some(request.priority).filter(|priority| *priority != Priority::default());
     if webhook.is_none()
