@@ -54,10 +54,8 @@ impl ReadyQueue {
 
     /// The number of jobs that wait, and the age of the oldest one, of a kind.
     pub(super) fn depth(&self, kind: JobKind, now: Instant) -> (usize, Duration) {
-        let Some(lane) = self.lanes.get(&kind) else { return (0, Duration::ZERO) };
-        lane.waiting().fold((0, Duration::ZERO), |(count, age), (more, front)| {
-            (count + more, age.max(now.saturating_duration_since(front.since)))
-        })
+        let (count, oldest) = self.lanes.get(&kind).map(Lane::depth).unwrap_or_default();
+        (count, oldest.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)))
     }
 
     /// The number of jobs in progress.
@@ -251,7 +249,11 @@ mod tests {
                         model.finish(&message);
                     },
                 }
-                prop_assert_eq!(queue.depth(KIND, now).0, model.waiting.len());
+                let ages = model.waiting.iter().map(|(.., since)| now - *since);
+                prop_assert_eq!(
+                    queue.depth(KIND, now),
+                    (model.waiting.len(), ages.max().unwrap_or_default())
+                );
                 prop_assert_eq!(queue.in_progress(), model.in_progress.len());
             }
         }

@@ -34,6 +34,9 @@ pub(super) struct Lane {
     owners: HashMap<Owner, Share>,
     /// The owners with a line of each rank.
     ranks: BTreeMap<u64, BTreeSet<OwnerPlace>>,
+    waiting: usize,
+    /// The number of levels whose first job began to wait at a time. The first job of a level is its oldest one.
+    fronts: BTreeMap<Instant, usize>,
     in_progress: usize,
     served: u64,
 }
@@ -61,6 +64,7 @@ struct Share {
 impl Lane {
     /// Adds a job at a level.
     pub(super) fn push(&mut self, level: usize, job: Waiting) {
+        self.waiting += 1;
         // Behind others, it changes nothing of its line's place.
         if let Some(line) = self.lines.get_mut(&key(&job.message))
             && line.levels[level].back().is_some()
@@ -76,6 +80,7 @@ impl Lane {
         let key = self.next(free, is_paused)?;
         let message = self.lines.get_mut(&key)?.next_level().and_then(|level| level.front())?.message;
         self.served += 1;
+        self.waiting -= 1;
         self.in_progress += 1;
         let served = self.served;
         self.update(key, |line, share| {
@@ -99,10 +104,10 @@ impl Lane {
         }
     }
 
-    /// The jobs that wait: their number at each level, and the first of each.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (usize, Waiting)> {
-        let levels = self.lines.values().flat_map(|line| &line.levels);
-        levels.filter_map(|level| Some((level.len(), *level.front()?)))
+    /// The number of jobs that wait, and the time at which the oldest one began to. The cost doesn't depend on the number of jobs
+    /// and owners.
+    pub(super) fn depth(&self) -> (usize, Option<Instant>) {
+        (self.waiting, self.fronts.first_key_value().map(|(since, _)| *since))
     }
 
     /// The number of jobs in progress.
@@ -131,11 +136,13 @@ impl Lane {
             Line::default()
         });
         let before = line.place(group);
+        let fronts_before = line.fronts();
         for (rank, place) in share.places(owner) {
             remove(&mut self.ranks, rank, &place);
         }
         change(line, share);
         let after = line.place(group);
+        replace_fronts(&mut self.fronts, fronts_before, line.fronts());
         let is_over = line.in_progress == 0 && after.is_none();
         if let Some((rank, place)) = before {
             remove(&mut share.waiting, rank, &place);
@@ -157,7 +164,7 @@ impl Lane {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.owners.is_empty() && self.ranks.is_empty()
+        self.lines.is_empty() && self.owners.is_empty() && self.ranks.is_empty() && self.fronts.is_empty()
     }
 }
 
@@ -166,6 +173,11 @@ impl Line {
     fn next_level(&mut self) -> Option<&mut VecDeque<Waiting>> {
         let rank = |level: &VecDeque<Waiting>| level.front().map(|front| (front.rank, front.since));
         self.levels.iter_mut().filter(|level| !level.is_empty()).min_by_key(|level| rank(level))
+    }
+
+    /// The time at which the first job of each level began to wait.
+    fn fronts(&self) -> [Option<Instant>; LEVELS.len()] {
+        self.levels.each_ref().map(|level| level.front().map(|front| front.since))
     }
 
     /// The rank of the next job, and the line's place among those of the same rank.
@@ -196,6 +208,27 @@ fn key(message: &JobMessage) -> LineKey {
 /// places: so the jobs of a group that take long, such as deliveries to a slow endpoint, leave places to the others.
 fn has_place((in_progress, _, _, group): &LinePlace, free: usize) -> bool {
     group.is_none() || *in_progress == 0 || *in_progress < free / 2
+}
+
+/// Counts the first jobs of a line's levels after a change in place of those before it.
+fn replace_fronts<const N: usize>(
+    fronts: &mut BTreeMap<Instant, usize>,
+    before: [Option<Instant>; N],
+    after: [Option<Instant>; N],
+) {
+    for (before, after) in before.into_iter().zip(after).filter(|(before, after)| before != after) {
+        if let Some(before) = before
+            && let Some(count) = fronts.get_mut(&before)
+        {
+            *count -= 1;
+            if *count == 0 {
+                fronts.remove(&before);
+            }
+        }
+        if let Some(after) = after {
+            *fronts.entry(after).or_default() += 1;
+        }
+    }
 }
 
 /// Removes a place of a rank, and the rank without a place.
