@@ -1,19 +1,20 @@
 //! Bodies with large files, which are read piece by piece.
 
+use async_stream::try_stream;
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{
         DefaultBodyLimit, FromRequest, Multipart, Request,
         multipart::{Field, MultipartError},
     },
 };
 use futures::{StreamExt as _, stream::BoxStream};
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_wire::{ApiError, ErrorCode, form_field::repeated_field};
 
 use crate::{
     error::HttpError,
-    extract::too_slow,
-    form::{not_a_form, unreadable},
+    extract::{check_encoding, too_slow},
+    form::{check_names, not_a_form, unreadable},
     paced_body::BodyTooSlow,
 };
 
@@ -23,9 +24,13 @@ const VALUE_MAX_BYTES: usize = 1024;
 /// Pieces of a body or a file, as they arrive.
 pub type BodyPieces<'a> = BoxStream<'a, Result<Bytes, ApiError>>;
 
-/// Body of `multipart/form-data` whose files aren't collected in memory. Its reader limits them.
+/// Body of `multipart/form-data` whose files aren't collected in memory. Its reader limits them. Each field may come once.
 #[derive(Debug)]
-pub struct UploadForm(Multipart);
+pub struct UploadForm {
+    form: Multipart,
+    /// Names of the fields so far.
+    names: Vec<String>,
+}
 
 /// Field of a form.
 pub struct UploadField<'a> {
@@ -42,9 +47,11 @@ impl<S: Send + Sync> FromRequest<S> for UploadForm {
     type Rejection = HttpError;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, HttpError> {
+        check_encoding(request.headers())?;
         DefaultBodyLimit::disable().apply(&mut request);
         let form = Multipart::from_request(request, state).await;
-        form.map(Self).map_err(|_| not_a_form())
+        let form = form.map_err(|_| not_a_form())?;
+        Ok(Self { form, names: Vec::new() })
     }
 }
 
@@ -52,10 +59,36 @@ impl UploadForm {
     /// The next field.
     ///
     /// # Errors
-    /// `invalid_request` if the form is malformed, or was cut off.
+    /// `invalid_request` if the form is malformed, or was cut off; if the field was there before, or its name can't be read.
     pub async fn next_field(&mut self) -> Result<Option<UploadField<'_>>, ApiError> {
-        let field = self.0.next_field().await.map_err(|error| unreadable(&error).0)?;
-        Ok(field.map(|field| UploadField { field }))
+        let field = self.form.next_field().await.map_err(|error| unreadable(&error).0)?;
+        let Some(field) = field else { return Ok(None) };
+        check_names(&field)?;
+        let field = UploadField { field };
+        let name = field.name();
+        if self.names.contains(&name) {
+            return Err(repeated_field(&name));
+        }
+        self.names.push(name);
+        Ok(Some(field))
+    }
+
+    /// The bytes of the form's only field, `name`. They end with an error if the form has another field, or none.
+    #[must_use]
+    pub fn into_only_field(mut self, name: &'static str) -> BodyPieces<'static> {
+        let pieces = try_stream! {
+            let not_alone = || ApiError::invalid(name, format!("the form must have one field, `{name}`, with the bytes"));
+            let field = self.next_field().await?.filter(|field| field.name() == name);
+            let mut pieces = field.ok_or_else(not_alone)?.into_pieces();
+            while let Some(piece) = pieces.next().await {
+                yield piece?;
+            }
+            drop(pieces);
+            if self.next_field().await?.is_some() {
+                Err(not_alone())?;
+            }
+        };
+        pieces.boxed()
     }
 }
 
@@ -98,14 +131,17 @@ impl<'a> UploadField<'a> {
     }
 }
 
-/// The bytes of a body.
-#[must_use]
-pub fn body_pieces(body: Body) -> BodyPieces<'static> {
-    let pieces = body.into_data_stream().map(|piece| {
+/// The bytes of a request's body.
+///
+/// # Errors
+/// `unsupported_media_type` for a compressed body.
+pub fn body_pieces(request: Request) -> Result<BodyPieces<'static>, ApiError> {
+    check_encoding(request.headers())?;
+    let pieces = request.into_body().into_data_stream().map(|piece| {
         piece.map_err(|error| match BodyTooSlow::caused(&error) {
             true => too_slow(),
             false => ApiError::new(ErrorCode::InvalidRequest, "the body was cut off"),
         })
     });
-    pieces.boxed()
+    Ok(pieces.boxed())
 }

@@ -80,8 +80,11 @@ async fn parts_have_no_more_bytes_than_the_upload_and_leave_nothing_behind() {
     let upload = begin(&client, 10).await;
     let six = part(&client, &upload, b"sixsix").await;
     send_part(&client, &upload, b"fives").await.error(413, "payload_too_large");
+    let two = b"a\r\n--x\r\nContent-Disposition: form-data; name=\"data\"; filename=\"blob\"\r\n\r\nb";
+    let error = send_part(&client, &upload, two).await.error(400, "invalid_request");
+    assert_eq!(error["param"], "data");
     let four = part(&client, &upload, b"four").await;
-    assert_eq!(lasting(&home), 2, "the bytes of the refused part are left");
+    assert_eq!(lasting(&home), 2, "the bytes of the refused parts are left");
     let sent = client.post(&format!("/v1/uploads/{}/cancel", id_of(&upload)), &json!({})).await.json();
     assert_eq!(sent["status"], "cancelled");
     complete(&client, &upload, &[&six, &four]).await.error(404, "not_found");

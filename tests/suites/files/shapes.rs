@@ -96,6 +96,8 @@ async fn malformed_upload_is_refused_with_the_fields_name_and_stores_nothing() {
         (vec![data], None, "file"),
         (vec![data, ("file", "text")], None, "file"),
         (vec![("purpose", "fun")], file, "purpose"),
+        (vec![data, ("purpose", "vision")], file, "purpose"),
+        (vec![data, anchor, anchor], file, "expires_after[anchor]"),
         (vec![data, anchor], file, "expires_after"),
         (vec![data, anchor, ("expires_after[seconds]", "soon")], file, "expires_after.seconds"),
         (vec![data, anchor, ("expires_after[seconds]", "5")], file, "expires_after.seconds"),
@@ -109,6 +111,17 @@ async fn malformed_upload_is_refused_with_the_fields_name_and_stores_nothing() {
         let error = client.send(upload_request(&client, body)).await.error(400, "invalid_request");
         assert_eq!(error["param"], param, "{fields:?}");
     }
+    let mut twice = form(&[data], file);
+    twice.truncate(twice.len() - "--x--\r\n".len());
+    twice.extend(form(&[], file));
+    let error = client.send(upload_request(&client, twice)).await.error(400, "invalid_request");
+    assert_eq!(error["param"], "file");
+    let mut latin = form(&[data], Some(("b?cher.txt", b"x")));
+    let place = latin.iter().position(|byte| *byte == b'?').unwrap();
+    latin[place] = 0xfc;
+    let error = client.send(upload_request(&client, latin)).await.error(400, "invalid_request");
+    assert_eq!(error["param"], "file");
+    assert!(error["message"].as_str().unwrap().contains("UTF-8"), "{error}");
     let unknown = form(&[data, ("color", "red")], file);
     client.send(upload_request(&client, unknown)).await.error(400, "invalid_request");
     let cut = form(&[data], Some(("a.txt", b"abc")));

@@ -5,7 +5,7 @@ use hearth_tests::{Answer, Client, Home, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{content, id_of};
+use crate::{content, form, id_of, upload_request};
 
 fn request(bytes: u64) -> Value {
     json!({"filename": "film.mp4", "purpose": "user_data", "bytes": bytes})
@@ -104,6 +104,20 @@ async fn upload_without_its_signature_or_room_is_refused() {
 }
 
 #[tokio::test]
+async fn compressed_bytes_are_refused() {
+    let home = Home::start_without_node().await;
+    let client = home.client();
+    let upload = begin(&client, 4).await;
+    let path = upload["put"]["url"].as_str().unwrap().strip_prefix(&home.url).unwrap();
+    let put = client.request(Method::PUT, path).header("content-encoding", "gzip").body("gzip");
+    client.send(put).await.error(415, "unsupported_media_type");
+    let file = upload_request(&client, form(&[("purpose", "user_data")], Some(("a.txt", b"gzip"))));
+    client.send(file.header("content-encoding", "gzip")).await.error(415, "unsupported_media_type");
+    assert_eq!(client.get("/v1/files").await.json()["data"], json!([]));
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn bytes_that_arrive_after_the_cancellation_are_deleted() {
     let home = Home::start_without_node().await;
     let client = home.client();
@@ -190,11 +204,11 @@ async fn uploads_in_progress_are_listed_until_they_end() {
     client.post(&format!("/v1/uploads/{first}/cancel"), &json!({})).await;
     assert_eq!(client.get("/v1/uploads").await.json()["data"], json!([]));
     // A form is one while it is received.
-    let whole = crate::form(&[("purpose", "user_data")], Some(("b.txt", b"hello")));
+    let whole = form(&[("purpose", "user_data")], Some(("b.txt", b"hello")));
     let (cut, rest) = whole.split_at(whole.len() - 12);
     let (more, pieces) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
     more.unbounded_send(Ok(cut.to_vec())).unwrap();
-    let form = crate::upload_request(&client, Vec::new()).body(reqwest::Body::wrap_stream(pieces));
+    let form = upload_request(&client, Vec::new()).body(reqwest::Body::wrap_stream(pieces));
     let sent = tokio::spawn({
         let client = client.clone();
         async move { client.send(form).await }
@@ -236,7 +250,7 @@ async fn form_that_a_kill_has_cut_gives_its_place_back() {
     let settings = "[files]\nuser_max_bytes = 1000\nmax_bytes = 1000\n";
     let home = Setup::new().settings(settings).without_node().start().await;
     let client = home.client();
-    let whole = crate::form(&[("purpose", "user_data")], Some(("a.txt", b"hello")));
+    let whole = form(&[("purpose", "user_data")], Some(("a.txt", b"hello")));
     let part = whole[..whole.len() - 12].to_vec();
     for _ in 0..2 {
         let (client, part) = (client.clone(), part.clone());
@@ -245,7 +259,7 @@ async fn form_that_a_kill_has_cut_gives_its_place_back() {
             loop {
                 let first = futures::stream::once(std::future::ready(Ok::<_, std::io::Error>(part.clone())));
                 let body = reqwest::Body::wrap_stream(first.chain(futures::stream::pending()));
-                match crate::upload_request(&client, Vec::new()).body(body).send().await {
+                match upload_request(&client, Vec::new()).body(body).send().await {
                     Ok(answer) if answer.status() == 429 => {}
                     _ => break,
                 }

@@ -15,6 +15,7 @@ use hearth_http::{AppState, HttpError, PathParam, QueryParams, UploadForm};
 use hearth_wire::{
     ApiError, ErrorCode,
     error::ErrorEnvelope,
+    form_field::shortened_name,
     openai::files::{
         ExpiresAfter, FileBody, FileDeleted, FileForm, FileList, FileQuery, parse_file_name,
         parse_upload_purpose,
@@ -51,8 +52,7 @@ pub(crate) async fn upload(
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let received = receive(gateway, &caller, (form, length), &mut upload).await;
     let Some(upload) = upload else {
-        let missing = || ApiError::invalid("file", "the form must have a field `file` that is a file");
-        return Err(HttpError(received.err().unwrap_or_else(missing)));
+        return Err(HttpError(received.err().unwrap_or_else(no_file)));
     };
     let file = match received {
         Ok(details) => gateway.finish_file(&upload, details).await,
@@ -62,6 +62,10 @@ pub(crate) async fn upload(
         gateway.discard_file(&upload).await;
     }
     Ok(Json(file?))
+}
+
+fn no_file() -> ApiError {
+    ApiError::invalid("file", "the form must have a field `file` that is a file: a part with a filename")
 }
 
 /// Receives the fields of a body of this length, if it is known. The file may come before the fields that describe it.
@@ -80,11 +84,8 @@ async fn receive(
             return Err(ApiError::new(ErrorCode::InvalidRequest, message));
         }
         match field.name().as_str() {
-            "file" if upload.is_some() => {
-                return Err(ApiError::invalid("file", "the form has several files; send one"));
-            }
             "file" => {
-                let Some(name) = field.file_name() else { continue };
+                let name = field.file_name().ok_or_else(no_file)?;
                 let name = parse_file_name(&name, "file")?;
                 let begun = upload.insert(gateway.begin_file(caller, length).await?);
                 gateway.write_file(begun, name, field.into_pieces()).await?;
@@ -99,7 +100,7 @@ async fn receive(
                 seconds = Some(value);
             }
             other => {
-                let message = format!("the form has an unknown field {:?}", shortened(other));
+                let message = format!("the form has an unknown field {:?}", shortened_name(other));
                 return Err(ApiError::new(ErrorCode::InvalidRequest, message));
             }
         }
@@ -115,10 +116,6 @@ async fn receive(
         }
     };
     Ok(FileDetails { purpose, expires_after_seconds })
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(50).collect()
 }
 
 /// List the caller's files, the newest first.

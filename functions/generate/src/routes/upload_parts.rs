@@ -5,7 +5,6 @@ use hearth_domain::FileId;
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams, UploadForm};
 use hearth_wire::{
-    ApiError,
     error::ErrorEnvelope,
     openai::uploads::{
         CompleteUpload, PartedUploadRequest, UploadBody, UploadList, UploadPartBody, UploadPartForm,
@@ -85,17 +84,9 @@ pub(crate) async fn add(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<FileId>,
-    mut form: UploadForm,
+    form: UploadForm,
 ) -> Result<Json<UploadPartBody>, HttpError> {
-    let Some(field) = form.next_field().await? else { return Err(no_data()) };
-    if field.name() != "data" {
-        return Err(no_data());
-    }
-    Ok(Json(state.gateway.add_upload_part(&caller, id, field.into_pieces()).await?))
-}
-
-fn no_data() -> HttpError {
-    HttpError(ApiError::invalid("data", "the form must have one field, `data`, with the bytes of the part"))
+    Ok(Json(state.gateway.add_upload_part(&caller, id, form.into_only_field("data")).await?))
 }
 
 /// Complete an upload in parts: from now on it is a file.

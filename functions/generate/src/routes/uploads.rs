@@ -67,7 +67,7 @@ pub(crate) async fn put(
         let message = "this takes a signature; POST /v1/files/uploads returns it";
         return Err(HttpError(ApiError::new(ErrorCode::Forbidden, message)));
     };
-    let pieces = body_pieces(request.into_body());
+    let pieces = body_pieces(request)?;
     state.gateway.write_upload(id, (expires, &signature), pieces).await?;
     Ok(StatusCode::NO_CONTENT)
 }

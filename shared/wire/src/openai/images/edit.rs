@@ -8,7 +8,11 @@ use utoipa::ToSchema;
 
 use super::{ImageAnswerOptions, ImageRequest, ImageResponseFormat};
 use crate::{
-    ApiError, ErrorCode, form_field::FormField, json_body::parse_json, plain_reason, required::missing,
+    ApiError, ErrorCode,
+    form_field::{FormField, repeated_field, shortened_name},
+    json_body::parse_json,
+    plain_reason,
+    required::missing,
 };
 
 /// A request to edit images.
@@ -60,12 +64,14 @@ impl ImageEdit {
         let (mut fields, mut images, mut mask) = (Map::new(), Vec::new(), None);
         for FormField { name, is_file, bytes } in form {
             match name.as_str() {
+                "mask" if mask.is_some() => return Err(repeated_field(&name)),
                 "mask" => mask = Some(parse_image("mask", &bytes)?),
                 name if is_image(name) => images.push(parse_image("image", &bytes)?),
                 _ if is_file => {
                     let message = format!("{} can't be a file: only image and mask can", quoted(&name));
                     return Err(ApiError::new(ErrorCode::InvalidRequest, message));
                 }
+                _ if fields.contains_key(&name) => return Err(repeated_field(&name)),
                 _ => {
                     let value = field_value(&name, bytes)?;
                     fields.insert(name, value);
@@ -146,5 +152,5 @@ fn check_type<T: DeserializeOwned>(fields: &Map<String, Value>, name: &str) -> R
 
 /// Quotes a client's name, shortened.
 fn quoted(name: &str) -> String {
-    format!("{:?}", name.chars().take(64).collect::<String>())
+    format!("{:?}", shortened_name(name))
 }

@@ -152,6 +152,8 @@ fn invalid_form_field_is_named() {
         (with("response_format", b"gif"), Some("response_format")),
         (with("output_format", b"gif"), Some("output_format")),
         (with("user", b"\xff"), Some("user")),
+        (with("prompt", b"b"), Some("prompt")),
+        (with("mask", PNG).into_iter().chain([field("mask", PNG)]).collect(), Some("mask")),
         (with("us\"er", b"a"), None),
         (with("file", PNG), None),
         (vec![field("image", PNG); 17].into_iter().chain([field("prompt", b"a")]).collect(), Some("image")),
