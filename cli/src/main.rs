@@ -124,7 +124,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Configured(command) => {
             let context = Context::new(command.flags())?;
-            block_on(command.run(&context))
+            let ended = block_on(command.run(&context));
+            ended.map_err(|error| error::with_advice(error, &context.settings.data))
         }
         Command::Standalone(command) => block_on(command.run::<Cli>()),
         #[cfg(feature = "engine")]

@@ -127,6 +127,21 @@ async fn read_only_folder_is_named() {
 }
 
 #[tokio::test]
+async fn low_limit_of_open_files_is_named() {
+    let folder = TempDir::new().unwrap();
+    // They fail at the database, at its readers, and at the secrets.
+    for limit in ["12", "16", "18"] {
+        let limited = ["sh", "-c", "ulimit -n \"$0\" && exec \"$@\"", limit].map(str::to_owned);
+        let ended = fails(up_under(&limited, folder.path())).await;
+        for part in [&format!("{limit} files and sockets"), "open files", "ulimit -n"] {
+            assert!(ended.stderr.contains(part), "no {part}: {ended:?}");
+        }
+        assert!(!ended.stderr.contains("supports this processor"), "{ended:?}");
+        assert!(!ended.stderr.contains("to the user that runs hearth"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn starts_without_proc() {
     let Some(program) = in_namespaces(&["--mount"], "mount -t tmpfs none /proc").await else { return };
     let folder = TempDir::new().unwrap();

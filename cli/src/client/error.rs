@@ -1,8 +1,14 @@
 //! Errors of the client commands, worded with advice.
 
-use std::{error::Error, io};
+use std::{error::Error, io, path::Path};
 
-use hearth_wire::error::{ErrorBody, ErrorEnvelope};
+use hearth_files::open_files;
+use hearth_gateway::STORAGE_DETAIL;
+use hearth_store::{DiskProblem, StoreError};
+use hearth_wire::{
+    ApiError,
+    error::{ErrorBody, ErrorEnvelope},
+};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -176,6 +182,36 @@ pub(crate) fn with_causes(error: &anyhow::Error) -> String {
     text
 }
 
+/// Adds what to do to an error of this machine's files. In an error of the stores it names the data folder: the user of a command
+/// that has them open is the operator.
+pub(crate) fn with_advice(error: anyhow::Error, data: &Path) -> anyhow::Error {
+    let data = data.display();
+    if let Some(StoreError::Disk { .. }) = error.downcast_ref() {
+        return error.context(format!("the data folder {data} can't be used"));
+    }
+    let problem =
+        error.downcast_ref::<ApiError>().and_then(|error| error.details.get(STORAGE_DETAIL)?.as_str());
+    match problem.and_then(DiskProblem::parse) {
+        Some(problem) => {
+            anyhow::anyhow!(
+                "the data folder {data} can't be read or written: {}; {problem}",
+                problem.as_str()
+            )
+        }
+        None => match error.chain().find_map(|cause| file_advice(cause.downcast_ref()?)) {
+            Some(advice) => anyhow::anyhow!("{}; {advice}", with_causes(&error)),
+            None => error,
+        },
+    }
+}
+
+fn file_advice(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("make room on its disk".to_owned()),
+        _ => open_files::advice(error),
+    }
+}
+
 /// Words the error of an HTTP client that can't be built, such as on a system without certificates.
 pub(crate) fn no_client(error: &reqwest::Error) -> anyhow::Error {
     let cause = root_cause(error);
@@ -225,7 +261,7 @@ pub(crate) fn root_cause(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hearth_wire::{ApiError, ErrorCode};
+    use hearth_wire::ErrorCode;
 
     use super::*;
 
@@ -243,6 +279,26 @@ mod tests {
             error.to_string(),
             "no answer fits; details.validation_errors has the places (invalid_answer)\n  path: /total, reason: \"a\" is not a number\n  reason: shop is missing"
         );
+    }
+
+    #[test]
+    fn problem_of_the_stores_names_the_data_folder() {
+        let folder = Path::new("/srv/hearth");
+        let of_gateway = ApiError::new(ErrorCode::Internal, "x").with(STORAGE_DETAIL, "disk full");
+        let reason = "database or disk is full".to_owned();
+        let of_store = StoreError::Disk { operation: "put", reason, problem: DiskProblem::Full };
+        for error in [anyhow::Error::from(of_gateway), of_store.into()] {
+            let text = with_causes(&with_advice(error, folder));
+            for part in ["/srv/hearth", "full", "make room on the disk"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+        let other = anyhow::Error::from(ApiError::new(ErrorCode::NotFound, "x"));
+        assert_eq!(with_advice(other, folder).to_string(), "not_found: x");
+        let of_file = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull))
+            .context("the file x can't be written");
+        let text = with_causes(&with_advice(of_file, folder));
+        assert!(text.starts_with("the file x can't") && text.ends_with("make room on its disk"), "{text}");
     }
 
     #[test]

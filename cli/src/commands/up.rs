@@ -88,6 +88,11 @@ impl Up {
         let progress = Progress::new(self.json || self.quiet);
         let settings = &context.settings;
         hearth_server::raise_descriptor_limit();
+        // Shown before the store is opened, which may fail for lack of descriptors, and logged when there is a log.
+        let low_limit = hearth_server::low_descriptor_limit();
+        if let Some(warning) = low_limit.as_ref().filter(|_| !self.quiet) {
+            terminal::note(&format!("warning: {warning}"));
+        }
         progress.show("opening the stores");
         let stores = Stores::open_when_free(&settings.data, settings.durability).await;
         let stores = stores.map_err(explain_missing_home)?;
@@ -96,6 +101,9 @@ impl Up {
             &settings.log_level,
             LogLimits { max_bytes: settings.log_max_bytes.as_u64(), max_files: settings.log_max_files },
         )?;
+        if let Some(warning) = low_limit {
+            tracing::warn!("{warning}");
+        }
         temporary::fall_back_to(&settings.data);
         hearth_telemetry::metrics::install();
         hearth_telemetry::traces::install(&settings.traces)?;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use hearth_files::open_files;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
@@ -68,7 +69,8 @@ impl Launcher<'_> {
     /// Runs the self-test of these libraries together, and returns the events of a complete test.
     pub(super) async fn self_test(self, libraries: &[PathBuf]) -> Result<Vec<Event>, ChildFailure> {
         let folder = tempfile::tempdir().map_err(|error| {
-            ChildFailure::Broken(format!("there is no folder for temporary files: {error}"))
+            let reason = open_files::describe(&error);
+            ChildFailure::Broken(format!("there is no folder for temporary files: {reason}"))
         })?;
         let mut arguments: Vec<OsString> = vec!["engine".into(), "self-test".into()];
         for library in libraries {
@@ -106,9 +108,7 @@ impl Launcher<'_> {
         folder: &Path,
         handle_line: impl FnMut(&str),
     ) -> Result<(), ChildFailure> {
-        let mut child = self
-            .spawn(arguments, folder)
-            .map_err(|error| ChildFailure::Broken(format!("its process could not be started: {error}")))?;
+        let mut child = self.spawn(arguments, folder).map_err(|error| not_started(&error))?;
         let stderr_line = tokio::spawn(last_stderr_line(child.stderr.take()));
         // Closed at the latest when this process ends, which ends the child.
         let _stdin = child.stdin.take();
@@ -164,6 +164,10 @@ impl Launcher<'_> {
             }
         }
     }
+}
+
+fn not_started(error: &io::Error) -> ChildFailure {
+    ChildFailure::Broken(format!("its process could not be started: {}", open_files::describe(error)))
 }
 
 /// The last started case, as the beginning of a reason.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use hearth_files::open_files;
+
 use super::{
     Selector,
     cache::CacheKey,
@@ -26,7 +28,9 @@ impl Inventory {
         if cfg!(feature = "dynamic-backends") {
             const MISSING: &str = "llama.cpp's backends (libggml-cpu-*.so) are not beside the binary";
             let folder = selector.folder.as_deref().ok_or(MISSING)?;
-            let failed = |error: io::Error| format!("{} cannot be read: {error}", folder.display());
+            let failed = |error: io::Error| {
+                format!("{} cannot be read: {}", folder.display(), open_files::describe(&error))
+            };
             libraries = libraries::find(folder).map_err(failed)?;
             identity = libraries::identity(folder, &libraries).map_err(failed)?;
             if !libraries.iter().any(|library| library.is_cpu) {
@@ -34,7 +38,9 @@ impl Inventory {
             }
         } else {
             let executable = &selector.executable;
-            let failed = |error: io::Error| format!("{} cannot be read: {error}", executable.display());
+            let failed = |error: io::Error| {
+                format!("{} cannot be read: {}", executable.display(), open_files::describe(&error))
+            };
             identity.push(libraries::file_identity(executable).map_err(failed)?);
         }
         let with_gpus = libraries.is_empty() || libraries.iter().any(|library| !library.is_cpu);

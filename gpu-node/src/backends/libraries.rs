@@ -19,14 +19,21 @@ pub(super) struct BackendLibrary {
 /// Libraries that every backend depends on. If one of them changes, so has the build.
 const SHARED: [&str; 2] = ["libggml-base", "libllama"];
 
-/// Returns the folder of the backends: that of `executable`, or the build folder of cargo.
+/// Returns the folder of the backends: that of `executable`, or the build folder of cargo. Without backends, one that can't be
+/// read, whose error is the reason.
 pub(super) fn folder(executable: &Path) -> Option<PathBuf> {
     let real = executable.canonicalize().unwrap_or_else(|_| executable.to_owned());
     let beside = real.parent().map(Path::to_owned);
     let built = llama_cpp_sys_2::BACKENDS_DIR.map(PathBuf::from);
-    let has_backends =
-        |folder: &PathBuf| find(folder).is_ok_and(|libraries| libraries.iter().any(|library| library.is_cpu));
-    beside.into_iter().chain(built).find(has_backends)
+    let mut unreadable = None;
+    for folder in beside.into_iter().chain(built) {
+        match find(&folder) {
+            Ok(libraries) if libraries.iter().any(|library| library.is_cpu) => return Some(folder),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => drop(unreadable.get_or_insert(folder)),
+            _ => {}
+        }
+    }
+    unreadable
 }
 
 /// Returns the backends in `folder`, sorted by name.

@@ -1,6 +1,7 @@
 //! Selects the backends: the best variant for the processor that passes its self-test, and each GPU backend that passes.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -185,8 +186,7 @@ impl Selector {
         let usable: Vec<&Scored> = cpus.iter().filter(|cpu| cpu.is_usable()).collect();
         let Some(best) = usable.first() else {
             let backends: Vec<NodeBackend> = cpus.iter().map(Scored::unusable).collect();
-            let problem = "none of the CPU backends (libggml-cpu-*.so) supports this processor".to_owned();
-            return (Selection { backends, ..Selection::impossible(problem) }, None);
+            return (Selection { backends, ..Selection::impossible(none_usable(cpus)) }, None);
         };
         let (reference, first_run) = tokio::join!(self.reference(), self.test_cpu(&best.library.path));
         let mut first_run = Some(first_run);
@@ -286,6 +286,18 @@ impl Selector {
     }
 }
 
+/// The reason why none of the variants for the processor can be tested: the failures to read their scores, each once, or the
+/// processor.
+fn none_usable(cpus: &[Scored<'_>]) -> String {
+    let failures = cpus.iter().filter_map(|cpu| cpu.score.as_ref().err());
+    let reasons: BTreeSet<String> = failures.map(|failure| failure.clone().reason()).collect();
+    if reasons.is_empty() {
+        return "none of the CPU backends (libggml-cpu-*.so) supports this processor".to_owned();
+    }
+    let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
+    format!("none of the CPU backends (libggml-cpu-*.so) can be loaded: {reasons}")
+}
+
 impl Selection {
     fn impossible(problem: String) -> Self {
         Self { libraries: Vec::new(), backends: Vec::new(), problem: Some(problem), from_cache: false }
@@ -301,5 +313,23 @@ impl Selection {
         };
         let names: Vec<String> = used.map(|backend| name(&backend.library)).collect();
         names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reason_is_that_of_the_failures_unless_the_processor_is_too_old() {
+        let library =
+            BackendLibrary { path: PathBuf::new(), name: "libggml-cpu-x64.so".to_owned(), is_cpu: true };
+        let scored = |score| Scored { library: &library, score };
+        let failed = |reason: &str| scored(Err(ChildFailure::Broken(reason.to_owned())));
+        let problem =
+            none_usable(&[scored(Ok(Some(0))), failed("too many open files"), failed("too many open files")]);
+        assert_eq!(problem, "none of the CPU backends (libggml-cpu-*.so) can be loaded: too many open files");
+        let problem = none_usable(&[scored(Ok(Some(0))), scored(Ok(Some(-1)))]);
+        assert!(problem.ends_with("supports this processor"), "{problem}");
     }
 }

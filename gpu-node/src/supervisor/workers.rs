@@ -6,6 +6,7 @@ use std::{
 };
 
 use hearth_domain::{FinishReason, Priority, RunId, Timestamp};
+use hearth_files::open_files;
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
 use tokio::sync::mpsc;
@@ -61,6 +62,9 @@ impl Actor {
                 Worker::spawn(&self.config, &command, &confinement, model, spec, epoch, self.inbox.clone());
             spawned.map_err(|error| {
                 tracing::error!(model, engine = engine.name, %error, "a worker can't be started");
+                if open_files::is_limit(&error) {
+                    return format!("a worker can't be started: {}", open_files::describe(&error));
+                }
                 format!("a worker can't be started: {}; the node's log has details", error.kind())
             })
         };

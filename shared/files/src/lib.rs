@@ -1,6 +1,8 @@
-//! Writes small files whole or not at all.
+//! Writes small files whole or not at all, and explains the limit of open files.
 
 #![warn(missing_docs)]
+
+pub mod open_files;
 
 use std::{
     fs::{self, File, Permissions},

@@ -267,11 +267,9 @@ impl UnfinishedFiles {
 
 /// The error of a file that is lost, with the reason as far as a client may know it.
 fn cannot_store(error: StoreError) -> ApiError {
-    let full =
-        matches!(&error, StoreError::Unavailable { reason, .. } if reason.contains("the disk is full"));
-    let ApiError { code, .. } = error::store(error);
-    let why = if full { "the gateway's disk is full" } else { "the gateway's bucket can't be written" };
-    ApiError::new(code, format!("the file that the model has made can't be stored: {why}"))
+    let stored = error::store(error);
+    let message = format!("the file that the model has made can't be stored: {}", stored.message);
+    ApiError { message, ..stored }
 }
 
 fn bad_link() -> ApiError {

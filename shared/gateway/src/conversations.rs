@@ -75,7 +75,7 @@ impl Conversations {
         let stored = self.records.put_conversation(id, caller.owner(), &open).await;
         stored.map_err(|failure| {
             tracing::error!(error = %failure, "a conversation can't be stored");
-            error::not_recorded()
+            error::not_recorded(failure.disk_problem())
         })
     }
 

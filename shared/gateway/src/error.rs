@@ -4,10 +4,13 @@
 use std::fmt::Display;
 
 use hearth_store::{
-    StoreError,
+    DiskProblem, StoreError,
     quota::{QuotaExcess, QuotaKind},
 };
 use hearth_wire::{ApiError, ErrorCode};
+
+/// Detail of an error that names the problem of the home stores.
+pub const STORAGE_DETAIL: &str = "storage";
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn store(error: StoreError) -> ApiError {
@@ -19,14 +22,21 @@ pub(crate) fn store(error: StoreError) -> ApiError {
         return over_quota(excess);
     }
     tracing::error!(%error, "the store failed");
-    let message = match error.disk_problem() {
-        Some(problem) => format!(
-            "the gateway's store can't be read or written ({}); its operator must help",
-            problem.as_str()
-        ),
-        None => "the gateway's store can't be read or written; try again, then look at its log".to_owned(),
+    let advice = match error.disk_problem() {
+        Some(_) => "",
+        None => "; try again, then look at its log",
     };
-    ApiError::new(ErrorCode::Internal, message)
+    of_store("the gateway's store can't be read or written", error.disk_problem(), advice)
+}
+
+/// The error of a store, with the problem that the operator has to solve, if it is known. `rest`: the end of the message.
+pub(crate) fn of_store(failure: &str, problem: Option<DiskProblem>, rest: &str) -> ApiError {
+    let Some(problem) = problem else {
+        return ApiError::new(ErrorCode::Internal, format!("{failure}{rest}"));
+    };
+    let name = problem.as_str();
+    let message = format!("{failure} ({name}: on the gateway's machine, {problem}){rest}");
+    ApiError::new(ErrorCode::Internal, message).with(STORAGE_DETAIL, name)
 }
 
 pub(crate) fn internal(error: &dyn Display) -> ApiError {
@@ -35,11 +45,9 @@ pub(crate) fn internal(error: &dyn Display) -> ApiError {
 }
 
 /// The error of a request whose run must be found later, and can't be stored.
-pub(crate) fn not_recorded() -> ApiError {
-    ApiError::new(
-        ErrorCode::Internal,
-        "the run can't be recorded, so that it could not be found later; GET /ready shows the reason",
-    )
+pub(crate) fn not_recorded(problem: Option<DiskProblem>) -> ApiError {
+    let failure = "the run can't be recorded, so that it could not be found later";
+    of_store(failure, problem, "; GET /ready shows the reason")
 }
 
 /// The error of a write that a quota doesn't allow.
@@ -74,9 +82,9 @@ fn over_quota(excess: &QuotaExcess) -> ApiError {
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn no_conversation(error: StoreError) -> ApiError {
     tracing::error!(%error, "a conversation can't be stored");
-    let message = "the answer is complete, and GET /v1/requests/{id} has it, but the conversation can't be stored for a \
-                   next request; send the request again, or with store: false";
-    ApiError::new(ErrorCode::Internal, message)
+    let failure = "the answer is complete, and GET /v1/requests/{id} has it, but the conversation can't be stored for a \
+                   next request";
+    of_store(failure, error.disk_problem(), "; send the request again, or with store: false")
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
@@ -85,9 +93,8 @@ pub(crate) fn no_request(error: StoreError) -> ApiError {
         return over_quota(excess);
     }
     tracing::error!(%error, "a request can't be stored");
-    let message =
-        "the request can't be stored for a replay, so it wasn't begun; send it again, or with store: false";
-    ApiError::new(ErrorCode::Internal, message)
+    let failure = "the request can't be stored for a replay, so it wasn't begun";
+    of_store(failure, error.disk_problem(), "; send it again, or with store: false")
 }
 
 /// The error of a turn whose messages can't be stored.
@@ -127,4 +134,36 @@ pub(crate) fn no_such_model(id: &str) -> ApiError {
 pub(crate) fn invalid_code() -> ApiError {
     let message = "the code isn't valid: it is mistyped, used, revoked or expired; ask for another one";
     ApiError::new(ErrorCode::Forbidden, message).at("code")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problem_of_the_store_is_named_with_what_to_do() {
+        let full =
+            || StoreError::Disk { operation: "put", reason: String::new(), problem: DiskProblem::Full };
+        for error in
+            [store(full()), no_conversation(full()), no_request(full()), not_recorded(full().disk_problem())]
+        {
+            assert!(error.message.contains("disk full") && error.message.contains("make room"), "{error:?}");
+            assert_eq!(
+                (error.code, &error.details[STORAGE_DETAIL]),
+                (ErrorCode::Internal, &"disk full".into())
+            );
+        }
+        for problem in DiskProblem::ALL {
+            assert_eq!(DiskProblem::parse(problem.as_str()), Some(problem));
+        }
+    }
+
+    #[test]
+    fn other_failure_of_the_store_has_no_reason_for_clients() {
+        let down = || StoreError::Unavailable { operation: "put", reason: "secret".to_owned() };
+        for error in [store(down()), no_conversation(down()), no_request(down()), not_recorded(None)] {
+            assert!(!error.message.contains("secret") && !error.message.contains('('), "{error:?}");
+            assert!(error.details.is_empty(), "{error:?}");
+        }
+    }
 }

@@ -106,6 +106,7 @@ pub use access::{Access, Caller, Credential, tokens};
 pub use audit::Audit;
 pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
+pub use error::STORAGE_DETAIL;
 pub use hearth_domain::Delivery;
 pub use hearth_providers::AllowedAddresses;
 pub use jobs::{

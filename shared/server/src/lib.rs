@@ -33,7 +33,7 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-pub use descriptors::raise_descriptor_limit;
+pub use descriptors::{low_descriptor_limit, raise_descriptor_limit};
 pub use threads::ServingThreads;
 pub use tls::Tls;
 

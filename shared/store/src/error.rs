@@ -82,9 +82,21 @@ pub enum DiskProblem {
     Damaged,
     /// The disk fails.
     Failing,
+    /// The process, or the system, has too many files open.
+    TooManyFiles,
 }
 
 impl DiskProblem {
+    /// All problems.
+    pub const ALL: [Self; 6] =
+        [Self::Full, Self::ReadOnly, Self::Locked, Self::Damaged, Self::Failing, Self::TooManyFiles];
+
+    /// Parses a problem's name, as [`DiskProblem::as_str`] returns it.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|problem| problem.as_str() == name)
+    }
+
     /// The problem's name, as `GET /ready` shows it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -94,6 +106,7 @@ impl DiskProblem {
             Self::Locked => "locked",
             Self::Damaged => "damaged",
             Self::Failing => "disk failing",
+            Self::TooManyFiles => "too many open files",
         }
     }
 }
@@ -109,6 +122,9 @@ impl fmt::Display for DiskProblem {
                  store.db-wal of the same copy, or move both away: then an empty database is created, with a new first token"
             }
             Self::Failing => "check whether the disk of the data folder is failing",
+            Self::TooManyFiles => {
+                "raise the limit of open files of the process that runs hearth (`ulimit -n`, or LimitNOFILE= of its service)"
+            }
         })
     }
 }
@@ -147,6 +163,7 @@ impl StoreError {
         let problem = match error.kind() {
             StorageFull | QuotaExceeded => DiskProblem::Full,
             PermissionDenied | ReadOnlyFilesystem => DiskProblem::ReadOnly,
+            _ if hearth_files::open_files::is_limit(error) => DiskProblem::TooManyFiles,
             _ => return Self::Unavailable { operation, reason },
         };
         Self::Disk { operation, reason, problem }

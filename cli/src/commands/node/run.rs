@@ -74,6 +74,9 @@ impl Run {
         hearth_telemetry::logs::to_stderr(&settings.log_level)?;
         hearth_telemetry::traces::install(&settings.traces)?;
         hearth_server::raise_descriptor_limit();
+        if let Some(warning) = hearth_server::low_descriptor_limit() {
+            tracing::warn!("{warning}");
+        }
         // Two processes of one node would both take its runs.
         let _lock = when_free(|| DataLock::take(&settings.data)).await?;
         let membership = self.membership(settings)?;

@@ -28,8 +28,8 @@ pub(crate) async fn health() -> Json<Value> {
 /// Check that the gateway can serve requests: 503 if it can't, with the state of each thing that it depends on.
 ///
 /// `status` is `ready`, `degraded` or `not ready`. A store is `ok` or `unavailable`. `hearth up`, which tests a write too, may
-/// report `disk full`, `read-only`, `locked`, `damaged` or `disk failing`, and `slow` for stores that haven't answered within
-/// 80 ms. With a provider whose circuit is `open` or `half_open`, or a node that is `offline`, the gateway is degraded: it serves
+/// report `disk full`, `read-only`, `locked`, `damaged`, `disk failing` or `too many open files`, and `slow` for stores that
+/// haven't answered within 80 ms. With a provider whose circuit is `open` or `half_open`, or a node that is `offline`, the gateway is degraded: it serves
 /// other requests. A node that takes longer than 80 ms has the state of its last answer, and is `slow` without one or after two
 /// seconds. The check `configuration` is `not in force` if the latest stored version of the configuration can't be followed; the
 /// one before stays in force then. `GET /v1/config` has the reason. It is `slow`, as is the check `providers`, while the

@@ -26,10 +26,10 @@ use hearth_domain::{
 };
 use hearth_settings::AuditSettings;
 use hearth_store::{Store, StoreError};
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_wire::ApiError;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{Gateway, background::Background, keys::GatewayKeys};
+use crate::{Gateway, background::Background, error, keys::GatewayKeys};
 use chain::Chain;
 use repeats::Repeats;
 
@@ -88,9 +88,9 @@ impl Audit {
             Ok(id) => Ok(id),
             Err(error) => {
                 note_lost(&event, &error);
-                let message = "the change was made, but its entry in the audit log can't be written, so it isn't \
-                               confirmed; look at the thing's state, and at the gateway's log";
-                Err(ApiError::new(ErrorCode::Internal, message))
+                let failure = "the change was made, but its entry in the audit log can't be written, so it isn't confirmed";
+                let advice = "; look at the thing's state, and at the gateway's log";
+                Err(error::of_store(failure, error.disk_problem(), advice))
             }
         }
     }

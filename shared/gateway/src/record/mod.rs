@@ -22,7 +22,7 @@ mod writer;
 use std::time::Duration;
 
 use hearth_domain::{ClientDialect, Delivery, Generation, Owner, Run, RunId, Timestamp};
-use hearth_store::{Store, StoreError, conversations::Conversation};
+use hearth_store::{DiskProblem, Store, StoreError, conversations::Conversation};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::ApiError;
 use serde_json::Value;
@@ -95,6 +95,11 @@ impl Records {
     /// True if the store has left a write waiting for too long.
     pub(crate) fn is_down(&self) -> bool {
         self.pending.is_down()
+    }
+
+    /// The problem of the home stores for which the records wait, if there is one.
+    pub(crate) fn disk_problem(&self) -> Option<DiskProblem> {
+        self.writer.disk_problem()
     }
 
     /// Waits for a run's record to be in the store, for a limited time, and not for a store that is down.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hearth_domain::{Owner, Run, RunId};
-use hearth_store::{Store, StoreError, conversations::Conversation};
+use hearth_store::{DiskProblem, Store, StoreError, conversations::Conversation};
 use hearth_wire::RunEvent;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -171,6 +171,12 @@ impl RecordWriter {
         tracing::warn!(%error, "records wait for the store");
         *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         self.shared.is_failing.store(true, Ordering::Release);
+    }
+
+    /// The problem of the home stores for which the records wait, if there is one.
+    pub(super) fn disk_problem(&self) -> Option<DiskProblem> {
+        let is_failing = self.shared.is_failing.load(Ordering::Acquire);
+        is_failing.then(|| self.failure().disk_problem()).flatten()
     }
 
     fn failure(&self) -> StoreError {

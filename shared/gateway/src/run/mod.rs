@@ -229,7 +229,7 @@ impl Runs {
             && !receipt.wait().await
         {
             if outlives_client {
-                return Err(error::not_recorded());
+                return Err(error::not_recorded(records.disk_problem()));
             }
             tracing::error!(run = %id, "the record of a run that the cache has served is late");
         }

@@ -18,6 +18,7 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
         /// The reason.
+        #[source]
         reason: io::Error,
     },
     /// The master key can't be used.

@@ -57,6 +57,7 @@ pub enum MasterKeyError {
         /// The file.
         path: PathBuf,
         /// The reason.
+        #[source]
         reason: io::Error,
     },
 }
