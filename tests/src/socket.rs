@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use futures::{SinkExt as _, StreamExt as _};
 use reqwest::StatusCode;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{
@@ -79,6 +79,16 @@ impl Socket {
     /// If the socket is closed.
     pub async fn send_message(&mut self, message: Message) {
         within("a message to be sent", self.stream.send(message))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Sends bytes that are no frame of a client's, or one that a client may not send.
+    ///
+    /// # Panics
+    /// If the connection is closed.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        within("bytes to be sent", self.stream.get_mut().write_all(bytes))
             .await
             .unwrap_or_else(|error| panic!("{error}"));
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use hearth_domain::RunId;
 use hearth_gateway::sockets::{HubSocket, SocketPeer};
+use hearth_http::socket_violation::SocketViolation;
 use hearth_wire::{ApiError, ErrorCode};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -49,6 +50,14 @@ struct End {
 impl End {
     fn new(code: u16, reason: &'static str) -> Self {
         Self { code, reason, error: None }
+    }
+
+    fn of(violation: SocketViolation) -> Self {
+        let reason = match violation {
+            SocketViolation::MessageTooLarge => "a message has 2 MB at most",
+            other => other.reason(),
+        };
+        Self::new(violation.close_code(), reason)
     }
 }
 
@@ -126,12 +135,13 @@ impl Session {
                             send(socket, error_event(&error, self.request.id)).await?;
                         },
                         Ok(Message::Ping(_) | Message::Pong(_)) => {}
-                        Ok(Message::Close(_)) => return None,
-                        Ok(Message::Binary(_)) => return Some(End::new(close_code::UNSUPPORTED, "messages are text")),
-                        Err(error) if error.to_string().contains("too long") => {
-                            return Some(End::new(close_code::SIZE, "a message has 2 MB at most"));
+                        Ok(Message::Close(_)) => {
+                            // Sends the acknowledgement.
+                            let _ = timeout(CLOSE_TIMEOUT, socket.recv()).await;
+                            return None;
                         }
-                        Err(_) => return None,
+                        Ok(Message::Binary(_)) => return Some(End::new(close_code::UNSUPPORTED, "messages are text")),
+                        Err(error) => return SocketViolation::of(&error).map(End::of),
                     }
                 }
                 frames = next_frames(&mut turn) => {

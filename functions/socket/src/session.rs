@@ -7,6 +7,7 @@ use hearth_gateway::{
     Gateway,
     sockets::{HubSocket, SocketId, SocketPeer},
 };
+use hearth_http::socket_violation::SocketViolation;
 use hearth_wire::{ErrorCode, relay::SOCKET_MESSAGE_MAX_BYTES};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
@@ -32,6 +33,15 @@ pub(crate) struct Session {
 struct End {
     code: u16,
     reason: &'static str,
+}
+
+impl End {
+    fn of(violation: SocketViolation) -> Self {
+        match violation {
+            SocketViolation::MessageTooLarge => TOO_LARGE,
+            other => Self { code: other.close_code(), reason: other.reason() },
+        }
+    }
 }
 
 const TOO_LARGE: End = End { code: close_code::SIZE, reason: "a message has 32 KB at most" };
@@ -96,8 +106,7 @@ impl Session {
                         Ok(Message::Binary(_)) => {
                             return Some(End { code: close_code::UNSUPPORTED, reason: "messages are text" });
                         }
-                        Err(error) if is_too_large(&error) => return Some(TOO_LARGE),
-                        Err(_) => return None,
+                        Err(error) => return SocketViolation::of(&error).map(End::of),
                     };
                     last_message = Instant::now();
                     match self.reply(subscriptions.as_mut(), &text).await {
@@ -164,9 +173,4 @@ async fn next_of(subscriptions: &mut Option<Subscriptions>) -> String {
         Some(subscriptions) => subscriptions.next().await,
         None => std::future::pending().await,
     }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    // axum has no kinds of errors of its own.
-    error.to_string().contains("too long")
 }

@@ -16,9 +16,10 @@ use reqwest::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        Error, Message, Utf8Bytes,
+        error::ProtocolError,
         handshake::{client::generate_key, derive_accept_key},
-        protocol::{Role, WebSocketConfig},
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
 
@@ -28,6 +29,9 @@ use super::{client::GatewayClient, error::LinkFailure};
 const SOCKET_CALL: &str = "GET /v1/socket";
 /// Timeout for the connection of a socket, the handshakes included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Time for a close frame to be written.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connected socket.
 pub(super) struct Socket(WebSocketStream<Upgraded>);
@@ -79,11 +83,19 @@ impl Socket {
                     // A later gateway may have others: they are hints.
                     Err(error) => tracing::debug!(%error, "an unknown doorbell is ignored"),
                 },
-                Ok(Message::Close(_)) => return None,
+                Ok(Message::Close(_)) => {
+                    // Sends the acknowledgement, which the library has queued.
+                    let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.0.flush()).await;
+                    return None;
+                }
                 // The library answers pings.
                 Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(%error, "the socket broke off");
+                    if let Some(code) = close_code(&error) {
+                        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+                        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.0.close(Some(frame))).await;
+                    }
                     return None;
                 }
             }
@@ -100,6 +112,18 @@ impl Socket {
     pub(super) async fn close(mut self) {
         // One that is broken needs no closing.
         let _ = self.0.close(None).await;
+    }
+}
+
+/// The code with which a socket is closed whose gateway has violated the protocol (RFC 6455, section 7.4.1); none if the connection
+/// is gone.
+fn close_code(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        Error::Capacity(_) => Some(CloseCode::Size),
+        _ => None,
     }
 }
 

@@ -40,6 +40,7 @@ mod route_metrics;
 pub mod security_headers;
 pub mod serve;
 pub mod socket_credential;
+pub mod socket_violation;
 pub mod sse;
 mod state;
 pub mod upload;

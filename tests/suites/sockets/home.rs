@@ -18,7 +18,9 @@ use crate::world::{EnrolledNode, World};
 
 /// Status codes of a close frame.
 const AWAY: u16 = 1001;
+const PROTOCOL: u16 = 1002;
 const UNSUPPORTED: u16 = 1003;
+const INVALID: u16 = 1007;
 const POLICY: u16 = 1008;
 const TOO_LARGE: u16 = 1009;
 /// Limit of the time until the connection of a refused socket ends; an idle one has more.
@@ -170,6 +172,34 @@ async fn large_and_binary_messages_close_the_socket() {
     let mut socket = Socket::open_as(&world.url, &world.token).await;
     socket.send_message(message(SOCKET_MESSAGE_MAX_BYTES)).await;
     assert_eq!(socket.next().await["error"]["code"], "invalid_request", "it is no JSON");
+}
+
+#[tokio::test]
+async fn frame_that_is_not_allowed_closes_the_socket_with_its_code() {
+    let world = World::start().await;
+    // The mask is all zeros: a masked payload is the payload.
+    const MASK: [u8; 4] = [0; 4];
+    let masked = |head: &[u8], payload: &[u8]| [head, &MASK, payload].concat();
+    for (violation, bytes, code) in [
+        ("an unmasked frame", vec![0x81, 0x01, b'a'], PROTOCOL),
+        ("a reserved bit", masked(&[0xc1, 0x80], b""), PROTOCOL),
+        ("a reserved kind of frame", masked(&[0x83, 0x80], b""), PROTOCOL),
+        ("a continuation of nothing", masked(&[0x80, 0x80], b""), PROTOCOL),
+        ("a ping in pieces", masked(&[0x09, 0x80], b""), PROTOCOL),
+        ("a ping of 126 bytes", masked(&[0x89, 0xfe, 0, 126], &[0; 126]), PROTOCOL),
+        ("a close of one byte", masked(&[0x88, 0x81], &[3]), PROTOCOL),
+        ("a close with a code that may not be sent", masked(&[0x88, 0x82], &[0x03, 0xed]), PROTOCOL),
+        ("a close whose reason isn't UTF-8", masked(&[0x88, 0x83], &[0x03, 0xe8, 0xff]), INVALID),
+        ("a text that isn't UTF-8", masked(&[0x81, 0x81], &[0xff]), INVALID),
+        ("a text that ends within a character", masked(&[0x81, 0x81], &[0xc3]), INVALID),
+        ("a text of a gigabyte", masked(&[0x81, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0], b""), TOO_LARGE),
+    ] {
+        for url in [&world.url, &world.responses_url()] {
+            let mut socket = Socket::open_as(url, &world.token).await;
+            socket.send_bytes(&bytes).await;
+            assert_eq!(socket.close_code().await, code, "{violation}, {url}");
+        }
+    }
 }
 
 #[tokio::test]
