@@ -71,6 +71,12 @@ async fn settings_are_printed_without_secrets() {
         let ended = run(command, "").await;
         assert!(ended.status.success() && !ended.stdout.is_empty(), "{ended:?}");
         assert!(!format!("{ended:?}").contains("0123456789secret"), "{ended:?}");
+        // The same as JSON.
+        command = hearth(folder.path(), arguments);
+        command.arg("--json").env("HEARTH_TOKEN", "hth_0123456789secret").env("HEARTH_PORT", "1234");
+        let settings = succeeds(command, "").await;
+        assert!(!settings.contains("0123456789secret"), "{settings}");
+        assert_eq!(json(&settings)["port"], 1234);
     }
 }
 

@@ -186,10 +186,11 @@ fn show(batch: &AnyBatch, json: bool) -> anyhow::Result<()> {
 }
 
 async fn list(gateway: &GatewayClient, limit: usize, json: bool) -> anyhow::Result<()> {
-    let batches = latest(gateway, limit).await?;
+    let list = latest(gateway, limit).await?;
     if json {
-        return terminal::print_json(&batches);
+        return terminal::print_json(&list);
     }
+    let batches = list.data;
     if batches.is_empty() {
         terminal::note("there are no batches; submit one with `hearth batch submit FILE.jsonl`");
         return Ok(());

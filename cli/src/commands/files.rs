@@ -125,7 +125,11 @@ async fn list(gateway: &GatewayClient, purpose: Option<&str>, json: bool) -> any
         }
     }
     if json {
-        return terminal::print_json(&files);
+        let ids = [files.first(), files.last()].map(|file| file.map(|file| file.id.clone()));
+        let [first_id, last_id] = ids;
+        let object = "list".to_owned();
+        let list = FileList { object, data: files, first_id, last_id, has_more: false, next_cursor: None };
+        return terminal::print_json(&list);
     }
     if files.is_empty() {
         terminal::note("there are no files; upload one with `hearth files upload FILE`");

@@ -76,7 +76,11 @@ async fn command_shows_the_faults_of_a_file() {
     assert!(submitted.stdout.contains("line 2: custom_id"), "{}", submitted.stdout);
     assert!(submitted.stderr.contains("the batch is failed"), "{}", submitted.stderr);
     let listed: Value = serde_json::from_str(&batch(&home, &["list", "--json"]).await.stdout).unwrap();
-    let id = listed[0]["id"].as_str().unwrap();
+    let id = listed["data"][0]["id"].as_str().unwrap();
+    assert_eq!(
+        (&listed["object"], &listed["first_id"], &listed["has_more"]),
+        (&json!("list"), &json!(id), &json!(false))
+    );
     for arguments in [&["results", id][..], &["results", id, "--errors"]] {
         let none = batch(&home, arguments).await.stderr;
         assert!(none.contains(&format!("`hearth batch status {id}`")), "{none}");

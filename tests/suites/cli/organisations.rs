@@ -30,8 +30,21 @@ async fn organisation_members_and_teams_are_managed() {
     assert!(members.contains(&user) && members.contains("developer"), "{members}");
     assert!(hearth(&["org", "set-role", &user, "viewer"]).await.contains("viewer"));
     let team = json(&hearth(&["team", "create", "platform", "--json"]).await);
-    let id = team[0]["id"].as_str().unwrap_or_default().to_owned();
+    let id = team["id"].as_str().unwrap_or_default().to_owned();
     hearth(&["team", "add", "platform", &user]).await;
+    // As the API answers: a list is an object, whatever the number of its entries.
+    for (arguments, field) in [
+        (&["team", "list"][..], "teams"),
+        (&["org", "members"], "members"),
+        (&["org", "list", "--all"], "organisations"),
+        (&["files", "list"], "data"),
+        (&["batch", "list"], "data"),
+    ] {
+        let list = json(&hearth(&[arguments, &["--json"]].concat()).await);
+        assert!(list[field].is_array(), "{arguments:?}: {list}");
+    }
+    let changed = json(&hearth(&["org", "set-role", &user, "viewer", "--json"]).await);
+    assert_eq!(changed["user"], user.as_str());
     assert!(hearth(&["org", "members"]).await.contains(&id));
     hearth(&["team", "rename", "platform", "research"]).await;
     hearth(&["team", "remove", "research", &user]).await;

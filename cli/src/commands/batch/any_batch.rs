@@ -38,6 +38,16 @@ pub(super) enum AnyBatch {
     Messages(MessageBatch),
 }
 
+/// List of the latest batches of both APIs, in the form of `/v1/batches`.
+#[derive(Debug, Serialize)]
+pub(super) struct AnyBatchList {
+    object: &'static str,
+    pub(super) data: Vec<AnyBatch>,
+    first_id: Option<String>,
+    last_id: Option<String>,
+    has_more: bool,
+}
+
 /// Numbers of requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counts {
@@ -193,8 +203,8 @@ impl AnyBatch {
 }
 
 /// The latest batches of both APIs, the newest first.
-pub(super) async fn latest(gateway: &GatewayClient, limit: usize) -> anyhow::Result<Vec<AnyBatch>> {
-    let mut batches = Vec::new();
+pub(super) async fn latest(gateway: &GatewayClient, limit: usize) -> anyhow::Result<AnyBatchList> {
+    let (mut batches, mut has_more) = (Vec::new(), false);
     let mut after: Option<String> = None;
     while batches.len() < limit {
         let count = (limit - batches.len()).min(PAGE_MAX_COUNT).to_string();
@@ -203,6 +213,7 @@ pub(super) async fn latest(gateway: &GatewayClient, limit: usize) -> anyhow::Res
         let page: BatchList = gateway.get(&["v1", "batches"], &query).await?;
         after = page.last_id;
         batches.extend(page.data.into_iter().map(|batch| AnyBatch::File(Box::new(batch))));
+        has_more |= page.has_more && batches.len() >= limit;
         if !page.has_more || after.is_none() {
             break;
         }
@@ -216,11 +227,14 @@ pub(super) async fn latest(gateway: &GatewayClient, limit: usize) -> anyhow::Res
         after = page.last_id;
         of_messages += page.data.len();
         batches.extend(page.data.into_iter().map(AnyBatch::Messages));
+        has_more |= page.has_more && of_messages >= limit;
         if !page.has_more || after.is_none() {
             break;
         }
     }
     batches.sort_by_key(|batch| std::cmp::Reverse(batch.created()));
+    has_more |= batches.len() > limit;
     batches.truncate(limit);
-    Ok(batches)
+    let [first_id, last_id] = [batches.first(), batches.last()].map(|batch| batch.map(AnyBatch::id));
+    Ok(AnyBatchList { object: "list", data: batches, first_id, last_id, has_more })
 }

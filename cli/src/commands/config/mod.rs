@@ -35,14 +35,14 @@ pub(crate) struct ConfigCommand {
     #[command(subcommand)]
     command: Option<ConfigSubcommand>,
     #[command(flatten)]
-    settings: SettingsFlags,
+    show: Show,
 }
 
 /// Commands for settings and configuration.
 #[derive(Debug, Subcommand)]
 enum ConfigSubcommand {
     /// Print the effective settings of this machine, without secrets; the default
-    Show(SettingsFlags),
+    Show(Show),
     /// Store a file's settings as the gateway's next configuration
     Push(push::Push),
     /// Print the gateway's configuration
@@ -55,11 +55,21 @@ enum ConfigSubcommand {
     Restore(history::Restore),
 }
 
+/// The settings to print.
+#[derive(Debug, Args)]
+struct Show {
+    #[command(flatten)]
+    settings: SettingsFlags,
+    /// Print JSON, for programs, in place of TOML
+    #[arg(long)]
+    json: bool,
+}
+
 impl ConfigCommand {
     pub(crate) fn flags(&self) -> ContextFlags {
         let connection: &Connection = match &self.command {
-            None => return self.settings.clone().into(),
-            Some(ConfigSubcommand::Show(settings)) => return settings.clone().into(),
+            None => return self.show.settings.clone().into(),
+            Some(ConfigSubcommand::Show(show)) => return show.settings.clone().into(),
             Some(ConfigSubcommand::Push(push)) => &push.connection,
             Some(ConfigSubcommand::Pull(pull)) => &pull.connection,
             Some(ConfigSubcommand::Diff(diff)) => &diff.connection,
@@ -75,13 +85,23 @@ impl ConfigCommand {
     /// No gateway, an error of the gateway, or a file that isn't a configuration.
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self.command {
-            None | Some(ConfigSubcommand::Show(_)) => Ok(terminal::print(&context.settings.to_toml()?)?),
+            None => self.show.run(context),
+            Some(ConfigSubcommand::Show(show)) => show.run(context),
             Some(ConfigSubcommand::Push(push)) => push.run(context).await,
             Some(ConfigSubcommand::Pull(pull)) => pull.run(context).await,
             Some(ConfigSubcommand::Diff(diff)) => diff.run(context).await,
             Some(ConfigSubcommand::History(history)) => history.run(context).await,
             Some(ConfigSubcommand::Restore(restore)) => restore.run(context).await,
         }
+    }
+}
+
+impl Show {
+    fn run(self, context: &Context) -> Result<()> {
+        if self.json {
+            return terminal::print_json(&context.settings);
+        }
+        Ok(terminal::print(&context.settings.to_toml()?)?)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     client::{connection::Connection, gateway_client::GatewayClient, terminal},
     context::Context,
 };
-use output::{print_done, print_members, print_organisation, print_organisations, print_own};
+use output::{print_done, print_member, print_members, print_organisation, print_organisations, print_own};
 
 /// Entries of a page.
 const PAGE_COUNT: &str = "200";
@@ -137,29 +137,28 @@ impl OrgCommand {
         match self {
             Self::Create { name, owner, region } => {
                 let request = CreateOrganisation { name, owner, regions: region };
-                print_organisation(&gateway.post(&["v1", "organisations"], &request).await?, json)
+                print_organisation(gateway.post(&["v1", "organisations"], &request).await?, json)
             }
             Self::List { all: true } => print_organisations(&every_organisation(gateway).await?, json),
             Self::List { all: false } => print_own(&own(gateway).await?, json),
             Self::Show => {
                 let id = current(gateway).await?;
-                print_organisation(&gateway.get(&["v1", "organisations", &id], &[]).await?, json)
+                print_organisation(gateway.get(&["v1", "organisations", &id], &[]).await?, json)
             }
             Self::Rename { name } => {
                 let change = ChangeOrganisation { name: Some(name), ..ChangeOrganisation::default() };
-                print_organisation(&self::change(gateway, &change).await?, json)
+                print_organisation(self::change(gateway, &change).await?, json)
             }
             Self::Regions { regions } => {
                 let change = ChangeOrganisation { regions: Some(regions), ..ChangeOrganisation::default() };
-                print_organisation(&self::change(gateway, &change).await?, json)
+                print_organisation(self::change(gateway, &change).await?, json)
             }
             Self::Members => print_members(&every_member(gateway).await?, json),
             Self::SetRole { user, role } => {
                 let (id, user) = (current(gateway).await?, user.to_string());
                 let change = ChangeMember { role: Some(role), ..ChangeMember::default() };
                 let route = ["v1", "organisations", &id, "members", &user];
-                let member: MemberBody = gateway.patch(&route, &change).await?;
-                print_members(&[member], json)
+                print_member(gateway.patch(&route, &change).await?, json)
             }
             Self::RemoveMember { user } => {
                 let (id, user) = (current(gateway).await?, user.to_string());
@@ -172,8 +171,8 @@ impl OrgCommand {
                 gateway.post::<serde_json::Value>(&route, &serde_json::json!({})).await?;
                 print_done(json, "organisation", &id, "left")
             }
-            Self::Disable { id } => print_organisation(&set_disabled(gateway, &id, true).await?, json),
-            Self::Enable { id } => print_organisation(&set_disabled(gateway, &id, false).await?, json),
+            Self::Disable { id } => print_organisation(set_disabled(gateway, &id, true).await?, json),
+            Self::Enable { id } => print_organisation(set_disabled(gateway, &id, false).await?, json),
             Self::Delete { id, yes } => delete(gateway, id, yes, json).await,
         }
     }
@@ -188,7 +187,7 @@ pub(crate) async fn current(gateway: &GatewayClient) -> anyhow::Result<String> {
 }
 
 /// All members of the organisation.
-async fn every_member(gateway: &GatewayClient) -> anyhow::Result<Vec<MemberBody>> {
+async fn every_member(gateway: &GatewayClient) -> anyhow::Result<MemberList> {
     let id = current(gateway).await?;
     let (mut members, mut cursor) = (Vec::new(), None::<String>);
     loop {
@@ -197,7 +196,7 @@ async fn every_member(gateway: &GatewayClient) -> anyhow::Result<Vec<MemberBody>
         members.extend(page.members);
         cursor = page.next_cursor;
         if cursor.is_none() {
-            return Ok(members);
+            return Ok(MemberList { members, next_cursor: None });
         }
     }
 }
@@ -207,13 +206,13 @@ pub(crate) async fn find_member(gateway: &GatewayClient, name: &str) -> anyhow::
     if !name.contains('@') {
         return Ok(name.to_owned());
     }
-    let members = every_member(gateway).await.map_err(|error| {
+    let list = every_member(gateway).await.map_err(|error| {
         error.context(format!("the address {name} can't be looked up; use an id of `hearth org members`"))
     })?;
     let has_address = |member: &MemberBody| {
         member.email.as_ref().is_some_and(|email| email.to_lowercase() == name.to_lowercase())
     };
-    let member = members.into_iter().find(has_address);
+    let member = list.members.into_iter().find(has_address);
     let member = member.ok_or_else(|| {
         anyhow::anyhow!(
             "no member with the address {name} is shown to you: addresses are shown to those who manage members; use an id \
@@ -227,7 +226,7 @@ async fn own(gateway: &GatewayClient) -> anyhow::Result<OwnOrganisations> {
     gateway.get(&["v1", "organisations"], &[]).await
 }
 
-async fn every_organisation(gateway: &GatewayClient) -> anyhow::Result<Vec<OrganisationBody>> {
+async fn every_organisation(gateway: &GatewayClient) -> anyhow::Result<OrganisationList> {
     let (mut organisations, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let query = page(cursor.as_deref());
@@ -235,7 +234,7 @@ async fn every_organisation(gateway: &GatewayClient) -> anyhow::Result<Vec<Organ
         organisations.extend(page.organisations);
         cursor = page.next_cursor;
         if cursor.is_none() {
-            return Ok(organisations);
+            return Ok(OrganisationList { organisations, next_cursor: None });
         }
     }
 }

@@ -1,23 +1,26 @@
 //! Output of `hearth org`.
 
-use hearth_wire::native::organisations::{MemberBody, OrganisationBody, OwnOrganisation, OwnOrganisations};
+use hearth_wire::native::{
+    administration::OrganisationList,
+    organisations::{MemberBody, MemberList, OrganisationBody, OwnOrganisation, OwnOrganisations},
+};
 use serde_json::json;
 
 use crate::client::{table::Table, terminal};
 
-pub(super) fn print_organisation(organisation: &OrganisationBody, json: bool) -> anyhow::Result<()> {
-    print_organisations(std::slice::from_ref(organisation), json)
+pub(super) fn print_organisation(organisation: OrganisationBody, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(&organisation);
+    }
+    print_organisations(&OrganisationList { organisations: vec![organisation], next_cursor: None }, json)
 }
 
-pub(super) fn print_organisations(organisations: &[OrganisationBody], json: bool) -> anyhow::Result<()> {
+pub(super) fn print_organisations(list: &OrganisationList, json: bool) -> anyhow::Result<()> {
     if json {
-        return match organisations {
-            [one] => terminal::print_json(one),
-            all => terminal::print_json(&all),
-        };
+        return terminal::print_json(list);
     }
     let mut table = Table::new(["ID", "NAME", "REGIONS", "OWNERS", "STATE"]);
-    for one in organisations {
+    for one in &list.organisations {
         let state = if one.disabled_at.is_some() { "disabled" } else { "enabled" };
         let owners = one.owners.to_string();
         table.push([one.id.clone(), one.name.clone(), regions(one), owners, state.to_owned()]);
@@ -38,12 +41,19 @@ pub(super) fn print_own(own: &OwnOrganisations, json: bool) -> anyhow::Result<()
     Ok(terminal::print(&table.fitted(terminal::columns()))?)
 }
 
-pub(super) fn print_members(members: &[MemberBody], json: bool) -> anyhow::Result<()> {
+pub(super) fn print_member(member: MemberBody, json: bool) -> anyhow::Result<()> {
     if json {
-        return terminal::print_json(&members);
+        return terminal::print_json(&member);
+    }
+    print_members(&MemberList { members: vec![member], next_cursor: None }, json)
+}
+
+pub(super) fn print_members(list: &MemberList, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(list);
     }
     let mut table = Table::new(["USER", "NAME", "EMAIL", "ROLE", "TEAMS"]);
-    for member in members {
+    for member in &list.members {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let (name, email) = (text(&member.name), text(&member.email));
         let role = member.role.as_str().to_owned();

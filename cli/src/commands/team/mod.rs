@@ -82,16 +82,12 @@ impl Team {
         let id = org::current(&gateway).await?;
         let teams = ["v1", "organisations", &id, "teams"];
         match self.command {
-            TeamCommand::Create { name } => {
-                let team: TeamBody = gateway.post(&teams, &TeamName { name }).await?;
-                print_teams(&[team], json)
-            }
-            TeamCommand::List => print_teams(&gateway.get::<TeamList>(&teams, &[]).await?.teams, json),
+            TeamCommand::Create { name } => print_team(gateway.post(&teams, &TeamName { name }).await?, json),
+            TeamCommand::List => print_list(&gateway.get(&teams, &[]).await?, json),
             TeamCommand::Rename { team, name } => {
                 let team = find(&gateway, &teams, &team).await?;
                 let route = [&teams[..], &[&team]].concat();
-                let team: TeamBody = gateway.patch(&route, &TeamName { name }).await?;
-                print_teams(&[team], json)
+                print_team(gateway.patch(&route, &TeamName { name }).await?, json)
             }
             TeamCommand::Add { team, user } => {
                 let (team, user) = (find(&gateway, &teams, &team).await?, user.to_string());
@@ -128,12 +124,19 @@ pub(crate) async fn find(gateway: &GatewayClient, teams: &[&str], name: &str) ->
     Ok(team.id)
 }
 
-fn print_teams(teams: &[TeamBody], json: bool) -> anyhow::Result<()> {
+fn print_team(team: TeamBody, json: bool) -> anyhow::Result<()> {
     if json {
-        return terminal::print_json(&teams);
+        return terminal::print_json(&team);
+    }
+    print_list(&TeamList { teams: vec![team] }, json)
+}
+
+fn print_list(list: &TeamList, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(list);
     }
     let mut table = Table::new(["ID", "NAME", "CREATED"]);
-    for team in teams {
+    for team in &list.teams {
         table.push([team.id.clone(), team.name.clone(), team.created_at.clone()]);
     }
     Ok(terminal::print(&table.fitted(terminal::columns()))?)
