@@ -41,7 +41,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
 
     let binary = workspace.binary("release", "hearth");
-    let estimate = if binary.exists() { "" } else { " (the first time up to twenty minutes on two cores)" };
+    let estimate = if binary.exists() { "" } else { " (the first time up to half an hour on two cores)" };
     eprintln!("2/3 build{estimate}");
     dist::build(workspace, "release", features)?;
     if pictures {

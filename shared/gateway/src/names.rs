@@ -1,4 +1,4 @@
-//! Names of users and nodes, for people.
+//! Names of users, organisations, teams and nodes, for people.
 
 use hearth_wire::ApiError;
 

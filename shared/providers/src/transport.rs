@@ -42,7 +42,7 @@ pub(crate) use roots::tls_config;
 /// The `user-agent` of all requests to nodes and vendors.
 pub(crate) const USER_AGENT: &str = concat!("hearth/", env!("CARGO_PKG_VERSION"));
 
-/// Time after which a connection without a request is closed: once more at most, since the pool looks at such intervals.
+/// Time after which a connection without a request is closed. The pool looks at such intervals, so that it may take twice as long.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pieces of a response's body.

@@ -94,7 +94,7 @@ pub(crate) async fn redirect_up() -> Redirect {
 
 /// Get a file of that page.
 #[utoipa::path(
-    get, path = "/docs/{file}", operation_id = "get_docs_file", tag = "ops", 
+    get, path = "/docs/{file}", operation_id = "get_docs_file", tag = "ops",
     params(("file" = String, Path, description = "Name of the file.")),
     responses(
         (status = 200, description = "The file", body = String),

@@ -237,7 +237,7 @@ pub struct GenerateResponse {
     /// left. Null if no provider was asked.
     #[serde(default)]
     pub credits_status: Option<CreditsBody>,
-    /// `stop`, `length`, `tool_calls` or `cancelled`.
+    /// `stop`, `length`, `tool_calls`, `content_filter` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
     /// Enforcement of the answer's JSON Schema, if it has one; of several answers the first.

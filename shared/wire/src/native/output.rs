@@ -77,7 +77,7 @@ pub struct OutputChoice {
     /// Enforcement of the JSON Schema, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
-    /// `stop`, `length`, `tool_calls` or `cancelled`.
+    /// `stop`, `length`, `tool_calls`, `content_filter` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
 }
