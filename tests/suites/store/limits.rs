@@ -1,6 +1,5 @@
 //! Limits of an organisation, and the leases of its rates.
 
-use futures::future::join_all;
 use hearth_domain::{LimitSubject, Limits, OrganisationId, Timestamp, UserId};
 use hearth_store::{limits::LimitRecord, rate_buckets::RateWindow};
 
@@ -26,9 +25,10 @@ async fn leases_never_exceed_the_limit_of_their_window(world: World) {
     };
     let leases = (0..40).map(|_| {
         let store = store.clone();
-        tokio::spawn(async move { store.rate_buckets().lease(&window, 3, 100).await.unwrap() })
+        let lease = async move { store.rate_buckets().lease(&window, 3, 100).await.unwrap() };
+        async { tokio::spawn(lease).await.unwrap() }
     });
-    let leased = join_all(leases).await.into_iter().filter(|leased| *leased.as_ref().unwrap()).count();
+    let leased = world.concurrently(leases).await.into_iter().filter(|leased| *leased).count();
     assert_eq!(leased, 33);
     assert!(store.rate_buckets().lease(&window, 1, 100).await.unwrap());
     assert!(!store.rate_buckets().lease(&window, 1, 100).await.unwrap());

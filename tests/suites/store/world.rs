@@ -77,8 +77,8 @@ impl World {
         matches!(self.kind, Kind::Moto(_))
     }
 
-    /// Runs futures at the same time; in moto one after the other, since its transactions aren't isolated from each other: one that
-    /// fails takes back what another has written meanwhile.
+    /// Runs futures at the same time; in moto one after the other, since its writes aren't isolated from each other: a transaction
+    /// that fails takes back what another has written meanwhile, and of two conditional updates one may be lost.
     pub(crate) async fn concurrently<F: Future>(&self, futures: impl Iterator<Item = F>) -> Vec<F::Output> {
         if !self.is_moto() {
             return futures::future::join_all(futures).await;
