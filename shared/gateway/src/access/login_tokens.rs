@@ -5,7 +5,7 @@ use hearth_domain::{LoginId, ScopeSet, Timestamp};
 use hearth_store::{logins::LoginRecord, users::LoginsEnded};
 use hearth_wire::{ApiError, ErrorCode};
 
-use super::{Access, Caller, Credential, membership::Membership};
+use super::{Access, Caller, Credential, membership::Membership, signing_keys::invalid_access_token};
 use crate::error;
 
 impl Access {
@@ -68,13 +68,6 @@ pub(crate) fn of_login(error: ApiError) -> ApiError {
 
 pub(crate) fn login_ended() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, "the login has ended; sign in again")
-}
-
-fn invalid_access_token() -> ApiError {
-    ApiError::new(
-        ErrorCode::Unauthorized,
-        "the access token isn't valid, or has expired; get another one by POST /v1/users/refresh",
-    )
 }
 
 #[cfg(test)]

@@ -78,8 +78,8 @@ impl SigningKeys {
     /// # Errors
     /// `unauthorized` if it isn't valid; `internal` if the keys can't be read.
     pub(crate) async fn verify(&self, token: &str, kid: &str) -> Result<AccessClaims, ApiError> {
-        let verifier = self.verifier(kid).await?.ok_or_else(invalid_token)?;
-        verifier.verify(token).map_err(|_| invalid_token())
+        let verifier = self.verifier(kid).await?.ok_or_else(invalid_access_token)?;
+        verifier.verify(token).map_err(|_| invalid_access_token())
     }
 
     /// The public keys, for other programs that verify access tokens: at most [`JWKS_MAX_AGE`] old.
@@ -261,7 +261,8 @@ fn key_list(set: &PublicKeySet, now: Timestamp) -> SigningKeyList {
     SigningKeyList { keys: keys.map(body).collect() }
 }
 
-fn invalid_token() -> ApiError {
+/// The error of an access token whose form, signature or time is wrong.
+pub(super) fn invalid_access_token() -> ApiError {
     ApiError::new(
         ErrorCode::Unauthorized,
         "the access token isn't valid, or has expired; get another one by POST /v1/users/refresh",
