@@ -25,12 +25,6 @@ use clap::{
 use client::{error, terminal};
 use commands::Command;
 use context::Context;
-use hearth_memory::MiMalloc;
-
-/// A request is many small allocations, made in one thread and freed in another: this allocator is faster at that than
-/// the system's, and returns more memory.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Threads in the background. More would be idle.
 const WORKERS_MAX_COUNT: usize = 4;
