@@ -22,14 +22,24 @@ struct Step {
 }
 
 /// The steps, the oldest first.
-const STEPS: [Step; 1] = [Step {
-    name: "run records as one attribute",
-    is_for: shapes::is_record,
-    from: 1,
-    to: 2,
-    up: shapes::to_version_2,
-    down: shapes::to_version_1,
-}];
+const STEPS: [Step; 2] = [
+    Step {
+        name: "run records as one attribute",
+        is_for: shapes::is_record,
+        from: 1,
+        to: 2,
+        up: shapes::to_version_2,
+        down: shapes::to_version_1,
+    },
+    Step {
+        name: "run records as bytes",
+        is_for: shapes::is_record,
+        from: 2,
+        to: 3,
+        up: shapes::to_version_3,
+        down: shapes::from_version_3,
+    },
+];
 
 /// Options of a migration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,9 +59,9 @@ pub struct StepReport {
     pub name: &'static str,
     /// Versions before and after it.
     pub versions: (u32, u32),
-    /// Items that were changed; in a dry run, that would be.
+    /// Items that were changed; in a dry run, those that have the version before it now.
     pub changed_count: u64,
-    /// Items that have the version after it already.
+    /// Items that have the version after it already, or that of a later step.
     pub done_count: u64,
     /// Items that can't be read, which stay as they are.
     pub unreadable_count: u64,
@@ -113,9 +123,8 @@ async fn carry_out(
     loop {
         let page = table.0.scan(after.as_ref()).await?;
         for item in page.items.iter().filter(|item| (step.is_for)(item)) {
-            if item.version == to {
-                report.done_count += 1;
-            }
+            let is_done = if options.reverts { item.version <= to } else { item.version >= to };
+            report.done_count += u64::from(is_done);
             if item.version != from {
                 continue;
             }

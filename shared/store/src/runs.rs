@@ -3,8 +3,8 @@
 //! Every change of a record is conditional on the run's not having ended, so a late writer can't change a terminal
 //! state.
 //!
-//! A record is one attribute of JSON, beside the attributes that conditions and indexes read. An attribute for each field
-//! would cost more than the rest of the write.
+//! A record is JSON in the item's bytes, beside the attributes that conditions and indexes read. An attribute for each field
+//! would cost more than the rest of the write, and so would JSON in a text of JSON, which is escaped.
 
 use std::time::Duration;
 
@@ -26,11 +26,10 @@ pub(crate) mod shapes;
 mod summary;
 
 pub(crate) use retention::RECORD_TTL;
+use shapes::{Stored, StoredText, read_record};
 
 /// Prefix of a run's partition key, before its id.
 const PK_PREFIX: &str = "RUN#";
-/// The shape of a record. In version 1 each of the run's fields was an attribute.
-const VERSION: u32 = 2;
 /// The shape of a batch of events. In version 1 each piece of a text was an entry of its own; both are read.
 const BATCH_VERSION: u32 = 2;
 /// Events can be read for this time.
@@ -68,35 +67,6 @@ pub struct OpenRuns {
     pub runs: Vec<Run>,
     /// Ids of the runs whose records can't be read.
     pub unreadable: Vec<String>,
-}
-
-/// A run's record as it is stored. Its text is a field beside it, or an object of the bucket.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    /// The run, but for its text, as JSON.
-    record: String,
-    /// A copy of the run's state, for conditions.
-    state: RunState,
-    #[serde(flatten)]
-    text: StoredText,
-}
-
-/// A run's text, or the key of the object that contains it.
-#[derive(Default, Serialize, Deserialize)]
-struct StoredText {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text_key: Option<String>,
-}
-
-/// A record of version 1.
-#[derive(Serialize, Deserialize)]
-struct StoredV1 {
-    #[serde(flatten)]
-    run: Run,
-    #[serde(flatten)]
-    text: StoredText,
 }
 
 /// The mark of a run whose events another process follows.
@@ -149,7 +119,7 @@ impl Runs<'_> {
         let batches = batch_items(run.id, events)?.into_iter();
         writes.extend(batches.map(|item| Write::Put(item, Condition::Always)));
         writes.push(Write::Put(record, Condition::Absent));
-        self.table.write_in_order(writes).await
+        self.table.write_deferred(writes).await
     }
 
     /// Returns a run with its text, unless it has expired. If its text was deleted before the record, it is without one, and says
@@ -319,24 +289,15 @@ impl Runs<'_> {
 
 /// The item of a run's record, which expires after `ttl`.
 fn record(run: &Run, text: StoredText, ttl: Duration) -> Result<Item, StoreError> {
-    let record = serde_json::to_string(run).map_err(StoreError::unreadable)?;
-    let stored = Stored { record, state: run.state, text };
-    let item = Item::new(key(run.id, META), VERSION, &stored)?.expiring(run.created_at.plus(ttl).unix());
+    let record = serde_json::to_vec(run).map_err(StoreError::unreadable)?;
+    let StoredText { text, text_key } = text;
+    let item = Item::new(key(run.id, META), shapes::VERSION, &Stored { state: run.state, text, text_key })?;
+    let item = item.with_bytes(record).expiring(run.created_at.plus(ttl).unix());
     if run.state.is_terminal() {
         return Ok(item);
     }
     let shard = run.created_at.unix().unsigned_abs() % SHARDS;
     Ok(item.in_gsi2(queue_key(run.state, shard), run.id.to_string()))
-}
-
-/// Reads a run without its text, and the text's place.
-fn read_record(item: &Item) -> Result<(Run, StoredText), StoreError> {
-    if item.version < VERSION {
-        let stored: StoredV1 = item.read()?;
-        return Ok((stored.run, stored.text));
-    }
-    let stored: Stored = item.read()?;
-    Ok((serde_json::from_str(&stored.record).map_err(StoreError::unreadable)?, stored.text))
 }
 
 /// The items of successive events: one for each batch.

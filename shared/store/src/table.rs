@@ -54,6 +54,11 @@ impl Table {
         self.0.write_in_order(writes).await
     }
 
+    /// The same, of writes that nothing waits for.
+    pub(crate) async fn write_deferred(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.0.write_deferred(writes).await
+    }
+
     /// Executes all of the writes, each to another item, or none of them.
     pub(crate) async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.0.transact(writes).await

@@ -109,10 +109,16 @@ impl Counter {
     }
 }
 
-/// The bytes of a value in DynamoDB's JSON.
+/// The bytes of a value in DynamoDB's JSON, which has bytes (`B`) in base64.
 fn value_bytes(value: &Value) -> usize {
     match value {
-        Value::Object(one) => one.values().map(value_bytes).sum(),
+        Value::Object(one) => one
+            .iter()
+            .map(|(kind, value)| match value {
+                Value::String(base64) if kind == "B" => base64.trim_end_matches('=').len() * 3 / 4,
+                value => value_bytes(value),
+            })
+            .sum(),
         Value::Array(many) => many.iter().map(value_bytes).sum(),
         Value::String(text) => text.len(),
         _ => 1,

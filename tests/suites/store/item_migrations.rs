@@ -10,6 +10,7 @@ use crate::{on_all, world::World};
 
 on_all! {
     items_of_version_1_are_migrated_once_and_reverted,
+    items_between_two_steps_are_read,
     migration_goes_on_after_a_stop,
 }
 
@@ -40,30 +41,49 @@ async fn version_of(store: &Store, run: &Run) -> u32 {
     item.version
 }
 
-/// The numbers of changed, done and unreadable items.
-async fn migrate(store: &Store, options: MigrationOptions) -> (u64, u64, u64) {
+/// The numbers of changed, done and unreadable items of each step.
+async fn migrate(store: &Store, options: MigrationOptions) -> Vec<(u64, u64, u64)> {
     let reports = store.migrate_items(options).await.unwrap();
-    let report = &reports[0];
-    (report.changed_count, report.done_count, report.unreadable_count)
+    reports.iter().map(|report| (report.changed_count, report.done_count, report.unreadable_count)).collect()
 }
 
 async fn items_of_version_1_are_migrated_once_and_reverted(world: World) {
     let store = world.store();
     let runs = add_old_runs(&store, 3).await;
     let options = MigrationOptions::default();
-    assert_eq!(migrate(&store, MigrationOptions { is_dry_run: true, ..options }).await, (3, 0, 1));
+    let dry_run = MigrationOptions { is_dry_run: true, ..options };
+    assert_eq!(migrate(&store, dry_run).await, [(3, 0, 1), (0, 0, 0)]);
     assert_eq!(version_of(&store, &runs[0]).await, 1);
-    assert_eq!(migrate(&store, options).await, (3, 0, 1));
-    assert_eq!(version_of(&store, &runs[0]).await, 2);
-    assert_eq!(migrate(&store, options).await, (0, 3, 1));
-    for run in &runs {
+    // The second step rewrites the items of the first.
+    assert_eq!(migrate(&store, options).await, [(3, 0, 1), (3, 0, 0)]);
+    assert_eq!(version_of(&store, &runs[0]).await, 3);
+    assert_eq!(migrate(&store, options).await, [(0, 3, 1), (0, 3, 0)]);
+    assert_readable(&store, &runs).await;
+    let revert = MigrationOptions { reverts: true, ..options };
+    assert_eq!(migrate(&store, revert).await, [(3, 1, 0), (3, 1, 0)]);
+    assert_eq!(version_of(&store, &runs[0]).await, 1);
+    assert_readable(&store, &runs).await;
+}
+
+async fn assert_readable(store: &Store, runs: &[Run]) {
+    for run in runs {
         assert_eq!(store.runs().get(run.id).await.unwrap().as_ref(), Some(run));
     }
-    assert_eq!(migrate(&store, MigrationOptions { reverts: true, ..options }).await, (3, 1, 0));
-    assert_eq!(version_of(&store, &runs[0]).await, 1);
-    for run in &runs {
-        assert_eq!(store.runs().get(run.id).await.unwrap().as_ref(), Some(run));
-    }
+}
+
+async fn items_between_two_steps_are_read(world: World) {
+    let store = world.store();
+    let runs = add_old_runs(&store, 3).await;
+    // The first step has changed all that it can, the second one item.
+    let some = MigrationOptions { max_count: Some(4), ..MigrationOptions::default() };
+    assert_eq!(migrate(&store, some).await, [(3, 0, 1), (1, 0, 0)]);
+    assert_readable(&store, &runs).await;
+    // A run that is stored now has the present shape.
+    let run = Run::example(UserId::new());
+    store.runs().begin(&run).await.unwrap();
+    let item = store.database().get(&Key::new(format!("RUN#{}", run.id), "META")).await.unwrap().unwrap();
+    assert_eq!((item.version, item.bytes.is_some()), (3, true));
+    assert_readable(&store, &[run]).await;
 }
 
 async fn migration_goes_on_after_a_stop(world: World) {
@@ -71,8 +91,8 @@ async fn migration_goes_on_after_a_stop(world: World) {
     add_old_runs(&store, 5).await;
     let options = MigrationOptions { max_count: Some(2), ..MigrationOptions::default() };
     let reports = store.migrate_items(options).await.unwrap();
-    assert_eq!((reports[0].changed_count, reports[0].is_stopped), (2, true));
+    assert_eq!((reports.len(), reports[0].changed_count, reports[0].is_stopped), (1, 2, true));
     drop(store);
     let store = world.restart().await.store();
-    assert_eq!(migrate(&store, MigrationOptions::default()).await, (3, 2, 1));
+    assert_eq!(migrate(&store, MigrationOptions::default()).await, [(3, 2, 1), (5, 0, 0)]);
 }

@@ -170,7 +170,8 @@ async fn damaged_cut_or_newer_file_writes_nothing() {
     assert!(missing.contains("\"item\""), "{missing}");
     let without_an_item = lines.join("\n") + "\n";
     let cut = text.get(..text.len() - 20).unwrap();
-    let changed = text.replacen("\"v\":2", "\"v\":3", 1);
+    let changed = text.replacen("\"v\":3", "\"v\":4", 1);
+    assert_ne!(changed, text);
     let mut flipped = export.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;

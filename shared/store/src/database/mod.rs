@@ -303,6 +303,12 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// than a transaction.
     async fn write_in_order(&self, writes: Vec<Write>) -> Result<(), StoreError>;
 
+    /// As [`Database::write_in_order`], of writes that nothing waits for: they may be some milliseconds later, so that more of them
+    /// are committed together.
+    async fn write_deferred(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.write_in_order(writes).await
+    }
+
     /// Reads a page of a partition. The read is strongly consistent, except of an index.
     async fn query(&self, query: &Query) -> Result<Page, StoreError>;
 

@@ -1,32 +1,48 @@
 //! Executes a write within the writer's transaction.
 
-use rusqlite::{Connection, OptionalExtension as _, Result, params, types::Value};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Result, params, types::Value};
 use serde_json::{Map, Value as Json};
 
 use crate::database::{Condition, Created, Index, Item, Key, Update, Write};
 
-/// Executes a write if its condition holds. Returns whether it did.
-pub(super) fn write(connection: &Connection, write: &Write) -> Result<bool> {
-    match write {
-        Write::Put(item, Condition::Absent) => insert(connection, item),
-        Write::Put(item, condition) => {
-            let held = holds(connection, &item.key, condition)?;
-            if held {
-                put(connection, item)?;
+/// Executes writes, with the statements that most of them use.
+pub(super) struct Executor<'c> {
+    connection: &'c Connection,
+    insert: CachedStatement<'c>,
+    upsert: CachedStatement<'c>,
+}
+
+impl<'c> Executor<'c> {
+    /// Prepares the statements.
+    pub(super) fn new(connection: &'c Connection) -> Result<Self> {
+        let (insert, upsert) = (connection.prepare_cached(INSERT)?, connection.prepare_cached(UPSERT)?);
+        Ok(Self { connection, insert, upsert })
+    }
+
+    /// Executes a write if its condition holds. Returns whether it did.
+    pub(super) fn write(&mut self, write: &Write) -> Result<bool> {
+        let connection = self.connection;
+        match write {
+            Write::Put(item, Condition::Absent) => insert(&mut self.insert, item),
+            Write::Put(item, condition) => {
+                let held = holds(connection, &item.key, condition)?;
+                if held {
+                    store(&mut self.upsert, item)?;
+                }
+                Ok(held)
             }
-            Ok(held)
-        }
-        Write::Update(key, update, condition) => {
-            Ok(holds(connection, key, condition)? && change(connection, key, update)?)
-        }
-        Write::Delete(key, condition) => {
-            let held = holds(connection, key, condition)?;
-            if held {
-                let mut statement =
-                    connection.prepare_cached("DELETE FROM items WHERE pk = ?1 AND sk = ?2")?;
-                statement.execute(params![key.pk, key.sk])?;
+            Write::Update(key, update, condition) => {
+                Ok(holds(connection, key, condition)? && self.change(key, update)?)
             }
-            Ok(held)
+            Write::Delete(key, condition) => {
+                let held = holds(connection, key, condition)?;
+                if held {
+                    let mut statement =
+                        connection.prepare_cached("DELETE FROM items WHERE pk = ?1 AND sk = ?2")?;
+                    statement.execute(params![key.pk, key.sk])?;
+                }
+                Ok(held)
+            }
         }
     }
 }
@@ -47,60 +63,59 @@ const UPSERT: &str = "INSERT INTO items (pk, sk, gsi1pk, gsi1sk, gsi2pk, gsi2sk,
                       gsi2sk = excluded.gsi2sk, ttl = excluded.ttl, v = excluded.v, body = excluded.body, \
                       bytes = excluded.bytes";
 
-fn insert(connection: &Connection, item: &Item) -> Result<bool> {
-    Ok(store(connection, INSERT, item)? == 1)
+fn insert(statement: &mut CachedStatement<'_>, item: &Item) -> Result<bool> {
+    Ok(store(statement, item)? == 1)
 }
 
-fn put(connection: &Connection, item: &Item) -> Result<()> {
-    store(connection, UPSERT, item).map(drop)
-}
-
-fn store(connection: &Connection, sql: &str, item: &Item) -> Result<usize> {
+fn store(statement: &mut CachedStatement<'_>, item: &Item) -> Result<usize> {
     let (gsi1pk, gsi1sk) = columns(item.gsi1.as_ref());
     let (gsi2pk, gsi2sk) = columns(item.gsi2.as_ref());
     let Item { key, ttl, version, body, bytes, .. } = item;
-    let values = params![key.pk, key.sk, gsi1pk, gsi1sk, gsi2pk, gsi2sk, ttl, version, body, bytes];
-    connection.prepare_cached(sql)?.execute(values)
+    statement.execute(params![key.pk, key.sk, gsi1pk, gsi1sk, gsi2pk, gsi2sk, ttl, version, body, bytes])
 }
 
 fn columns(key: Option<&Key>) -> (Option<&str>, Option<&str>) {
     (key.map(|key| &*key.pk), key.map(|key| &*key.sk))
 }
 
-/// Changes an item, or creates it. Returns whether it exists.
-fn change(connection: &Connection, key: &Key, update: &Update) -> Result<bool> {
-    let mut select = connection.prepare_cached("SELECT body FROM items WHERE pk = ?1 AND sk = ?2")?;
-    let stored: Option<String> = select.query_row(params![key.pk, key.sk], |row| row.get(0)).optional()?;
-    let Some(body) = stored.as_deref().or_else(|| update.create.map(|_| "{}")) else { return Ok(false) };
-    let invalid = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
-    let mut body: Map<String, Json> = serde_json::from_str(body).map_err(invalid)?;
-    for name in &update.remove {
-        body.shift_remove(*name);
+impl Executor<'_> {
+    /// Changes an item, or creates it. Returns whether it exists.
+    fn change(&mut self, key: &Key, update: &Update) -> Result<bool> {
+        let connection = self.connection;
+        let mut select = connection.prepare_cached("SELECT body FROM items WHERE pk = ?1 AND sk = ?2")?;
+        let stored: Option<String> =
+            select.query_row(params![key.pk, key.sk], |row| row.get(0)).optional()?;
+        let Some(body) = stored.as_deref().or_else(|| update.create.map(|_| "{}")) else { return Ok(false) };
+        let invalid = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+        let mut body: Map<String, Json> = serde_json::from_str(body).map_err(invalid)?;
+        for name in &update.remove {
+            body.shift_remove(*name);
+        }
+        body.extend(update.set.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        for (name, number) in &update.add {
+            let sum = sum(body.get(*name), *number).ok_or_else(|| {
+                rusqlite::Error::ToSqlConversionFailure(format!("the field {name} can't be added to").into())
+            })?;
+            body.insert((*name).to_owned(), sum);
+        }
+        let body = serde_json::to_string(&body).map_err(invalid)?;
+        if stored.is_none() {
+            let Created { version, ttl } = update.create.unwrap_or(Created { version: 0, ttl: None });
+            let item = Item { key: key.clone(), gsi1: None, gsi2: None, ttl, version, body, bytes: None };
+            return insert(&mut self.insert, &item);
+        }
+        let stays = |index| !update.leave.contains(&index);
+        let (version, ttl) =
+            (update.create.map(|created| created.version), update.create.and_then(|created| created.ttl));
+        let mut statement = connection.prepare_cached(
+            "UPDATE items SET body = ?3, gsi1pk = iif(?4, gsi1pk, NULL), gsi1sk = iif(?4, gsi1sk, NULL), \
+             gsi2pk = iif(?5, gsi2pk, NULL), gsi2sk = iif(?5, gsi2sk, NULL), v = ifnull(?6, v), ttl = ifnull(?7, ttl) \
+             WHERE pk = ?1 AND sk = ?2",
+        )?;
+        let (gsi1, gsi2) = (stays(Index::Gsi1), stays(Index::Gsi2));
+        statement.execute(params![key.pk, key.sk, body, gsi1, gsi2, version, ttl])?;
+        Ok(true)
     }
-    body.extend(update.set.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    for (name, number) in &update.add {
-        let sum = sum(body.get(*name), *number).ok_or_else(|| {
-            rusqlite::Error::ToSqlConversionFailure(format!("the field {name} can't be added to").into())
-        })?;
-        body.insert((*name).to_owned(), sum);
-    }
-    let body = serde_json::to_string(&body).map_err(invalid)?;
-    if stored.is_none() {
-        let Created { version, ttl } = update.create.unwrap_or(Created { version: 0, ttl: None });
-        let item = Item { key: key.clone(), gsi1: None, gsi2: None, ttl, version, body, bytes: None };
-        return insert(connection, &item);
-    }
-    let stays = |index| !update.leave.contains(&index);
-    let (version, ttl) =
-        (update.create.map(|created| created.version), update.create.and_then(|created| created.ttl));
-    let mut statement = connection.prepare_cached(
-        "UPDATE items SET body = ?3, gsi1pk = iif(?4, gsi1pk, NULL), gsi1sk = iif(?4, gsi1sk, NULL), \
-         gsi2pk = iif(?5, gsi2pk, NULL), gsi2sk = iif(?5, gsi2sk, NULL), v = ifnull(?6, v), ttl = ifnull(?7, ttl) \
-         WHERE pk = ?1 AND sk = ?2",
-    )?;
-    let (gsi1, gsi2) = (stays(Index::Gsi1), stays(Index::Gsi2));
-    statement.execute(params![key.pk, key.sk, body, gsi1, gsi2, version, ttl])?;
-    Ok(true)
 }
 
 /// The sum of a field and a number; none if the field isn't a number, or the sum is out of range.

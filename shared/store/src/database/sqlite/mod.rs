@@ -22,6 +22,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{Condition, Database, Item, Key, Page, Query, Write};
 use crate::{StoreError, key_wrapper::SEALED_FIELD};
+use apply::Executor;
 use queue::{Task, Urgency};
 use reader::Readers;
 use writer::Writer;
@@ -63,8 +64,11 @@ pub(crate) fn has_sealed(path: &Path) -> Result<bool, StoreError> {
 pub(crate) fn insert_all(connection: &mut Connection, items: &[Item]) -> Result<(), StoreError> {
     let mut insert = || {
         let transaction = connection.transaction()?;
-        for item in items {
-            apply::write(&transaction, &Write::Put(item.clone(), Condition::Always))?;
+        {
+            let mut executor = Executor::new(&transaction)?;
+            for item in items {
+                executor.write(&Write::Put(item.clone(), Condition::Always))?;
+            }
         }
         transaction.commit()
     };
@@ -98,6 +102,10 @@ impl Database for Sqlite {
     /// Executes the writes as one transaction, which may wait for other writes to be committed with it.
     async fn write_in_order(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.writer.run(Task::Writes(writes), Urgency::Soon).await
+    }
+
+    async fn write_deferred(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.writer.run(Task::Writes(writes), Urgency::Deferred).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StoreError> {

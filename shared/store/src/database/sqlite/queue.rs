@@ -17,6 +17,9 @@ const QUEUE_MAX_BYTES: usize = 16 << 20;
 const WRITE_MIN_BYTES: usize = 1 << 10;
 /// The time for which a write that isn't urgent waits for other writes, to be committed with them.
 const BATCH_WINDOW: Duration = Duration::from_millis(2);
+/// The same for a write that nothing waits for. A commit writes every page that has changed, of the table and of its indexes: a larger
+/// group has fewer for each of its writes. An answer waits for records that are 25 ms late.
+const DEFERRED_WINDOW: Duration = Duration::from_millis(8);
 /// Maximum number of tasks in one commit: enough to make the cost of the commit itself negligible, and few enough that
 /// none of them waits long.
 const GROUP_MAX_COUNT: usize = 256;
@@ -28,6 +31,18 @@ pub(super) enum Urgency {
     Now,
     /// It may wait for others, up to [`BATCH_WINDOW`].
     Soon,
+    /// Nothing waits for it: it may wait for others, up to [`DEFERRED_WINDOW`].
+    Deferred,
+}
+
+impl Urgency {
+    fn window(self) -> Duration {
+        match self {
+            Self::Now => Duration::ZERO,
+            Self::Soon => BATCH_WINDOW,
+            Self::Deferred => DEFERRED_WINDOW,
+        }
+    }
 }
 
 /// Work for the writer.
@@ -52,7 +67,8 @@ pub(super) struct Job {
     task: Task,
     reply: oneshot::Sender<Result<(), StoreError>>,
     queued_at: Instant,
-    urgency: Urgency,
+    /// When it is to be committed, at the latest.
+    due_at: Instant,
     /// Its share of the queue's bytes, until it is committed.
     room: OwnedSemaphorePermit,
 }
@@ -95,8 +111,8 @@ struct State {
     jobs: VecDeque<Job>,
     /// When the oldest job of the group that is being committed was queued.
     committing: Option<Instant>,
-    /// Number of urgent jobs in `jobs`.
-    urgent: usize,
+    /// The earliest time at which one of `jobs` is due; none if there are none.
+    due_at: Option<Instant>,
     closed: bool,
 }
 
@@ -131,10 +147,15 @@ impl Queue {
         if state.closed {
             return Err(closed("write"));
         }
-        state.urgent += usize::from(urgency == Urgency::Now);
-        state.jobs.push_back(Job { task, reply, queued_at: Instant::now(), urgency, room });
+        let queued_at = Instant::now();
+        let due_at = queued_at + urgency.window();
+        state.jobs.push_back(Job { task, reply, queued_at, due_at, room });
         // The writer checks the queue before it sleeps; wake it only if this job changes when it commits.
-        let wakes = state.jobs.len() == 1 || urgency == Urgency::Now || state.jobs.len() == GROUP_MAX_COUNT;
+        let is_first_due = state.due_at.is_none_or(|earliest| due_at < earliest);
+        if is_first_due {
+            state.due_at = Some(due_at);
+        }
+        let wakes = is_first_due || state.jobs.len() == GROUP_MAX_COUNT;
         drop(state);
         if wakes {
             self.0.wake.notify_one();
@@ -148,17 +169,16 @@ impl Queue {
         let idle_until = Instant::now() + idle;
         loop {
             let now = Instant::now();
-            let until = match state.jobs.front() {
+            let until = match state.due_at {
                 None if state.closed => return Next::Closed,
                 None if now >= idle_until => return Next::Idle,
                 None => idle_until,
-                Some(first) => {
-                    let window_end = first.queued_at + BATCH_WINDOW;
-                    let full = state.jobs.len() >= GROUP_MAX_COUNT;
-                    if full || state.urgent > 0 || state.closed || now >= window_end {
+                Some(due_at) => {
+                    let is_full = state.jobs.len() >= GROUP_MAX_COUNT;
+                    if is_full || state.closed || now >= due_at {
                         return Next::Group(state.take_group());
                     }
-                    window_end
+                    due_at
                 }
             };
             let waited = self.0.wake.wait_timeout(state, until - now);
@@ -195,7 +215,7 @@ impl State {
         let count = self.jobs.len().min(GROUP_MAX_COUNT);
         let group: Vec<Job> = self.jobs.drain(..count).collect();
         self.committing = group.first().map(|job| job.queued_at);
-        self.urgent -= group.iter().filter(|job| job.urgency == Urgency::Now).count();
+        self.due_at = self.jobs.iter().map(|job| job.due_at).min();
         group
     }
 }

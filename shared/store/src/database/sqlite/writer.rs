@@ -9,7 +9,8 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    apply, failed,
+    apply::{self, Executor},
+    failed,
     queue::{self, Job, Next, Queue, Task, Urgency},
     schema,
 };
@@ -127,13 +128,15 @@ fn try_commit(
     let failed = |error| failed("write", error);
     execute(connection, "BEGIN IMMEDIATE").map_err(failed)?;
     let mut results = Vec::with_capacity(tasks.len());
-    let written = tasks.iter().try_for_each(|task| {
-        let held = match task {
-            Task::Writes(writes) => all_or_none(connection, writes)?,
-            Task::Flush => true,
-        };
-        results.push(if held { Ok(()) } else { Err(StoreError::Conflict) });
-        Ok(())
+    let written = Executor::new(connection).and_then(|mut executor| {
+        tasks.iter().try_for_each(|task| {
+            let held = match task {
+                Task::Writes(writes) => all_or_none(connection, &mut executor, writes)?,
+                Task::Flush => true,
+            };
+            results.push(if held { Ok(()) } else { Err(StoreError::Conflict) });
+            Ok(())
+        })
     });
     match written.and_then(|()| execute(connection, "COMMIT")) {
         Ok(()) => Ok(results),
@@ -148,13 +151,17 @@ fn try_commit(
 }
 
 /// Executes the writes, or none of them if a condition doesn't hold. Returns whether all conditions held.
-fn all_or_none(connection: &Connection, writes: &[Write]) -> rusqlite::Result<bool> {
+fn all_or_none(
+    connection: &Connection,
+    executor: &mut Executor<'_>,
+    writes: &[Write],
+) -> rusqlite::Result<bool> {
     if let Some(mut writes) = in_order_without_undo(writes) {
-        return writes.try_fold(true, |held, write| Ok(held && apply::write(connection, write)?));
+        return writes.try_fold(true, |held, write| Ok(held && executor.write(write)?));
     }
     execute(connection, "SAVEPOINT writes")?;
     for write in writes {
-        if !apply::write(connection, write)? {
+        if !executor.write(write)? {
             execute(connection, "ROLLBACK TO writes")?;
             execute(connection, "RELEASE writes")?;
             return Ok(false);
