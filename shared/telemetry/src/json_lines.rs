@@ -82,10 +82,11 @@ impl Fields<'_> {
         if name.starts_with("log.") {
             return;
         }
-        self.line.push(b',');
+        // A name is an identifier, which needs no escapes.
+        self.line.extend_from_slice(b",\"");
+        self.line.extend_from_slice(name.as_bytes());
+        self.line.extend_from_slice(b"\":");
         // Writing numbers and texts to memory doesn't fail.
-        let _ = serde_json::to_writer(&mut *self.line, name);
-        self.line.push(b':');
         let _ = serde_json::to_writer(&mut *self.line, &value);
     }
 }
@@ -112,11 +113,11 @@ impl Visit for Fields<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.add(field.name(), value.to_string());
+        self.add(field.name(), format_args!("{value}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field.name(), format!("{value:?}"));
+        self.add(field.name(), format_args!("{value:?}"));
     }
 }
 
