@@ -12,8 +12,7 @@ use crate::{dialect, prefer_async, rate_headers, request_id, response_headers};
 const PREFLIGHT_TTL: HeaderValue = HeaderValue::from_static("3600");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 /// Request headers that the response depends on.
-const VARY: HeaderValue = HeaderValue::from_static("access-control-request-headers");
-const VARY_WITH_ORIGIN: HeaderValue = HeaderValue::from_static("origin, access-control-request-headers");
+const VARY: HeaderValue = HeaderValue::from_static("origin, access-control-request-headers");
 
 /// Headers of every route that a page may read.
 const EXPOSED_OF_ROUTES: [HeaderName; 7] = [
@@ -51,7 +50,8 @@ pub(crate) enum AllowedOrigins {
 pub(crate) struct PageAccess {
     /// Value of the header that allows the page to read the response; none if it may not.
     origin: Option<HeaderValue>,
-    vary: HeaderValue,
+    /// The request has an origin. Programs that aren't pages send none, and read all headers anyway.
+    is_page: bool,
 }
 
 impl AllowedOrigins {
@@ -61,11 +61,12 @@ impl AllowedOrigins {
 
     /// The decision about the page that sends a request.
     pub(crate) fn page(&self, request_headers: &HeaderMap) -> PageAccess {
-        let Self::Listed(listed) = self else { return PageAccess { origin: Some(ANY), vary: VARY } };
         let origin = request_headers.get(header::ORIGIN);
+        let is_page = origin.is_some();
+        let Self::Listed(listed) = self else { return PageAccess { origin: Some(ANY), is_page } };
         let is_listed =
             |origin: &&HeaderValue| listed.iter().any(|listed| origin.as_bytes() == listed.as_bytes());
-        PageAccess { origin: origin.filter(is_listed).cloned(), vary: VARY_WITH_ORIGIN }
+        PageAccess { origin: origin.filter(is_listed).cloned(), is_page }
     }
 }
 
@@ -73,7 +74,7 @@ impl AllowedOrigins {
 pub(crate) fn preflight(request_headers: &HeaderMap, page: &PageAccess) -> Response {
     let mut response = Response::default();
     let headers = response.headers_mut();
-    headers.insert(header::VARY, page.vary.clone());
+    headers.insert(header::VARY, VARY);
     let Some(origin) = &page.origin else { return response };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, ANY);
@@ -85,12 +86,14 @@ pub(crate) fn preflight(request_headers: &HeaderMap, page: &PageAccess) -> Respo
     response
 }
 
-/// Adds the headers that let a page read a response.
+/// Adds the headers that let a page read a response. The long list of exposed headers is for pages alone.
 pub(crate) fn allow(headers: &mut HeaderMap, page: &PageAccess) {
-    headers.append(header::VARY, page.vary.clone());
+    headers.append(header::VARY, VARY);
     let Some(origin) = &page.origin else { return };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED.clone());
+    if page.is_page {
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED.clone());
+    }
 }
 
 #[cfg(test)]
@@ -103,8 +106,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns the response of tower-http's implementation of the Fetch Standard.
-    async fn reference(request: Request) -> Response {
+    /// Returns the headers of tower-http's implementation of the Fetch Standard.
+    async fn reference(request: Request) -> HeaderMap {
         let layer = CorsLayer::new()
             .allow_origin(Any)
             .allow_methods(Any)
@@ -118,7 +121,10 @@ mod tests {
             )
             .max_age(Duration::from_secs(3600));
         let route = service_fn(async |_: Request| Ok::<_, Infallible>(Response::<Body>::default()));
-        layer.layer(route).oneshot(request).await.unwrap()
+        let mut headers = layer.layer(route).oneshot(request).await.unwrap().headers().clone();
+        // Ours depend on the origin too, since only pages get the exposed headers.
+        assert_eq!(headers.insert(header::VARY, VARY).unwrap(), "access-control-request-headers");
+        headers
     }
 
     #[tokio::test]
@@ -130,11 +136,21 @@ mod tests {
             }
             let request = request.body(Body::empty()).unwrap();
             let answer = preflight(request.headers(), &AllowedOrigins::Any.page(request.headers()));
-            assert_eq!(*answer.headers(), *reference(request).await.headers());
+            assert_eq!(*answer.headers(), reference(request).await);
         }
+        let of_page =
+            HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("https://app.example"))]);
+        let mut headers = HeaderMap::new();
+        allow(&mut headers, &AllowedOrigins::Any.page(&of_page));
+        assert_eq!(headers, reference(Request::new(Body::empty())).await);
+    }
+
+    #[test]
+    fn request_without_an_origin_gets_no_list_of_exposed_headers() {
         let mut headers = HeaderMap::new();
         allow(&mut headers, &AllowedOrigins::Any.page(&HeaderMap::new()));
-        assert_eq!(headers, *reference(Request::new(Body::empty())).await.headers());
+        assert!(!headers.contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS));
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     }
 
     #[test]
