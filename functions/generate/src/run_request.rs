@@ -11,7 +11,8 @@ use axum::{
 use futures::Stream;
 use hearth_domain::{CacheControl, ClientDialect, Generation, OnDisconnect, RunId};
 use hearth_gateway::{
-    Caller, Conversation, Delivery, Gateway, RunStream, analyze::AnalysisContext, sessions::TurnRequest,
+    Caller, Conversation, Delivery, Gateway, RunStream, analyze::AnalysisContext, pin_in_place,
+    sessions::TurnRequest,
 };
 use hearth_http::{
     AppState, Deadline, HttpError, RequestId, WholeAnswer, cache_control, json_array, ndjson, prefer_async,
@@ -91,6 +92,17 @@ impl RunRequest {
 
     /// The same for a turn of a conversation. `conversation`: the messages before it, if it is to be stored.
     pub(crate) async fn respond_to_turn(
+        self,
+        generation: Generation,
+        conversation: Option<Conversation>,
+        renderer: impl Render,
+        delivery: Delivery,
+    ) -> Result<Response, HttpError> {
+        // In a box of its own: axum copies a handler's future several times.
+        pin_in_place(|| self.run_and_respond(generation, conversation, renderer, delivery)).await
+    }
+
+    async fn run_and_respond(
         self,
         generation: Generation,
         conversation: Option<Conversation>,

@@ -13,6 +13,7 @@ use crate::{
     configuration::RoutingSnapshot,
     definitions::RenderedUse,
     files::names_files,
+    in_place::pin_in_place,
     record::wants_store,
     run::{RunStream, StartOptions},
 };
@@ -70,7 +71,7 @@ pub(crate) async fn generate(
     let outcome = capture.as_ref().map(|_| CacheOutcome::Miss);
     // Boxed: the future that resolves candidates is of many kilobytes, and callers hold this one.
     let options = StartOptions { delivery, capture, routing, trace: trace.clone(), admission, stored };
-    let mut run = Box::pin(gateway.runs.start(caller, id, generation, options)).await?;
+    let mut run = pin_in_place(|| gateway.runs.start(caller, id, generation, options)).await?;
     run.cache = outcome;
     Ok(run)
 }

@@ -49,6 +49,7 @@ pub mod files;
 mod gauges;
 mod generate;
 mod hub;
+mod in_place;
 mod item_references;
 mod jobs;
 mod keys;
@@ -85,7 +86,7 @@ mod webhooks;
 
 use std::{sync::Arc, time::Instant};
 
-use futures::Stream;
+use futures::{Stream, future::BoxFuture};
 use hearth_auth::Keys;
 use hearth_domain::{ArtifactId, Generation, Run, RunId, Secret, Timestamp, UserId};
 use hearth_store::{Store, StoreError};
@@ -109,6 +110,7 @@ pub use conversations::Conversation;
 pub use error::STORAGE_DETAIL;
 pub use hearth_domain::Delivery;
 pub use hearth_providers::AllowedAddresses;
+pub use in_place::pin_in_place;
 pub use jobs::{
     JobChange,
     engine::{
@@ -285,16 +287,15 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::generate`].
-    #[crate::boxed_future]
-    pub async fn generate_in_trace(
-        &self,
-        caller: &Caller,
+    pub fn generate_in_trace<'a>(
+        &'a self,
+        caller: &'a Caller,
         id: RunId,
         generation: Generation,
         delivery: Delivery,
-        trace: &TraceContext,
-    ) -> Result<RunStream, ApiError> {
-        generate::generate(&self.0, caller, id, generation, delivery, trace).await
+        trace: &'a TraceContext,
+    ) -> BoxFuture<'a, Result<RunStream, ApiError>> {
+        pin_in_place(|| generate::generate(&self.0, caller, id, generation, delivery, trace))
     }
 
     /// The caller's run.

@@ -39,7 +39,7 @@ use super::{
     recorder::{RecordTimes, Recorder, Step, split_for_appends},
     writer::RecordWriter,
 };
-use crate::stage::Stage;
+use crate::{in_place::pin_in_place, stage::Stage};
 
 /// `error.type` of a failed write.
 const STORE_ERROR: &str = "store";
@@ -193,7 +193,7 @@ impl Recording {
         self.0.due.notify_one();
         self.0.room.notify_waiters();
         let receipt = progress.receipt();
-        let mut rest = Box::pin(finish(Arc::clone(&self.0), recorder, progress));
+        let mut rest = pin_in_place(|| finish(Arc::clone(&self.0), recorder, progress));
         if (&mut rest).now_or_never().is_none() {
             self.0.writer.end_writes().add(rest);
         }

@@ -37,6 +37,7 @@ use crate::{
     access::Caller,
     accounts::preferences::UserPreferences,
     configuration::{Configuration, RoutingSnapshot},
+    in_place::pin_in_place,
     models::{ProviderModels, Registries},
     nodes::Nodes,
     providers::Providers,
@@ -74,8 +75,10 @@ impl Router {
         generation: &Generation,
     ) -> Result<Vec<Candidate>, ApiError> {
         // Boxed: the future is large, and the rest of the request follows it.
-        Box::pin(async { Resolver::new(&self.0, routing, caller, generation).await?.candidates().await })
-            .await
+        pin_in_place(|| async {
+            Resolver::new(&self.0, routing, caller, generation).await?.candidates().await
+        })
+        .await
     }
 
     /// The candidates for a request, and the reasons why other models are none. Sends nothing to them.

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     access::Caller,
     configuration::RoutingSnapshot,
+    in_place::pin_in_place,
     providers::breaker::Permit,
     routing::{Candidate, may_fall_back},
 };
@@ -102,8 +103,9 @@ impl Driver {
         let stop_watch = StopWatch::new(&self.run.output, &self.run.caller);
         // A panic that isn't caught below leaves no run in the registry.
         let active = ActiveGuard { context: Arc::clone(&self.run.output.context), id: self.run.output.id };
+        let carried_out = pin_in_place(|| self.carry_out(plan));
         let result = tokio::select! {
-            result = catch_panic(self.carry_out(plan)) => result,
+            result = catch_panic(carried_out) => result,
             // These work meanwhile, and never return: the one writes the record.
             never = recording.work() => never,
             never = stop_watch.watch() => never,
@@ -118,7 +120,7 @@ impl Driver {
         // The request's last span but one ends before its client sees the end: a function is frozen after that.
         drop(trace);
         // Boxed: the future of a settlement is large, and most runs have no budget.
-        Box::pin(account.settle()).await;
+        pin_in_place(|| account.settle()).await;
         drop(active);
         if let Some(capture) = capture {
             capture.finish().await;
@@ -302,7 +304,7 @@ mod tests {
     use super::*;
 
     /// Limit of a driver's future, which is allocated for each run.
-    const FUTURE_MAX_BYTES: usize = 24 << 10;
+    const FUTURE_MAX_BYTES: usize = 9 << 10;
 
     fn future_bytes<A, B, F: Future>(_driver: impl Fn(A, B) -> F) -> usize {
         size_of::<F>()

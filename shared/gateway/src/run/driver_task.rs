@@ -10,20 +10,23 @@ use hearth_wire::ApiError;
 use tokio::runtime::Handle;
 
 use super::errors::driver_died;
+use crate::in_place::pin_in_place;
 
 /// A driver at work. When this is dropped, the driver goes on in a task of its own.
 pub(crate) struct DriverTask(Option<BoxFuture<'static, ()>>);
 
 impl DriverTask {
-    /// A task for `driver`, which ends when its run is complete.
-    pub(crate) fn new(driver: impl Future<Output = ()> + Send + 'static) -> Self {
+    /// A task for the driver that `create` returns. It ends when its run is complete.
+    pub(crate) fn new<D: Future<Output = ()> + Send + 'static>(create: impl FnOnce() -> D) -> Self {
         // A panic ends this driver, and not the task that waits for it.
-        let driver = AssertUnwindSafe(driver).catch_unwind().map(|ended| {
-            if ended.is_err() {
-                tracing::error!("a run's driver has panicked");
-            }
+        let driver = pin_in_place(|| {
+            AssertUnwindSafe(create()).catch_unwind().map(|ended| {
+                if ended.is_err() {
+                    tracing::error!("a run's driver has panicked");
+                }
+            })
         });
-        Self(Some(driver.boxed()))
+        Self(Some(driver))
     }
 
     /// A task without a driver, for a run whose events are complete.
@@ -83,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn driver_works_in_the_callers_task_and_then_in_its_own() {
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        let mut task = DriverTask::new(async move {
+        let mut task = DriverTask::new(|| async move {
             for number in 0..3 {
                 tokio::task::yield_now().await;
                 let _ = sender.send(number);

@@ -160,7 +160,7 @@ impl Runs {
         let output = RunOutput::new(context, account, generation, client, recording, capture, &trace);
         let reader = context.active.add_reader(id);
         let driver = Driver::new(output, caller.clone(), routing, delivery);
-        let mut driver = DriverTask::new(driver.run(plan));
+        let mut driver = DriverTask::new(|| driver.run(plan));
         let mut first = VecDeque::new();
         loop {
             let event = next(&mut events, &mut driver).await.ok_or_else(driver_died)?;
