@@ -4,6 +4,8 @@
 //! The checks run at the same time, for a limited time, and their results serve for two seconds: probes are frequent, and some
 //! checks cost money. A check that takes longer goes on in the background, so that its result is known to a later one.
 
+mod store_checks;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -19,6 +21,7 @@ use crate::{
     nodes::{NodeProbe, NodeState},
     providers::breaker::State,
 };
+use store_checks::{StoreChecks, StoresState};
 
 /// Age at which the dependencies are checked again.
 const REPORT_TTL: Duration = Duration::from_secs(2);
@@ -26,8 +29,6 @@ const REPORT_TTL: Duration = Duration::from_secs(2);
 const CHECK_TIMEOUT: Duration = Duration::from_millis(80);
 /// The same in the cloud, where the first check of a process opens its connections.
 const CLOUD_CHECK_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time after which stores that don't answer count as unavailable. A busy disk is slow for a moment.
-const SLOW_STORES_GRACE: Duration = Duration::from_secs(10);
 
 /// The state of a node whose owner has it drained, which is no problem.
 const DRAINING: &str = "draining";
@@ -98,8 +99,7 @@ pub(crate) struct ReadinessCache {
 #[derive(Debug, Default)]
 struct Latest {
     report: Option<(Moment, Arc<ReadinessReport>)>,
-    /// Time since which the stores haven't answered in time.
-    slow_since: Option<Moment>,
+    stores: StoreChecks,
 }
 
 impl Default for ReadinessCache {
@@ -124,16 +124,19 @@ pub(crate) async fn report(components: &Components) -> Arc<ReadinessReport> {
     {
         return Arc::clone(report);
     }
-    let report = Arc::new(check(components, &mut latest).await);
+    let report = Arc::new(check(components, &mut latest.stores).await);
     latest.report = Some((Moment::now(), Arc::clone(&report)));
     report
 }
 
-async fn check(components: &Components, latest: &mut Latest) -> ReadinessReport {
+async fn check(components: &Components, stores: &mut StoreChecks) -> ReadinessReport {
     let outlives_response = components.background.outlives_response();
     let limit = if outlives_response { CHECK_TIMEOUT } else { CLOUD_CHECK_TIMEOUT };
     let began = Instant::now();
-    let stores = timeout(limit, components.store.check(outlives_response));
+    let stores = {
+        let store = components.store.clone();
+        stores.run(components.background, limit, async move { store.check(outlives_response).await })
+    };
     let configuration = {
         let configuration = Arc::clone(&components.configuration);
         check_in_time(components.background, limit, async move { configuration.state().await })
@@ -151,7 +154,7 @@ async fn check(components: &Components, latest: &mut Latest) -> ReadinessReport 
     let (stores, configuration, nodes, providers) = tokio::join!(stores, configuration, nodes, providers);
     let took = began.elapsed();
     let mut dependencies = Vec::new();
-    let mut readiness = add_stores(&mut dependencies, latest, stores.ok(), Some(took));
+    let mut readiness = add_stores(&mut dependencies, &stores, took);
     let configuration = match configuration {
         None => "slow",
         Some(configuration) if configuration.problem.is_some() => "not in force",
@@ -188,31 +191,33 @@ async fn check_in_time<T: Send + 'static>(
     timeout(limit, check).await.ok()
 }
 
-/// Adds the stores; `stores` is none if they haven't answered in time.
+/// Adds the stores. `took`: time that the probe has waited for them.
 fn add_stores(
     dependencies: &mut Vec<DependencyState>,
-    latest: &mut Latest,
-    stores: Option<Vec<StoreCheck>>,
-    took: Option<Duration>,
+    stores: &StoresState<'_>,
+    took: Duration,
 ) -> Readiness {
-    let Some(stores) = stores else {
-        let slow_since = *latest.slow_since.get_or_insert_with(Moment::now);
-        let is_down = slow_since.age() >= SLOW_STORES_GRACE;
-        dependencies.push(own("stores", if is_down { "unavailable" } else { "slow" }, took));
-        return if is_down { Readiness::NotReady } else { Readiness::Degraded };
+    let stores = match stores {
+        StoresState::Checked(stores) => *stores,
+        StoresState::Slow => {
+            dependencies.push(own("stores", "slow", Some(took)));
+            return Readiness::Degraded;
+        }
+        StoresState::Unavailable => {
+            dependencies.push(own("stores", "unavailable", Some(took)));
+            return Readiness::NotReady;
+        }
     };
-    latest.slow_since = None;
     let mut readiness = Readiness::Ready;
     for StoreCheck { name, problem, took } in stores {
-        let state = match &problem {
+        let state = match problem {
             None => "ok",
-            Some(error) => error.disk_problem().map_or("unavailable", |problem| problem.as_str()),
+            Some(error) => {
+                readiness = Readiness::NotReady;
+                error.disk_problem().map_or("unavailable", |problem| problem.as_str())
+            }
         };
-        if let Some(error) = &problem {
-            readiness = Readiness::NotReady;
-            tracing::error!(name, %error, "a store can't be used");
-        }
-        dependencies.push(own(name, state, Some(took)));
+        dependencies.push(own(name, state, Some(*took)));
     }
     readiness
 }
@@ -259,16 +264,5 @@ mod tests {
             // The same report serves the next probes.
             assert!(Arc::ptr_eq(&report, &gateway.readiness().await));
         }
-    }
-
-    #[tokio::test]
-    async fn stores_that_do_not_answer_in_time_are_slow_at_first() {
-        let (mut latest, mut dependencies) = (Latest::default(), Vec::new());
-        let took = Some(CHECK_TIMEOUT);
-        assert_eq!(add_stores(&mut dependencies, &mut latest, None, took), Readiness::Degraded);
-        assert_eq!((dependencies[0].state, latest.slow_since.is_some()), ("slow", true));
-        let check = StoreCheck { name: "table", problem: None, took: CHECK_TIMEOUT };
-        assert_eq!(add_stores(&mut dependencies, &mut latest, Some(vec![check]), took), Readiness::Ready);
-        assert!(latest.slow_since.is_none());
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn health() -> Json<Value> {
 ///
 /// `status` is `ready`, `degraded` or `not ready`. A store is `ok` or `unavailable`. `hearth up`, which tests a write too, may
 /// report `disk full`, `read-only`, `locked`, `damaged`, `disk failing` or `too many open files`, and `slow` for stores that
-/// haven't answered within 80 ms. With a provider whose circuit is `open` or `half_open`, or a node that is `offline`, the gateway is degraded: it serves
+/// haven't answered within 80 ms; a later probe has the result of that check. With a provider whose circuit is `open` or `half_open`, or a node that is `offline`, the gateway is degraded: it serves
 /// other requests. A node that takes longer than 80 ms has the state of its last answer, and is `slow` without one or after two
 /// seconds. The check `configuration` is `not in force` if the latest stored version of the configuration can't be followed; the
 /// one before stays in force then. `GET /v1/config` has the reason. It is `slow`, as is the check `providers`, while the
