@@ -24,10 +24,6 @@ pub(crate) const RECORD_LAG_LIMIT: Duration = Duration::from_millis(50);
 /// Maximum time between the delivery of a part of a streamed answer and its record: a batch's window, and its write.
 pub(crate) const EVENT_LAG_LIMIT: Duration = Duration::from_millis(250);
 
-/// Number of tokens that must have been made after something was due to be stored. A token is sent after its write, and one client
-/// makes one token after the other. Where the machine leaves the gateway without a processor, tokens wait as records do.
-const TOKENS_AFTER: usize = 3;
-
 /// Something that a client has received.
 #[derive(Debug, Clone)]
 pub(crate) enum Received {
@@ -102,10 +98,9 @@ impl Load {
         self.log.lock().unwrap().len()
     }
 
-    /// Enough was received for a round of checks, and tokens date the gateway's writes.
+    /// Enough was received for a round of checks.
     pub(crate) fn can_be_killed(&self) -> bool {
-        let log = self.log.lock().unwrap();
-        log.len() >= 60 && tokens(&log).count() >= TOKENS_AFTER
+        self.count() >= 60
     }
 
     /// Stops the clients, and returns everything that they have received.
@@ -210,21 +205,15 @@ pub(crate) struct Checks {
     pub(crate) cut_count: usize,
 }
 
-/// The times at which tokens arrived, the latest first.
-fn tokens(log: &[(Instant, Received)]) -> impl Iterator<Item = Instant> {
-    log.iter().rev().filter(|(_, received)| matches!(received, Received::Token(_))).map(|(at, _)| *at)
-}
-
-/// Checks everything that was received before `at`, with [`TOKENS_AFTER`] tokens among it. `delays`: the times for which no thread
-/// could run.
+/// Checks everything that was received before the kill at `at`. `delays`: the times for which no thread could run, by which a
+/// record may be later.
 pub(crate) async fn faults(
     client: &Client,
     received: Vec<(Instant, Received)>,
     at: Instant,
     delays: &SchedulingDelay,
 ) -> Checks {
-    let last_writes = tokens(&received).filter(|token| *token < at).nth(TOKENS_AFTER - 1).unwrap();
-    let before = |limit| (at - delays.before(at, limit)).min(last_writes).checked_sub(limit).unwrap();
+    let before = |limit| at.checked_sub(limit + delays.before(at, limit)).unwrap();
     let due = Due { answers: before(RECORD_LAG_LIMIT), events: before(EVENT_LAG_LIMIT) };
     faults_due(client, received, at, due).await
 }
@@ -246,7 +235,7 @@ async fn faults_due(client: &Client, received: Vec<(Instant, Received)>, at: Ins
     let mut checks = Checks::default();
     for (time, received) in received {
         let age = at.saturating_duration_since(time);
-        // Everything but an answer is sent after it was recorded.
+        // Everything but an answer is sent after it was stored.
         let is_due = match &received {
             Received::Answer { .. } => time < due.answers,
             _ => true,
