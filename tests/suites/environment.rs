@@ -109,14 +109,18 @@ async fn commands_are_authorised_as_soon_as_the_gateway_answers() {
     child.kill().await.unwrap();
 }
 
+/// The words before a command that start it without the capability to write everywhere, which root has.
+fn without_capabilities() -> Vec<String> {
+    let program: &[&str] =
+        if is_root() { &["setpriv", "--bounding-set=-all", "--inh-caps=-all"] } else { &[] };
+    program.iter().map(|&word| word.to_owned()).collect()
+}
+
 #[tokio::test]
 async fn read_only_folder_is_named() {
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    // Root has the capability to write everywhere, and can give it up.
-    let program: &[&str] =
-        if is_root() { &["setpriv", "--bounding-set=-all", "--inh-caps=-all"] } else { &[] };
-    let program: Vec<String> = program.iter().map(|&word| word.to_owned()).collect();
+    let program = without_capabilities();
     let data = folder.path().join("data");
     let arguments = ["up", "--json", "--port", "0", "--data", data.to_str().unwrap()];
     let ended = fails(hearth_under(folder.path(), &program, &arguments)).await;
@@ -124,6 +128,33 @@ async fn read_only_folder_is_named() {
     let path = folder.path().join("data").display().to_string();
     assert!(ended.stderr.contains(&path) && ended.stderr.contains("can't be written"), "{}", ended.stderr);
     assert_eq!(ended.stderr.matches("Permission denied").count(), 1, "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn read_only_file_or_folder_of_a_used_data_folder_is_named() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let up = || {
+        let arguments = ["up", "--no-node", "--json", "--port", "0", "--data", data.to_str().unwrap()];
+        hearth_under(folder.path(), &without_capabilities(), &arguments)
+    };
+    let mut process = Process::spawn(up(), folder.path().join("stderr.log"));
+    process.ready().await;
+    process.stop().await;
+    for (name, mode) in [("store.db", 0o400), ("", 0o500)] {
+        let path = data.join(name);
+        let (before, content) = (fs::metadata(&path).unwrap().permissions(), fs::read(data.join("store.db")));
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let ended = fails(up()).await;
+        fs::set_permissions(&path, before).unwrap();
+        for part in [&*data.to_string_lossy(), "give the data folder, and the files in it, to the user"] {
+            assert!(ended.stderr.contains(part), "no {part} with {name:?}: {}", ended.stderr);
+        }
+        assert_eq!(fs::read(data.join("store.db")).unwrap(), content.unwrap(), "{name:?}");
+    }
+    let mut process = Process::spawn(up(), folder.path().join("stderr.log"));
+    process.ready().await;
+    process.stop().await;
 }
 
 #[tokio::test]

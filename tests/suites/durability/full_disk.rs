@@ -1,4 +1,4 @@
-//! A disk without space: readiness, and a start.
+//! A disk without space, or one that becomes read-only: readiness, and a start.
 //!
 //! The data folder is a small file system, mounted in a namespace of the command's own. Where users may not mount one, the
 //! tests print that they are skipped.
@@ -19,6 +19,8 @@ const MOUNT: &str = "mount -t tmpfs -o size=64m tmpfs \"$0\" && exec \"$@\"";
 /// The same, on which a file takes all space.
 const MOUNT_FULL: &str = "mount -t tmpfs -o size=1m tmpfs \"$0\" \
      && { head -c 2000000 /dev/zero > \"$0/filler\" 2>/dev/null; exec \"$@\"; }";
+/// Makes the folder read-only, by a mount over it.
+const MOUNT_READ_ONLY: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"";
 /// Bytes that are written at once until none fit.
 const FILLER_BYTES: usize = 4096;
 
@@ -117,4 +119,39 @@ async fn start_on_a_full_disk_ends_with_the_reason() {
     for part in ["make room on", &data] {
         assert!(ended.stderr.contains(part), "no {part}: {ended:?}");
     }
+}
+
+#[tokio::test]
+async fn gateway_whose_objects_become_read_only_is_not_ready_until_they_can_be_written() {
+    let setup = Setup::new();
+    if !may_mount(setup.models_folder().parent().and_then(Path::parent).unwrap()).await {
+        return;
+    }
+    let home = setup.under(&["unshare", "-Urm"]).without_node().start().await;
+    let client = home.client();
+    let state = async |code: u16, wanted: &str| {
+        let ready = client.get("/ready").await;
+        let body = ready.json();
+        (ready.status == code && body["checks"]["bucket"]["state"] == wanted).then_some(body)
+    };
+    eventually("a ready gateway", async || state(200, "ok").await).await;
+    let in_namespace = async |script: &str| {
+        let mut command = Command::new("nsenter");
+        command.args(["--user", "--mount", "--preserve-credentials", "--target", &home.pid().to_string()]);
+        command.args(["sh", "-c", script]).arg(home.data().join("objects"));
+        let ended = run(command, "").await;
+        assert!(ended.status.success(), "{ended:?}");
+    };
+    in_namespace(MOUNT_READ_ONLY).await;
+    let body = eventually("a gateway that isn't ready", async || state(503, "read-only").await).await;
+    assert_eq!(
+        (&body["status"], &body["checks"]["table"]["state"]),
+        (&json!("not ready"), &json!("ok")),
+        "{body}"
+    );
+    // Items of the table are written.
+    assert_eq!(client.post("/v1/sessions", &json!({"title": "one more"})).await.status, 201);
+    in_namespace("umount \"$0\"").await;
+    eventually("a ready gateway, without a restart", async || state(200, "ok").await).await;
+    home.stop().await;
 }

@@ -20,7 +20,7 @@ use hearth_wire::{RunEvent, RunEventBody};
 use crate::{aggregates::run, world::in_aws};
 
 /// The contents of a folder, before and after the migration.
-struct Contents {
+pub(crate) struct Contents {
     secret: Secret,
     operator: UserId,
     token: TokenRecord,
@@ -34,7 +34,7 @@ struct Contents {
 
 impl Contents {
     /// Fills a folder as an earlier version did.
-    async fn write(folder: &Path) -> Self {
+    pub(crate) async fn write(folder: &Path) -> Self {
         let store = in_aws(folder);
         store.migrate().await.unwrap();
         let secret = store.secret(Some(Keys::generate_secret)).await.unwrap();
@@ -89,7 +89,7 @@ impl Contents {
     }
 
     /// Checks that a store has all of them.
-    async fn check(&self, store: &Store) {
+    pub(crate) async fn check(&self, store: &Store) {
         store.migrate().await.unwrap();
         assert_eq!(store.secret(None).await.unwrap(), self.secret);
         assert!(store.provider_keys().await.unwrap().unwrap().expose().contains("sk-x"));
@@ -117,7 +117,8 @@ fn event(seq: u64) -> RunEvent {
     RunEvent { seq, body: RunEventBody::text(format!("{seq} ")) }
 }
 
-fn names(folder: &Path) -> Vec<String> {
+/// The files of databases in a folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())

@@ -6,7 +6,7 @@ use hearth_store::database::{Condition, Created, Index, Item, Key, Query, Sort, 
 use serde_json::{Map, Value};
 
 /// The table.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Model(BTreeMap<Key, Item>);
 
 impl Model {

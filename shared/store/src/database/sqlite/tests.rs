@@ -37,6 +37,53 @@ async fn failed_condition_fails_its_own_write_only() {
     assert_eq!(database.writer_lag(), Duration::ZERO);
 }
 
+/// Number of transactions in the log. The frame that ends one has the size of the database
+/// (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
+fn count_commits(folder: &tempfile::TempDir) -> usize {
+    const HEADER_BYTES: usize = 32;
+    const FRAME_HEADER_BYTES: usize = 24;
+    let log = std::fs::read(folder.path().join("store.db-wal")).unwrap();
+    let page_size = u32::from_be_bytes(log[8..12].try_into().unwrap());
+    let frames = log[HEADER_BYTES..].chunks(FRAME_HEADER_BYTES + usize::try_from(page_size).unwrap());
+    frames.filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+#[tokio::test]
+async fn writes_that_wait_are_committed_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder);
+    database.flush().await;
+    let before = count_commits(&folder);
+    let other = Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let puts = (0..400).map(|number| {
+        let item = item("p", &format!("{number:04}"));
+        database.write(Write::Put(item, Condition::Absent))
+    });
+    let puts = join_all(puts);
+    tokio::pin!(puts);
+    // The first waits for the lock, and the others for the first.
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut puts).await.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    for result in puts.await {
+        result.unwrap();
+    }
+    let commits = count_commits(&folder) - before;
+    // On a busy machine not all are in the queue when the lock is released.
+    assert!((2..=10).contains(&commits), "400 writes were {commits} transactions");
+}
+
+#[test]
+fn durability_decides_whether_a_commit_is_synced() {
+    // NORMAL and FULL: <https://www.sqlite.org/pragma.html#pragma_synchronous>.
+    for (durability, level) in [(Durability::Os, 1), (Durability::Fsync, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = schema::open(&folder.path().join(FILE), durability).unwrap();
+        let synchronous: u32 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, level, "{durability:?}");
+    }
+}
+
 #[tokio::test]
 async fn failed_condition_leaves_none_of_the_writes_wherever_it_stands() {
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +177,7 @@ fn close_reports_a_log_that_a_reader_holds() {
     let connection = schema::open(&path, Durability::Os).unwrap();
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM items").unwrap();
-    apply::write(&connection, &Write::Put(item("p", "s"), Condition::Always)).unwrap();
+    Executor::new(&connection).unwrap().write(&Write::Put(item("p", "s"), Condition::Always)).unwrap();
     connection.busy_timeout(Duration::ZERO).unwrap();
     let error = failed("close", close(connection).unwrap_err());
     assert_eq!(error.disk_problem(), Some(crate::DiskProblem::Locked), "{error}");
