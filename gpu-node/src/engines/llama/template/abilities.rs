@@ -10,6 +10,9 @@ pub(in crate::engines::llama) struct TemplateAbilities {
     pub(in crate::engines::llama) system: bool,
     /// A system message without anything after it.
     pub(in crate::engines::llama) system_alone: bool,
+    /// A system message in a conversation that ends with an answer or a tool result: some templates show it only beside a
+    /// question at the end.
+    pub(in crate::engines::llama) answered_system: bool,
     /// Several system messages at the beginning.
     pub(in crate::engines::llama) several_systems: bool,
     /// A system message after the first turn.
@@ -22,6 +25,10 @@ pub(in crate::engines::llama) struct TemplateAbilities {
     pub(in crate::engines::llama) tools: bool,
     /// Tool results in their own role.
     pub(in crate::engines::llama) tool_results: bool,
+    /// Several tool calls in one turn.
+    pub(in crate::engines::llama) parallel_calls: bool,
+    /// Text and tool calls in one turn: it writes both.
+    pub(in crate::engines::llama) text_with_calls: bool,
     /// `enable_thinking` or `thinking` changes the prompt.
     pub(in crate::engines::llama) thinking: bool,
 }
@@ -32,12 +39,15 @@ impl Default for TemplateAbilities {
             parts: false,
             system: true,
             system_alone: true,
+            answered_system: true,
             several_systems: true,
             late_system: true,
             repeated_roles: true,
             assistant_first: true,
             tools: true,
             tool_results: true,
+            parallel_calls: true,
+            text_with_calls: true,
             thinking: false,
         }
     }
@@ -49,6 +59,7 @@ impl TemplateAbilities {
         Self {
             system: false,
             system_alone: false,
+            answered_system: false,
             several_systems: false,
             late_system: false,
             repeated_roles: false,

@@ -107,7 +107,9 @@ impl ChatTemplate {
         format: MessageFormat,
     ) -> Result<String, minijinja::Error> {
         let messages: Vec<Json> = messages.iter().map(|message| format.message(message)).collect();
-        let tools: Vec<Json> = rendering.tools.iter().map(message_format::tool_value).collect();
+        // A template that refuses the tools on offer gets them in the system message.
+        let tools: &[Tool] = if self.shows_tools() { rendering.tools } else { &[] };
+        let tools: Vec<Json> = tools.iter().map(message_format::tool_value).collect();
         let mut values = effort_values(rendering.effort);
         values.extend(
             rendering.kwargs.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),

@@ -3,7 +3,7 @@
 //! All templates take messages in the OpenAI API's format, but each was written for one kind of client. Some
 //! differences show in a template's source; the others are found by trial.
 
-use std::{collections::HashMap, iter};
+use std::{collections::HashMap, iter, mem};
 
 use hearth_domain::{Message, Role, Tool};
 
@@ -20,7 +20,7 @@ pub(super) struct TemplateTraits {
     /// True if it shows the tools on offer.
     pub(super) shows_tools: bool,
     /// True if it writes earlier tool calls.
-    shows_calls: bool,
+    pub(super) shows_calls: bool,
     /// True if it handles a turn without content, which only calls tools.
     handles_no_content: bool,
     pub(super) has_reasoning_tags: bool,
@@ -53,10 +53,18 @@ impl TemplateTraits {
             false => fallback_tool_prompt::conversation(messages, tools),
         };
         let strict = abilities.strict();
-        let mut forms =
-            vec![roles::fit_roles(converted.clone(), abilities), roles::fit_roles(converted, &strict)];
+        let fit = |messages: Vec<Message>, fitted: &TemplateAbilities| {
+            // Messages that were joined have text and calls too.
+            let messages = roles::fit_roles(messages, fitted);
+            if abilities.text_with_calls { messages } else { self.separate_text_and_calls(messages) }
+        };
+        let mut forms = vec![fit(converted.clone(), abilities), fit(converted, &strict)];
         if self.shows_tools && abilities.tools {
-            forms.push(roles::fit_roles(fallback_tool_prompt::conversation(messages, tools), &strict));
+            // Templates that don't count turns with calls require alternating turns without them, and results.
+            if !abilities.text_with_calls {
+                forms.push(fit(self.with_calls_as_text(messages), &strict));
+            }
+            forms.push(fit(fallback_tool_prompt::conversation(messages, tools), &strict));
         }
         forms.dedup();
         forms
@@ -66,18 +74,44 @@ impl TemplateTraits {
     fn with_tools(&self, messages: &[Message], abilities: &TemplateAbilities) -> Vec<Message> {
         let mut messages = with_tool_names(messages);
         if !self.shows_calls {
-            for message in &mut messages {
-                let calls = self.format.write_calls(&std::mem::take(&mut message.tool_calls));
-                message.content.push_str(&calls);
-            }
+            messages.iter_mut().for_each(|message| self.write_calls_into_text(message));
         }
-        if self.format.has_single_call_turns() {
+        if self.format.has_single_call_turns() || !abilities.parallel_calls {
             messages = split_parallel_calls(messages);
         }
         if matches!(self.format, ToolFormat::MistralList | ToolFormat::MistralArgs) {
             messages.iter_mut().for_each(shorten_ids);
         }
         if abilities.tool_results { messages } else { fallback_tool_prompt::results_as_text(messages) }
+    }
+
+    /// Changes the turns with text and calls, of which the template would omit one: the calls become a part of the text, in
+    /// the model's format. In Harmony each is a message of its own.
+    fn separate_text_and_calls(&self, messages: Vec<Message>) -> Vec<Message> {
+        let mut out: Vec<Message> = Vec::with_capacity(messages.len());
+        for mut message in messages {
+            let has_both = !message.tool_calls.is_empty() && !message.content.trim().is_empty();
+            match has_both {
+                true if self.format == ToolFormat::Harmony => {
+                    out.push(Message::new(message.role, mem::take(&mut message.content)));
+                }
+                true => self.write_calls_into_text(&mut message),
+                false => {}
+            }
+            out.push(message);
+        }
+        out
+    }
+
+    /// The conversation with all calls as a part of the text, in the model's format, and their results as messages of the user.
+    fn with_calls_as_text(&self, messages: &[Message]) -> Vec<Message> {
+        let mut messages = messages.to_vec();
+        messages.iter_mut().for_each(|message| self.write_calls_into_text(message));
+        fallback_tool_prompt::results_as_text(messages)
+    }
+
+    fn write_calls_into_text(&self, message: &mut Message) {
+        self.format.append_calls(&mut message.content, &mem::take(&mut message.tool_calls));
     }
 
     /// The message formats to try, in order.

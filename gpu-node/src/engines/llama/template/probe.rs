@@ -1,6 +1,8 @@
 //! Probes a template: renders short conversations when the model is loaded, and checks which parts appear in the
 //! prompt.
 
+use std::iter;
+
 use hearth_domain::{Message, Role, Tool, ToolCall};
 use minijinja::Error;
 use serde_json::json;
@@ -9,6 +11,7 @@ use super::{
     abilities::TemplateAbilities,
     bounds,
     chat_template::{ChatTemplate, Rendering, reason},
+    fallback_tool_prompt,
     message_format::MessageFormat,
 };
 
@@ -53,12 +56,14 @@ fn find_abilities(template: &ChatTemplate) -> Result<TemplateAbilities, String> 
     let accepts = |roles: &[Role]| try_roles(&abilities, roles).unwrap_or(false);
     let (system, several_systems) = (accepts(&[System, User]), accepts(&[System, System, User]));
     let system_alone = accepts(&[System]);
+    let answered_system = try_roles(&abilities, &[System, User, Assistant]).unwrap_or(true);
     let late_system = accepts(&[User, Assistant, System, User]);
     let repeated_roles = accepts(&[User, User]) && accepts(&[User, Assistant, Assistant, User]);
     let assistant_first = accepts(&[Assistant, User]);
     let abilities = TemplateAbilities {
         system,
         system_alone,
+        answered_system,
         several_systems,
         late_system,
         repeated_roles,
@@ -74,20 +79,52 @@ fn probe_tools(template: &ChatTemplate, abilities: TemplateAbilities) -> Templat
     if !template.traits.shows_tools {
         return abilities;
     }
-    let call = ToolCall { id: "call00001".into(), name: PROBE_TOOL.into(), arguments: "{}".into() };
-    let user = Message::new(Role::User, PROBE_WORDS[0]);
-    let calls = Message { tool_calls: vec![call], ..Message::new(Role::Assistant, "") };
-    let id = Some("call00001".to_owned());
-    let result = Message {
-        tool_call_id: id,
-        name: Some(PROBE_TOOL.into()),
-        ..Message::new(Role::Tool, PROBE_WORDS[1])
-    };
-    let (question, conversation) = ([user.clone()], [user, calls, result]);
+    let [question, text, argument, result] = PROBE_WORDS;
+    let user = Message::new(Role::User, question);
     let tool = [tool()];
-    let tools = shows(template, &abilities, &question, &tool, &PROBE_WORDS[..1]).is_ok();
-    let tool_results = shows(template, &abilities, &conversation, &tool, &PROBE_WORDS[1..2]).unwrap_or(false);
-    TemplateAbilities { tools, tool_results, ..abilities }
+    let shows = |messages: &[Message], words: &[&str]| shows(template, &abilities, messages, &tool, words);
+    let tools = shows(std::slice::from_ref(&user), &[question]).is_ok();
+    let one_call = [user.clone(), turn("", &[argument]), tool_result(0, result)];
+    let tool_results = shows(&one_call, &[result]).unwrap_or(false);
+    let system = Message::new(Role::System, text);
+    let with_system: Vec<Message> = iter::once(system).chain(one_call).collect();
+    let answered_system = abilities.answered_system && shows(&with_system, &[text]).unwrap_or(true);
+    let shows_calls = |messages: Vec<Message>, words: &[&str]| {
+        let messages = match tool_results {
+            true => messages,
+            false => fallback_tool_prompt::results_as_text(messages),
+        };
+        !template.traits.shows_calls || shows(&messages, words).unwrap_or(false)
+    };
+    let two_calls =
+        [user.clone(), turn("", &[text, argument]), tool_result(0, result), tool_result(1, result)];
+    let parallel_calls = shows_calls(two_calls.to_vec(), &[text, argument]);
+    // The conversation goes on: gpt-oss's template omits the text once a final answer follows.
+    let answer = Message::new(Role::Assistant, question);
+    let text_and_call = [user.clone(), turn(text, &[argument]), tool_result(0, result), answer, user];
+    let text_with_calls = shows_calls(text_and_call.to_vec(), &[text, argument]);
+    TemplateAbilities { answered_system, tools, tool_results, parallel_calls, text_with_calls, ..abilities }
+}
+
+/// A turn of the assistant with a call for each of `arguments`.
+fn turn(text: &str, arguments: &[&str]) -> Message {
+    let call = |(index, argument): (usize, &&str)| ToolCall {
+        id: call_id(index),
+        name: PROBE_TOOL.into(),
+        arguments: json!({"x": argument}).to_string(),
+    };
+    let tool_calls = arguments.iter().enumerate().map(call).collect();
+    Message { tool_calls, ..Message::new(Role::Assistant, text) }
+}
+
+fn tool_result(index: usize, text: &str) -> Message {
+    let tool_call_id = Some(call_id(index));
+    Message { tool_call_id, name: Some(PROBE_TOOL.into()), ..Message::new(Role::Tool, text) }
+}
+
+/// The id of a call: nine characters, as Mistral's templates require.
+fn call_id(index: usize) -> String {
+    format!("call{index:05}")
 }
 
 fn tool() -> Tool {
@@ -107,10 +144,10 @@ fn shows(
     words: &[&str],
 ) -> Result<bool, Error> {
     let rendering = Rendering { messages, tools, ..Rendering::default() };
-    let render = |map_arguments| {
-        template.render_as(&rendering, messages, MessageFormat::new(abilities, map_arguments, false))
-    };
-    let prompt = render(true).or_else(|error| render(false).map_err(|_| error))?;
+    let formats = template.traits.message_formats(messages, abilities);
+    let mut prompts = formats.map(|format| template.render_as(&rendering, messages, format));
+    let first = prompts.next().unwrap_or_else(|| Ok(String::new()));
+    let prompt = first.or_else(|error| prompts.find_map(Result::ok).ok_or(error))?;
     Ok(words.iter().all(|word| prompt.contains(word)))
 }
 

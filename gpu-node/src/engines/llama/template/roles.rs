@@ -13,7 +13,11 @@ const SEPARATOR: &str = "\n\n";
 /// joined with the user's next message; consecutive messages of one role are joined if turns must alternate.
 pub(super) fn fit_roles(messages: Vec<Message>, abilities: &TemplateAbilities) -> Vec<Message> {
     let only_system = messages.iter().all(|message| message.role == Role::System);
-    let system = abilities.system && (abilities.system_alone || !only_system);
+    let is_answered =
+        messages.last().is_some_and(|message| matches!(message.role, Role::Assistant | Role::Tool));
+    let system = abilities.system
+        && (abilities.system_alone || !only_system)
+        && (abilities.answered_system || !is_answered);
     let messages = place_system_messages(messages, &TemplateAbilities { system, ..*abilities });
     let mut messages = if abilities.repeated_roles { messages } else { join_repeated_roles(messages) };
     let first = messages.iter().position(|message| message.role != Role::System);
@@ -99,6 +103,7 @@ mod tests {
         TemplateAbilities {
             system: false,
             system_alone: false,
+            answered_system: false,
             late_system: false,
             several_systems: false,
             repeated_roles: false,
@@ -156,6 +161,12 @@ mod tests {
         let never_alone = TemplateAbilities { system_alone: false, ..TemplateAbilities::default() };
         assert_eq!(shown(&fit_roles(conversation("s:S s:T"), &never_alone)), "u:S+T");
         assert_eq!(shown(&fit_roles(conversation("s:S u:A"), &never_alone)), "s:S u:A");
+        let questions_only = TemplateAbilities { answered_system: false, ..TemplateAbilities::default() };
+        for (given, fitted) in
+            [("s:S u:A", "s:S u:A"), ("s:S u:A a:B", "u:S+A a:B"), ("s:S u:A a:B t:C", "u:S+A a:B t:C")]
+        {
+            assert_eq!(shown(&fit_roles(conversation(given), &questions_only)), fitted, "{given}");
+        }
         let one_system =
             TemplateAbilities { several_systems: false, late_system: false, ..TemplateAbilities::default() };
         assert_eq!(shown(&fit_roles(conversation("s:S s:T u:A s:V u:B"), &one_system)), "s:S+T u:A u:V+B");

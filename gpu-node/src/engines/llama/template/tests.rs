@@ -64,6 +64,20 @@ fn model_without_template_gets_chatml() {
     assert_eq!(prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
 }
 
+/// A template closes each turn, so the model begins another one and doesn't continue the text.
+#[test]
+fn last_message_of_the_assistant_is_a_finished_turn() {
+    let messages =
+        [Message::new(Role::User, "Where?"), Message::new(Role::Assistant, "The capital of France is")];
+    let template =
+        ChatTemplate::compile(None, "<s>".into(), "</s>".into(), TemplateAbilities::default()).unwrap();
+    assert_eq!(
+        with_tools(&template, &messages, &[]).unwrap(),
+        "<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\nThe capital of France is<|im_end|>\n\
+         <|im_start|>assistant\n"
+    );
+}
+
 #[test]
 fn refusal_and_endless_loop_are_errors() {
     let refusal = render("{{ raise_exception('roles must alternate') }}", &[]).unwrap_err();
@@ -135,7 +149,7 @@ fn mistral_call_ids_have_nine_characters() {
 fn parallel_calls_become_single_call_turns() {
     let source = "{% if tools %}<|python_tag|>{% endif %}{% for m in messages %}{% if m.tool_calls %}\
         {% if m.tool_calls | length != 1 %}{{ raise_exception('one call at once') }}{% endif %}\
-        {{ m.content }}[{{ m.tool_calls[0].function.arguments.city }}]\
+        {{ m.content }}{{ m.tool_calls[0].function.arguments | tojson }}\
         {% else %}({{ m.content }}){% endif %}{% endfor %}";
     let messages = [
         Message::new(Role::User, "Rain?"),
@@ -146,8 +160,30 @@ fn parallel_calls_become_single_call_turns() {
     ];
     assert_eq!(
         with_tools(&compile(source), &messages, &[weather()]).unwrap(),
-        "<|python_tag|>(Rain?)Look: [Ulm](none)[Bonn](some)(Thanks)"
+        "<|python_tag|>(Rain?)Look: {\"city\": \"Ulm\"}(none){\"city\": \"Bonn\"}(some)(Thanks)"
     );
+}
+
+#[test]
+fn call_that_the_template_omits_gets_a_turn_of_its_own() {
+    let source = "{% if tools %}tools;{% endif %}{% for m in messages %}{{ m.role }}:{{ m.content }}\
+        {% if m.tool_calls %}{{ m.tool_calls[0].function.arguments | tojson }}{% endif %};{% endfor %}";
+    let messages =
+        [calls("", &[call("a", "Ulm"), call("b", "Bonn")]), result("a", "none"), result("b", "some")];
+    assert_eq!(
+        with_tools(&compile(source), &messages, &[weather()]).unwrap(),
+        "tools;assistant:{\"city\": \"Ulm\"};tool:none;assistant:{\"city\": \"Bonn\"};tool:some;"
+    );
+}
+
+#[test]
+fn template_that_refuses_the_tools_gets_them_in_the_system_message() {
+    let source = "{% for tool in tools or [] %}{{ tool.function.parameters.properties.city.description + '' }}{% endfor %}\
+        {% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
+    let template = compile(source);
+    let prompt = with_tools(&template, &conversation(), &[weather()]).unwrap();
+    assert!(prompt.starts_with("system:You can call tools.") && prompt.contains("weather"), "{prompt}");
+    assert_eq!(template.tool_format(), ToolFormat::Hermes);
 }
 
 #[test]

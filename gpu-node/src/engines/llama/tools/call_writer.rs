@@ -12,6 +12,16 @@ use super::{
 impl ToolFormat {
     /// Writes `calls` as one text; empty without calls.
     pub(in crate::engines::llama) fn write_calls(self, calls: &[ToolCall]) -> String {
+        self.write(calls, self.markup().bare)
+    }
+
+    /// Appends `calls` to the text of a turn. After a text they have their markers, without which they would be a part of it.
+    pub(in crate::engines::llama) fn append_calls(self, text: &mut String, calls: &[ToolCall]) {
+        let bare = self.markup().bare && text.trim().is_empty();
+        text.push_str(&self.write(calls, bare));
+    }
+
+    fn write(self, calls: &[ToolCall], bare: bool) -> String {
         let markup = self.markup();
         if calls.is_empty() {
             return String::new();
@@ -24,7 +34,7 @@ impl ToolFormat {
             })
             .collect();
         let written = written.join(markup.between);
-        if markup.bare {
+        if bare {
             return written;
         }
         [markup.section.open.concat(), written, markup.section.close.concat()].concat()

@@ -141,7 +141,7 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"now\", \"arguments\": {}}", "«now {}»"),
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"now\", \"arguments\": {}} and", "«now {}» and"),
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"weather\", \"arguments\": {\"ci", "«weather {\"ci»"),
-    // A tool that isn't on offer, in each format.
+    // A tool that isn't on offer.
     (
         ToolFormat::Hermes,
         "Write <tool_call> around it. <tool_call>{\"name\": \"other\", \"arguments\": {\"a\": 1}}</tool_call>",
@@ -346,6 +346,55 @@ fn written_call_is_parsed_back() {
         };
         assert_eq!((name.as_str(), second.as_str(), nothing.as_str()), ("weather", "now", "{}"));
         assert_eq!(serde_json::from_str::<Value>(json).unwrap(), arguments, "{format:?}: {text}");
+    }
+}
+
+/// The client answers that there is no such tool (docs/dialects.md).
+#[test]
+fn call_of_a_tool_that_is_not_offered_is_a_call_between_markers() {
+    let call = ToolCall { id: String::new(), name: "sunrise".into(), arguments: r#"{"city":"Ulm"}"#.into() };
+    assert!(tools().iter().all(|tool| tool.name != call.name));
+    for format in FORMATS {
+        // In Harmony a text is a message of its own.
+        let text = if *format == ToolFormat::Harmony { "" } else { "I look." };
+        let mut turn = text.to_owned();
+        format.append_calls(&mut turn, std::slice::from_ref(&call));
+        let read = pieces(*format, [turn.as_str()]);
+        let [before @ .., OutputPiece::Begin { name, .. }, OutputPiece::Arguments { json, .. }] = &read[..]
+        else {
+            panic!("{format:?}: {turn}: {read:?}")
+        };
+        assert_eq!((line(before), name.as_str()), (text.to_owned(), "sunrise"), "{format:?}");
+        assert_eq!(
+            serde_json::from_str::<Value>(json).unwrap(),
+            json!({"city": "Ulm"}),
+            "{format:?}: {turn}"
+        );
+    }
+    // Without a marker it is an answer in JSON.
+    for format in [ToolFormat::Llama3, ToolFormat::Llama4] {
+        let turn = format.write_calls(std::slice::from_ref(&call));
+        assert_eq!(pieces(format, [turn.as_str()]), [OutputPiece::Text(turn.clone())], "{format:?}");
+    }
+}
+
+#[test]
+fn call_appended_to_a_text_is_parsed_back() {
+    for format in FORMATS {
+        let call =
+            ToolCall { id: String::new(), name: "weather".into(), arguments: r#"{"days":3}"#.to_owned() };
+        let texts = [("", "«"), ("I look.", "I look.«")];
+        // In Harmony a text is a message of its own.
+        let count = if *format == ToolFormat::Harmony { 1 } else { 2 };
+        for (text, expected) in &texts[..count] {
+            let mut turn = (*text).to_owned();
+            format.append_calls(&mut turn, std::slice::from_ref(&call));
+            let read = line(&pieces(*format, [turn.as_str()]));
+            assert!(
+                read.starts_with(&format!("{expected}weather ")),
+                "{format:?} wrote {turn}, parsed {read}"
+            );
+        }
     }
 }
 
