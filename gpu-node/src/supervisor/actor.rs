@@ -39,7 +39,7 @@ pub(super) struct Actor {
     pub(super) models: Models,
     pub(super) scheduler: Scheduler,
     pub(super) runs: Runs,
-    pub(super) inbox: mpsc::UnboundedSender<Message>,
+    pub(super) inbox: mpsc::Sender<Message>,
     /// The number of the last worker that was started.
     pub(super) epoch: u64,
     pub(super) backends: Backends,
@@ -50,7 +50,7 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn new(mut config: NodeConfig, inbox: mpsc::UnboundedSender<Message>) -> Self {
+    pub(super) fn new(mut config: NodeConfig, inbox: mpsc::Sender<Message>) -> Self {
         model_settings::restore(&mut config);
         let models = Models::new(&config);
         let memory = config.settings.memory.or_else(models::memory_for_models);
@@ -73,7 +73,7 @@ impl Actor {
         }
     }
 
-    pub(super) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+    pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let _watcher = self.watch_folder();
         self.select_backends(false);
         self.load_defaults();
@@ -116,7 +116,7 @@ impl Actor {
                 let (inbox, scanner) = (inbox.clone(), Arc::clone(&scanner));
                 let scan = move || Message::Scanned { files: models::scan(&scanner), then: None };
                 let Ok(scanned) = tokio::task::spawn_blocking(scan).await else { return };
-                if inbox.send(scanned).is_err() {
+                if inbox.send(scanned).await.is_err() {
                     return;
                 }
             }
@@ -194,7 +194,7 @@ impl Actor {
         let (inbox, scanner) = (self.inbox.clone(), self.models.scanner());
         tokio::task::spawn_blocking(move || {
             let files = models::scan(&scanner);
-            let _ = inbox.send(Message::Scanned { files, then: Some(Box::new(then)) });
+            let _ = inbox.blocking_send(Message::Scanned { files, then: Some(Box::new(then)) });
         });
     }
 
@@ -285,7 +285,7 @@ impl Actor {
             while log.upgrade().is_some_and(|log| !log.has_ended()) {
                 if tokio::time::timeout(TICK_INTERVAL, abandoned.notified()).await.is_ok() {
                     tokio::time::sleep(grace).await;
-                    let _ = inbox.send(Message::Abandoned { run });
+                    let _ = inbox.send(Message::Abandoned { run }).await;
                 }
             }
         });

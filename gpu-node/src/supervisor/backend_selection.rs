@@ -17,7 +17,7 @@ impl Actor {
         self.backends.selection = None;
         self.backends.task = Some(tokio::spawn(async move {
             let selection = if retest { selector.retest().await } else { selector.select().await };
-            let _ = inbox.send(Message::BackendsSelected(Box::new(selection)));
+            let _ = inbox.send(Message::BackendsSelected(Box::new(selection))).await;
         }));
     }
 

@@ -31,7 +31,10 @@ use hearth_wire::{
     node::{NodeCountBody, NodeModelSettings, NodeRemoved, NodeRun, NodeStatus, NodeTokenCount},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     task::JoinHandle,
 };
 
@@ -42,11 +45,14 @@ pub use run_log::{Expired, LoggedEvent, RunLog};
 
 /// Time for a model to load and to count tokens: less than a gateway waits for an answer.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Messages that the actor hasn't handled. Senders wait: the actor waits for none of them. A worker whose reports aren't taken
+/// holds them back itself.
+const INBOX_MAX_COUNT: usize = 1024;
 
 /// A handle on a running node.
 #[derive(Debug, Clone)]
 pub struct Node {
-    inbox: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::Sender<Message>,
     waker: Waker,
     downloads: Downloads,
 }
@@ -56,7 +62,7 @@ impl Node {
     #[must_use]
     pub fn start(config: NodeConfig) -> (Self, JoinHandle<()>) {
         metrics::queue_depth(0);
-        let (inbox, messages) = mpsc::unbounded_channel();
+        let (inbox, messages) = mpsc::channel(INBOX_MAX_COUNT);
         let waker = Waker::new(&config.settings);
         let downloads = Downloads::start(config.downloads.clone());
         let actor = Actor::new(config, inbox.clone());
@@ -159,7 +165,10 @@ impl Node {
     /// Stops every run, download and worker. Downloads continue at the next start.
     pub fn shut_down(&self) {
         self.downloads.shut_down();
-        let _ = self.inbox.send(Message::ShutDown);
+        if let Err(TrySendError::Full(message)) = self.inbox.try_send(Message::ShutDown) {
+            let inbox = self.inbox.clone();
+            tokio::spawn(async move { inbox.send(message).await });
+        }
     }
 
     /// Wakes the machine with the network card `mac`, if the node's settings allow it.
@@ -172,7 +181,7 @@ impl Node {
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, ApiError> {
         let (reply, answer) = oneshot::channel();
-        let _ = self.inbox.send(message(reply));
+        let _ = self.inbox.send(message(reply)).await;
         answer.await.map_err(|_| ApiError::new(ErrorCode::NodeOffline, "the node is shutting down"))
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Script {
 
 impl ScriptedNode {
     pub(crate) fn start() -> Self {
-        let (inbox, mut messages) = mpsc::unbounded_channel();
+        let (inbox, mut messages) = mpsc::channel(super::INBOX_MAX_COUNT);
         let (submit, submitted) = mpsc::unbounded_channel();
         let script = Arc::new(Mutex::new(Script::default()));
         let own = Arc::clone(&script);

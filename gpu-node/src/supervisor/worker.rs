@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::UnixStream,
     process::{Child, ChildStderr},
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,10 +34,14 @@ const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for a worker to save its prefix cache before it is killed.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(12);
 
+/// Commands that the process hasn't read. It reads them even while it loads and computes; a process that has left so many unread
+/// hangs, and is killed. More than the actor sends at once: a run for each slot, and all requests to count tokens.
+const COMMANDS_MAX_COUNT: usize = 1024;
+
 /// A running worker. Dropping it ends the process: at once, or after it has saved its prefix cache.
 #[derive(Debug)]
 pub(super) struct Worker {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::Sender<Command>,
     killed: CancellationToken,
     /// It saves its prefix cache before it ends.
     saves_prefixes: bool,
@@ -55,7 +59,7 @@ impl Worker {
         model: &str,
         spec: LoadSpec,
         epoch: u64,
-        inbox: mpsc::UnboundedSender<Message>,
+        inbox: mpsc::Sender<Message>,
     ) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -82,9 +86,9 @@ impl Worker {
             .kill_on_drop(true)
             .spawn()?;
         let (reports, writer) = frames::split(UnixStream::from_std(ours)?);
-        let (commands, outbox) = mpsc::unbounded_channel();
+        let (commands, outbox) = mpsc::channel(COMMANDS_MAX_COUNT);
         let saves_prefixes = spec.prefix_folder.is_some();
-        let _ = commands.send(Command::Load(spec));
+        let _ = commands.try_send(Command::Load(spec));
         tokio::spawn(write(writer, outbox));
         let killed = CancellationToken::new();
         let worker = Self { commands, killed, saves_prefixes, epoch, pid: child.id() };
@@ -95,9 +99,12 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Sends a command to the process. If the process has ended, [`Message::Exited`] reports that.
+    /// Sends a command to the process. If the process has ended, or reads no commands, [`Message::Exited`] reports that.
     pub(super) fn send(&self, command: Command) {
-        let _ = self.commands.send(command);
+        if let Err(TrySendError::Full(_)) = self.commands.try_send(command) {
+            tracing::error!(pid = self.pid, "a worker reads no commands, and is killed");
+            self.killed.cancel();
+        }
     }
 
     /// Kills the process, which hangs or has failed.
@@ -122,7 +129,7 @@ impl Drop for Worker {
     }
 }
 
-async fn write(mut writer: FrameWriter, mut outbox: mpsc::UnboundedReceiver<Command>) {
+async fn write(mut writer: FrameWriter, mut outbox: mpsc::Receiver<Command>) {
     while let Some(command) = outbox.recv().await {
         if let Err(error) = writer.send(&command).await {
             tracing::debug!(%error, "a worker's socket is closed");
@@ -135,7 +142,7 @@ async fn write(mut writer: FrameWriter, mut outbox: mpsc::UnboundedReceiver<Comm
 struct Monitor {
     model: String,
     epoch: u64,
-    inbox: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::Sender<Message>,
     killed: CancellationToken,
     /// The process' memory limit.
     memory_bytes: Option<u64>,
@@ -165,7 +172,8 @@ impl Monitor {
             Ok(status) => format!("its process ended: {status}; the node's log has details"),
             Err(error) => format!("the status of its process can't be read: {error}"),
         };
-        let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, reason, signal });
+        let exited = Message::Exited { model: self.model, epoch: self.epoch, reason, signal };
+        let _ = self.inbox.send(exited).await;
     }
 
     async fn forward(&self, mut reports: FrameReader) {
@@ -173,7 +181,7 @@ impl Monitor {
             match reports.next().await {
                 Ok(Some(report)) => {
                     let (model, epoch) = (self.model.clone(), self.epoch);
-                    if self.inbox.send(Message::Report { model, epoch, report }).is_err() {
+                    if self.inbox.send(Message::Report { model, epoch, report }).await.is_err() {
                         return;
                     }
                 }
@@ -223,7 +231,38 @@ fn out_of_memory(limit: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hearth_wire::node::NodeCountBody;
+
     use super::*;
+
+    #[tokio::test]
+    async fn worker_that_reads_no_commands_is_killed() {
+        let config = NodeConfig::new("no-models".into(), "no-binary".into());
+        let sleeps =
+            EngineCommand { program: "/bin/sh".into(), name: "sh", arguments: vec!["-c", "exec sleep 600"] };
+        let spec = LoadSpec {
+            path: "no-file".into(),
+            backends: Vec::new(),
+            context_length: 1,
+            context_length_min: 1,
+            slots: 1,
+            threads: 1,
+            gpu_layers: 0,
+            saved_prefix_bytes: 0,
+            prefix_folder: None,
+            parse_special_in_user_text: false,
+        };
+        let (inbox, mut messages) = mpsc::channel(1);
+        let worker = Worker::spawn(&config, &sleeps, &Confinement::default(), "m", spec, 7, inbox).unwrap();
+        let body = NodeCountBody { model: "m".into(), task: None, texts: vec!["x".repeat(4096)] };
+        // The socket's buffer takes some of them.
+        for request in 0..2 * COMMANDS_MAX_COUNT as u64 {
+            worker.send(Command::Count { request, body: Box::new(body.clone()) });
+            tokio::task::yield_now().await;
+        }
+        let message = tokio::time::timeout(Duration::from_secs(20), messages.recv()).await.unwrap();
+        let Some(Message::Exited { epoch: 7, signal: Some(9), .. }) = message else { panic!("{message:?}") };
+    }
 
     #[test]
     fn failed_allocation_is_recognised_by_its_message() {

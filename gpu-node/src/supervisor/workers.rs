@@ -255,7 +255,7 @@ impl Actor {
     }
 
     /// Ends all workers, and waits until they have saved their prefix caches.
-    pub(super) async fn shut_down_workers(&mut self, messages: &mut mpsc::UnboundedReceiver<Message>) {
+    pub(super) async fn shut_down_workers(&mut self, messages: &mut mpsc::Receiver<Message>) {
         let workers = self.models.processes().filter_map(|(_, process)| process.worker.take());
         let mut remaining: HashSet<u64> = workers.map(|worker| worker.epoch).collect();
         if !self.config.settings.prefix_cache_on_disk {

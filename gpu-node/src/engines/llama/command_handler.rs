@@ -20,6 +20,9 @@ use crate::frames::{Command, FrameError, FrameReader, Report, Timings};
 /// Interval of the reports about runs that are being prepared.
 const PREPARING_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Prepared runs that weren't handed to the engine's thread. A preparing thread waits while there are so many.
+const PREPARED_MAX_COUNT: usize = 64;
+
 /// The I/O side of a worker: has runs prepared on threads, and hands them to the engine's thread.
 pub(super) struct CommandHandler {
     preparer: Arc<Preparer>,
@@ -29,8 +32,8 @@ pub(super) struct CommandHandler {
     progress: Arc<AtomicU64>,
     /// The value of `progress` at the last report.
     reported_progress: u64,
-    prepared: async_mpsc::UnboundedSender<Prepared>,
-    prepared_runs: async_mpsc::UnboundedReceiver<Prepared>,
+    prepared: async_mpsc::Sender<Prepared>,
+    prepared_runs: async_mpsc::Receiver<Prepared>,
     work: mpsc::Sender<Work>,
     report: async_mpsc::UnboundedSender<Report>,
 }
@@ -44,7 +47,7 @@ impl CommandHandler {
         work: mpsc::Sender<Work>,
         report: async_mpsc::UnboundedSender<Report>,
     ) -> Self {
-        let (prepared, prepared_runs) = async_mpsc::unbounded_channel();
+        let (prepared, prepared_runs) = async_mpsc::channel(PREPARED_MAX_COUNT);
         let (preparer, preparing, progress) = (Arc::new(preparer), HashMap::new(), Arc::default());
         Self { preparer, preparing, progress, reported_progress: 0, prepared, prepared_runs, work, report }
     }
@@ -100,7 +103,7 @@ impl CommandHandler {
                 let (preparer, prepared) = (Arc::clone(&self.preparer), self.prepared.clone());
                 // On a thread, so that a long prompt or a large schema delays no other run.
                 tokio::task::spawn_blocking(move || {
-                    let _ = prepared.send((run, preparer.prepare(run, *task, whole, &preparation)));
+                    let _ = prepared.blocking_send((run, preparer.prepare(run, *task, whole, &preparation)));
                 });
             }
         }

@@ -70,6 +70,9 @@ pub(crate) fn backend_folders() -> Vec<PathBuf> {
 /// error here.
 pub async fn run() -> Result<(), WorkerError> {
     let (spec, mut commands, reports) = accept_load().await?;
+    // Unbounded, since the engine's thread doesn't wait for the socket. Its length is bounded all the same: the supervisor, which
+    // reads the reports, dispatches as many runs as there are slots and further ones as it reads of ends and cancels, and a run has no
+    // more events than its context has tokens.
     let (report, outbox) = async_mpsc::unbounded_channel();
     let writer = tokio::spawn(write_reports(reports, outbox));
     let (work, inbox) = mpsc::channel();
