@@ -1,6 +1,6 @@
 //! `hearth doctor`.
 
-use hearth_tests::{Home, hearth, own_selector, program_without_backends, run, wrap_backend};
+use hearth_tests::{Home, Setup, hearth, own_selector, program_without_backends, run, wrap_backend};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -66,6 +66,29 @@ async fn doctor_computes_with_and_without_a_gateway() {
         assert!(answer.starts_with("tiny-chat answers with cpu-"), "{answer}");
     }
     home.stop().await;
+}
+
+#[tokio::test]
+async fn doctor_fails_with_the_reason_if_the_default_model_gives_no_answer() {
+    let setup = Setup::new()
+        .model_with_template("silent", "{{ bos_token }}")
+        .model_with_template("broken", "{% for message in messages %}");
+    for (name, reason) in [
+        ("silent", "its chat template omits the user's message"),
+        ("broken", "its chat template can't be read"),
+        ("missing", "is neither a file nor a model of the folder"),
+    ] {
+        let (folder, file) = (TempDir::new().unwrap(), setup.model_file(name));
+        let mut command =
+            hearth(folder.path(), &["doctor", "--port", "0", "--model", file.to_str().unwrap()]);
+        command.env("HEARTH_URL", "http://127.0.0.1:9");
+        let ended = run(command, "").await;
+        assert_eq!(ended.status.code(), Some(1), "{name}: {ended:?}");
+        let line = ended.stdout.lines().find(|line| line.starts_with("problem  answer"));
+        let line = line.unwrap_or_else(|| panic!("{name}: {ended:?}"));
+        assert!(line.contains("gives no answer: ") && line.contains(reason), "{name}: {line}");
+        assert!(!ended.stdout.contains("answers with"), "{name}: {}", ended.stdout);
+    }
 }
 
 #[tokio::test]

@@ -11,26 +11,26 @@ use hearth_node::{
     NodeConfig,
     backends::{Selection, Selector},
 };
-use hearth_tests::{binary, eventually, own_selector, signal, skip, within, wrap_backend};
+use hearth_tests::{Home, binary, eventually, own_selector, signal, skip, within, wrap_backend};
 use hearth_wire::node::{BackendState, NodeBackend};
 use tempfile::TempDir;
 
 use crate::{
-    LONG_MODEL,
+    LONG_MODEL, ask,
     in_process::{InProcessNode, script, short_task},
 };
 
 /// A folder with links to the build's own CPU backends, to which others are added.
-struct BackendFolder {
-    folder: TempDir,
+pub(crate) struct BackendFolder {
+    pub(crate) folder: TempDir,
     /// The backend that is selected if all pass.
-    best: PathBuf,
+    pub(crate) best: PathBuf,
     /// The backend with the lowest score.
     simplest: PathBuf,
 }
 
 impl BackendFolder {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let built = within("the build's own choice", own_selector().select()).await;
         assert_eq!(built.problem, None, "{built:?}");
@@ -48,12 +48,12 @@ impl BackendFolder {
     }
 
     /// Adds a library that wraps `real`, compiled with these definitions.
-    fn wrap(&self, name: &str, real: &Path, definitions: &[&str]) {
+    pub(crate) fn wrap(&self, name: &str, real: &Path, definitions: &[&str]) {
         wrap_backend(&self.folder.path().join(name), real, definitions);
     }
 
     /// Configures a node to use the folder, without cached results.
-    fn configure(&self, config: &mut NodeConfig) {
+    pub(crate) fn configure(&self, config: &mut NodeConfig) {
         config.backends = Selector {
             folder: Some(self.folder.path().to_owned()),
             ..Selector::new(binary("hearth"), self.folder.path().join("results.json"))
@@ -204,6 +204,13 @@ async fn crash_while_loading_selects_the_next_backend() {
 
 #[tokio::test]
 async fn repeated_crashes_retest_good_backends_once() {
+    // Signals of an unknown instruction, a wrong address, and ggml's abort.
+    for signal in ["ILL", "SEGV", "ABRT"] {
+        crash_twice(signal).await;
+    }
+}
+
+async fn crash_twice(name: &str) {
     let backends = BackendFolder::new().await;
     let log = backends.folder.path().join("tests.log");
     let commands =
@@ -219,17 +226,29 @@ async fn repeated_crashes_retest_good_backends_once() {
     let at_start = tests();
     for crash in 1..=2 {
         let worker = node.worker(LONG_MODEL).await;
-        signal("ILL", worker).await;
+        signal(name, worker).await;
+        if name == "SEGV" {
+            // The first one only removes the handler by which Rust reports a stack overflow.
+            eventually("a process without a handler", async || handles_no_segv(worker).then_some(())).await;
+            signal(name, worker).await;
+        }
         eventually("the next worker", async || {
             node.assert_answers().await;
             node.runtime_status(LONG_MODEL).await.pid.filter(|pid| *pid != worker)
         })
         .await;
-        assert_eq!(tests(), 2 * at_start, "after crash {crash}");
+        assert_eq!(tests(), 2 * at_start, "after crash {crash} by SIG{name}");
     }
     let used = wait_for_results(&node).await;
     assert_eq!(find(&used, file_name(&backends.best)).state, BackendState::InUse);
     node.stop().await;
+}
+
+/// Returns whether SIGSEGV has its default action in a process, by `/proc`.
+fn handles_no_segv(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (11 - 1)) == 0
 }
 
 #[tokio::test]
@@ -286,6 +305,37 @@ async fn gpu_that_crashes_hangs_or_computes_wrong_numbers_is_excluded() {
         }
         node.stop().await;
     }
+}
+
+#[tokio::test]
+async fn result_of_a_self_test_is_in_the_log_and_in_the_list_of_nodes() {
+    let home = Home::start().await;
+    let client = home.client();
+    // Its backends are tested again, so the result isn't that of an earlier process.
+    signal("ILL", home.worker(&home.model).await).await;
+    let node = eventually("the retest", async || {
+        ask(&client, &home.model).await;
+        let list = client.get("/v1/nodes").await.json();
+        let node = list["nodes"][0].clone();
+        node["status"]["devices"].as_array().is_some_and(|devices| !devices.is_empty()).then_some(node)
+    })
+    .await;
+    let devices = node["status"]["devices"].as_array().unwrap();
+    let used: Vec<&str> = devices
+        .iter()
+        .filter(|device| device["state"] == "in_use")
+        .map(|device| device["library"].as_str().unwrap())
+        .collect();
+    assert_eq!(node["status"]["backend"], used.join(", "), "{node}");
+    let library = used.iter().find(|library| library.starts_with("libggml-cpu-")).unwrap();
+    let log = home.data().join("logs/hearth.log");
+    let _folder = home.stop().await;
+    let log = fs::read_to_string(log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let crash =
+        lines.iter().position(|line| line.contains("a worker crashed; its backends are tested again"));
+    let result = format!("{library} passed its self-test in ");
+    assert!(lines[crash.unwrap()..].iter().any(|line| line.contains(&result)), "no {result:?} in {log}");
 }
 
 /// The variants of the CPU backend for processors without AVX-512, in the order of ggml's score.

@@ -1,6 +1,9 @@
 //! Malicious requests.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use hearth_domain::{Enforcement, Priority, ResponseFormat, Sampling, TextTask};
 use hearth_tests::Home;
@@ -10,11 +13,14 @@ use serde_json::{Value, json};
 
 use crate::{
     LONG_MODEL, ask,
-    in_process::{InProcessNode, user_task},
+    backends::BackendFolder,
+    in_process::{InProcessNode, endless_task, user_task},
 };
 
 /// Time in which each request must end, with an answer or an error.
 const DEADLINE: Duration = Duration::from_secs(45);
+/// Time in which a short question beside such a request is answered.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn deeply_nested_body_is_refused() {
@@ -114,8 +120,8 @@ async fn malicious_schema_ends_in_time_and_leaves_the_worker_alive() {
     for (name, schema) in schemas() {
         let began = Instant::now();
         let run = node.submit(LONG_MODEL, structured_task(schema), Priority::Normal).await;
-        // Other runs are served meanwhile.
-        node.assert_answers().await;
+        let other = tokio::time::timeout(OTHERS_TIMEOUT, node.assert_answers()).await;
+        assert!(other.is_ok(), "a question beside {name} wasn't answered");
         let events = match run {
             Ok(run) => run.rest().await,
             Err(error) => vec![RunEventBody::Error { error }],
@@ -164,5 +170,52 @@ async fn schemas_that_take_long_leave_another_run_its_grammar() {
         node.cancel(&run).await;
         run.rest().await;
     }
+    node.stop().await;
+}
+
+/// The backend of this test has the threads that compute masks sleep, longer than the engine waits for a mask.
+#[tokio::test]
+async fn late_mask_fails_its_run_alone_while_another_streams_on() {
+    let backends = BackendFolder::new().await;
+    let stalls = backends.folder.path().join("stall-now");
+    let condition = format!("STALL_GRAMMARS_IF=\"{}\"", stalls.display());
+    backends.wrap("libggml-cpu-stalling.so", &backends.best, &["SCORE=9001", &condition]);
+    let node = InProcessNode::start(|config| {
+        backends.configure(config);
+        // The backend looks for the threads in /proc.
+        config.settings.worker_sandbox = false;
+    })
+    .await;
+    node.assert_answers().await;
+    let worker = node.worker(LONG_MODEL).await;
+    let mut other = node.run(endless_task()).await;
+    other.until_text().await;
+    fs::write(&stalls, "").unwrap();
+    let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]});
+    let mut late = node.run(structured_task(schema)).await;
+    late.until_started().await;
+    let mut failure = std::pin::pin!(late.error());
+    let mut pieces = 0;
+    let error = loop {
+        tokio::select! {
+            error = &mut failure => break error,
+            event = other.next() => match event {
+                Some(RunEventBody::Delta { .. }) => pieces += 1,
+                event => panic!("the other run ended: {event:?}"),
+            },
+        }
+    };
+    fs::remove_file(&stalls).unwrap();
+    assert_eq!(error.code, ErrorCode::InvalidRequest, "{error:?}");
+    assert!(error.message.contains("takes too long to compute which tokens may come next"), "{error:?}");
+    assert!(pieces >= 20, "only {pieces} pieces came while a mask was late");
+    other.until_text().await;
+    node.cancel(&other).await;
+    other.rest().await;
+    // Neither the worker nor the model is blamed.
+    node.assert_answers().await;
+    let status = node.runtime_status(LONG_MODEL).await;
+    assert_eq!((status.pid, status.error), (Some(worker), None));
+    assert_eq!(status.backends.as_deref(), Some("cpu-stalling"));
     node.stop().await;
 }

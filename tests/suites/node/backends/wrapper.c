@@ -1,15 +1,21 @@
 /* A backend that wraps a real one and does something wrong when it computes.
  *
  * Compiled by the tests with REAL (the path of the library that is wrapped), SCORE, and what it does:
- * CRASH, HANG, WRONG (numbers), CRASH_IF (the path of a file: it crashes while that is there), or CRASH_IF_READ (the path
- * of a file: it crashes if it can open that). With GPU it says that its device is one. The tables are those of ggml-backend-impl.h, by their places. */
+ * CRASH, HANG, WRONG (numbers), CRASH_IF (the path of a file: it crashes while that is there), CRASH_IF_READ (the path
+ * of a file: it crashes if it can open that), or STALL_GRAMMARS_IF (the path of a file: while that is there, threads that compute
+ * grammars' masks sleep). With GPU it says that its device is one. The tables are those of ggml-backend-impl.h, by their places. */
 
+#define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { API_VERSION = 3 };
@@ -33,7 +39,33 @@ static int (*real_compute)(void *, void *);
 static void *(*real_init)(void *, const char *);
 static void (*real_props)(void *, struct props *);
 
+#ifdef STALL_GRAMMARS_IF
+static void stall(int number) {
+    (void)number;
+    sleep(8);
+}
+
+static void stall_grammars(void) {
+    if (access(STALL_GRAMMARS_IF, F_OK) != 0) return;
+    signal(SIGUSR1, stall);
+    DIR *threads = opendir("/proc/self/task");
+    for (struct dirent *thread; threads && (thread = readdir(threads));) {
+        char path[64], name[16] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%.20s/comm", thread->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file) continue;
+        if (fgets(name, sizeof name, file) && !strcmp(name, "grammar\n"))
+            syscall(SYS_tgkill, getpid(), atoi(thread->d_name), SIGUSR1);
+        fclose(file);
+    }
+    if (threads) closedir(threads);
+}
+#endif
+
 static int compute(void *backend, void *graph) {
+#ifdef STALL_GRAMMARS_IF
+    stall_grammars();
+#endif
 #ifdef CRASH
     raise(SIGILL);
 #endif
