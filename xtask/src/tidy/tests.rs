@@ -365,9 +365,13 @@ fn route_without_documentation_is_a_problem() {
         ("cli/src/home/node.rs", "router.merge(stores.routes())"),
         ("cli/src/home/stores.rs", &in_test),
         ("functions/models/src/lib.rs", wildcard),
+        ("gpu-node/src/server/mod.rs", "router.route(CHALLENGE, challenge)"),
+        ("gpu-node/src/server/routes.rs", route),
         ("shared/embedded/src/router.rs", route),
     ]);
-    expect(&unguarded_routes::check(&tree), &["cli/src/home/mod.rs:2: ", "cli/src/home/node.rs:1: "]);
+    let problems =
+        ["cli/src/home/mod.rs:2: ", "cli/src/home/node.rs:1: ", "gpu-node/src/server/routes.rs:2: "];
+    expect(&unguarded_routes::check(&tree), &problems);
 }
 
 #[test]
