@@ -9,12 +9,11 @@
 //! terminal event ──▶ the last model's usage is charged and added; the sum is sent, then the terminal event
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use hearth_domain::{Generation, RunId, Usage};
 use hearth_telemetry::traces::TraceContext;
-use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use tokio::sync::mpsc::error::TrySendError;
+use hearth_wire::{RunEvent, RunEventBody};
 
 use super::{
     active::{ActiveRun, StopSignal},
@@ -30,9 +29,6 @@ use super::{
     unreported::UnreportedUsage,
 };
 use crate::{cache::Capture, limits::RunAccount, record::Recording};
-
-/// Timeout of a client that reads no event of an answer that waits for it.
-const CLIENT_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The output of one run.
 pub(super) struct RunOutput {
@@ -209,23 +205,20 @@ impl RunOutput {
         }
     }
 
-    /// Sends an event to the client. A client that reads slowly slows the run; one that reads nothing for too long counts
-    /// as gone.
+    /// Sends an event to the client. One that doesn't read it counts as gone.
     async fn send_to_client(&mut self, event: RunEvent) {
         let Some(client) = &self.client else { return };
-        let event = match client.events.try_send(event) {
-            Ok(()) | Err(TrySendError::Closed(_)) => return,
-            Err(TrySendError::Full(event)) => event,
-        };
         let is_ending = event.body.is_terminal();
-        tokio::select! {
-            _ = client.events.send(event) => return,
-            () = tokio::time::sleep(CLIENT_STALL_TIMEOUT) => {}
-            () = self.stop.received(), if !is_ending => self.stop.put_back(),
+        let stopped = async {
+            if is_ending {
+                std::future::pending::<()>().await;
+            }
+            self.stop.received().await;
+            self.stop.put_back();
+        };
+        if !client.send(event, stopped).await {
+            tracing::info!(run = %self.id, trace_id = self.trace.id(), "the client doesn't read the answer");
+            self.client = None;
         }
-        tracing::info!(run = %self.id, trace_id = self.trace.id(), "the client doesn't read the answer");
-        let message = "the answer was read too slowly; GET /v1/requests/{id} has what was recorded of it";
-        let _ = client.broken_off.set(ApiError::new(ErrorCode::Cancelled, message));
-        self.client = None;
     }
 }

@@ -3,17 +3,20 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use hearth_domain::{AppliedDefinitions, RunId, RunState};
-use hearth_wire::{ApiError, RunEvent, RunEventBody};
-use tokio::sync::mpsc;
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{driver_task::DriverTask, errors::driver_died, readers::Reader};
 use crate::{cache::CacheOutcome, limits::RateStatus};
 
 /// Limit of the number of events that may wait for the client to read them.
 const CLIENT_BUFFER_EVENTS: usize = 256;
+/// Timeout of a client that reads no event of an answer that waits for it.
+const CLIENT_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A run's events, as they come. A client that goes away drops it.
 #[derive(Debug)]
@@ -58,6 +61,27 @@ pub(crate) fn channel() -> (EventSender, mpsc::Receiver<RunEvent>, EndGuard) {
     let end = EndGuard::default();
     let (client, rest) = end.sender();
     (client, rest, end)
+}
+
+impl EventSender {
+    /// Sends an event. A client that reads slowly slows the run.
+    ///
+    /// Returns false if the client read nothing for too long, or until `stopped` ended. It then gets an error after the events that
+    /// it has not read yet.
+    pub(super) async fn send(&self, event: RunEvent, stopped: impl Future<Output = ()>) -> bool {
+        let event = match self.events.try_send(event) {
+            Ok(()) | Err(TrySendError::Closed(_)) => return true,
+            Err(TrySendError::Full(event)) => event,
+        };
+        tokio::select! {
+            _ = self.events.send(event) => return true,
+            () = tokio::time::sleep(CLIENT_STALL_TIMEOUT) => {}
+            () = stopped => {}
+        }
+        let message = "the answer was read too slowly; GET /v1/requests/{id} has what was recorded of it";
+        let _ = self.broken_off.set(ApiError::new(ErrorCode::Cancelled, message));
+        false
+    }
 }
 
 impl EndGuard {
@@ -157,7 +181,9 @@ pub(super) async fn next(events: &mut mpsc::Receiver<RunEvent>, driver: &mut Dri
 
 #[cfg(test)]
 mod tests {
-    use hearth_wire::ErrorCode;
+    use std::future::{pending, ready};
+
+    use tokio::time::{Instant, sleep};
 
     use super::*;
 
@@ -167,7 +193,7 @@ mod tests {
         for (seq, body) in (1..).zip(bodies.iter().cloned()) {
             client.events.try_send(RunEvent { seq, body }).unwrap();
         }
-        let driver = DriverTask::new(async move {
+        let driver = DriverTask::new(|| async move {
             driver.await;
             drop(client);
         });
@@ -193,6 +219,54 @@ mod tests {
     async fn panics() {
         tokio::task::yield_now().await;
         panic!("the driver panics");
+    }
+
+    fn text(seq: u64) -> RunEvent {
+        RunEvent { seq, body: RunEventBody::text("a") }
+    }
+
+    /// A channel whose client has as many events to read as it may, and the number of the next event.
+    async fn full_channel() -> (EventSender, mpsc::Receiver<RunEvent>, EndGuard, u64) {
+        let (client, rest, end) = channel();
+        let count = CLIENT_BUFFER_EVENTS as u64;
+        for seq in 1..=count {
+            assert!(client.send(text(seq), ready(())).await, "{seq}");
+        }
+        (client, rest, end, count + 1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_that_reads_nothing_for_a_minute_gets_an_error_after_what_it_has() {
+        let begin = Instant::now();
+        let (client, mut rest, mut end, next) = full_channel().await;
+        let slowly = async {
+            sleep(CLIENT_STALL_TIMEOUT - Duration::from_secs(1)).await;
+            rest.recv().await
+        };
+        let (is_sent, first) = tokio::join!(client.send(text(next), pending()), slowly);
+        assert!(is_sent && first == Some(text(1)), "{first:?}");
+        let began = Instant::now();
+        assert!(!client.send(text(next + 1), pending()).await);
+        assert_eq!((began.elapsed(), begin.elapsed().as_secs()), (CLIENT_STALL_TIMEOUT, 59 + 60));
+        drop(client);
+        let mut read = Vec::new();
+        while let Some(event) = end.pass(rest.recv().await) {
+            read.push(event);
+        }
+        let last = read.pop().unwrap();
+        assert!(read.iter().map(|event| event.seq).eq(2..=next), "{read:?}");
+        let RunEventBody::Error { error } = &last.body else { panic!("{last:?}") };
+        assert_eq!((last.seq, error.code), (next + 1, ErrorCode::Cancelled));
+        assert!(error.message.contains("read too slowly"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopped_run_does_not_wait_for_a_client_that_reads_nothing() {
+        let begin = Instant::now();
+        let (client, _rest, _end, next) = full_channel().await;
+        let stopped = sleep(Duration::from_secs(2));
+        assert!(!client.send(text(next), stopped).await);
+        assert_eq!(begin.elapsed(), Duration::from_secs(2));
     }
 
     #[tokio::test]
