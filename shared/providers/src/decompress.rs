@@ -65,6 +65,19 @@ fn pieces(decoder: impl AsyncRead + Send + 'static) -> BodyStream {
     ReaderStream::with_capacity(decoder, PIECE_MAX_BYTES).boxed()
 }
 
+/// Compresses bytes with gzip.
+#[cfg(test)]
+pub(crate) fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    use futures::FutureExt as _;
+    use tokio::io::AsyncReadExt as _;
+
+    let (mut encoder, mut compressed) =
+        (async_compression::tokio::bufread::GzipEncoder::new(bytes), Vec::new());
+    let read = encoder.read_to_end(&mut compressed).now_or_never();
+    read.expect("bytes in memory need no waiting").expect("gzip fails by no bytes");
+    compressed
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{decompress, endpoint::Endpoint, retry_after, transport::HttpResponse};
+use crate::{decompress, endpoint::Endpoint, json_document, retry_after, transport::HttpResponse};
 
 /// Maximum length of the provider's message in an error, in characters.
 const MESSAGE_MAX_CHARS: usize = 500;
@@ -23,7 +23,7 @@ pub(crate) async fn read(endpoint: &Endpoint, response: HttpResponse) -> ApiErro
     let name = endpoint.name.as_str();
     let (status, headers) = (response.status, response.headers.clone());
     let limit = endpoint.timeouts.between_bytes.min(BODY_TIMEOUT);
-    let body = serde_json::from_slice(&read_body(response, limit).await).unwrap_or(Value::Null);
+    let body = json_document::parse_error(&read_body(response, limit).await);
     let wait = retry_after::of_response(status, &headers, &body, SystemTime::now());
     classify(name, status, &body)
         .with_retry_after(wait)
@@ -54,13 +54,16 @@ fn classify(name: &str, status: StatusCode, body: &Value) -> ApiError {
         ApiError::new(code, format!("the provider {name} {problem}{message}"))
     };
     match status.as_u16() {
-        // Some vendors' messages contain a part of the key.
+        // A message about the key itself often has a part of it that is too short for the redactor.
         _ if refuses_key(status, body) => ApiError::new(
             ErrorCode::ProviderAuth,
             format!(
                 "the provider {name} refused the gateway's key; set another with `hearth key set {name}`"
             ),
         ),
+        403 if !is_moderation(body) => {
+            error(ErrorCode::ProviderAuth, "doesn't permit the request with the gateway's key")
+        }
         402 => error(ErrorCode::QuotaExceeded, "has no credit left"),
         404 => error(ErrorCode::ModelNotFound, "has no such model").at("model"),
         408 | 504 => error(ErrorCode::ProviderTimeout, "took too long"),
@@ -95,12 +98,15 @@ fn is_too_long(kind: &str, message: &str) -> bool {
         .any(|phrase| message.contains(phrase))
 }
 
-/// Returns whether the provider refuses the key. Google's status for that is 400, and Stability's 403 may be about the
-/// content.
+/// Returns whether the provider refuses the key. Google's status for that is 400.
 fn refuses_key(status: StatusCode, body: &Value) -> bool {
-    let moderated = body["name"] == "content_moderation";
-    matches!(status.as_u16(), 401 | 403) && !moderated
+    status == StatusCode::UNAUTHORIZED
         || retry_after::google_details(body).any(|detail| detail["reason"] == "API_KEY_INVALID")
+}
+
+/// Returns whether Stability refuses the content of a request. Its status for that is 403, others' for a missing permission.
+fn is_moderation(body: &Value) -> bool {
+    body["name"] == "content_moderation"
 }
 
 /// Returns the provider's message, from the first of the usual fields that has one.
@@ -159,7 +165,7 @@ mod tests {
             ),
             (403, json!({"name": "content_moderation", "errors": ["no"]}), ErrorCode::InvalidRequest),
             (400, json!({"name": "bad_request", "errors": ["prompt: too long"]}), ErrorCode::InvalidRequest),
-            (403, json!({"Message": "The security token is invalid: sk-12"}), ErrorCode::ProviderAuth),
+            (403, json!({"Message": "The security token is invalid"}), ErrorCode::ProviderAuth),
             (424, json!({"message": "The model failed"}), ErrorCode::ProviderError),
             (529, json!({"error": {"type": "overloaded_error"}}), ErrorCode::ProviderRateLimited),
             (500, Value::Null, ErrorCode::ProviderError),
@@ -170,5 +176,14 @@ mod tests {
             assert_eq!(error.code, code, "{status} {body}");
             assert!(!error.message.contains("sk-12"), "{error}");
         }
+    }
+
+    #[test]
+    fn missing_permission_keeps_its_reason() {
+        let body =
+            json!({"error": {"message": "this project has no access to o3", "code": "model_not_found"}});
+        let error = classify("acme", StatusCode::FORBIDDEN, &body);
+        let message = "the provider acme doesn't permit the request with the gateway's key: this project has no access to o3";
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::ProviderAuth, message));
     }
 }

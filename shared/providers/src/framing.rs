@@ -16,8 +16,7 @@ use hearth_wire::ApiError;
 use crate::answer_error::unreadable;
 use aws::AwsReader;
 use documents::DocumentReader;
-use frame::BYTE_ORDER_MARK;
-pub(crate) use frame::FrameSink;
+pub(crate) use frame::{BYTE_ORDER_MARK, FrameSink, lossy_text};
 pub use frame::{FRAME_MAX_BYTES, OwnedFrame};
 pub(crate) use sse::SseReader;
 

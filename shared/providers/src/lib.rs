@@ -19,6 +19,7 @@ pub mod framing;
 pub mod http;
 mod identity;
 mod json_body;
+mod json_document;
 mod json_tree;
 mod lenient;
 pub mod media;

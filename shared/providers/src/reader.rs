@@ -31,6 +31,7 @@ pub struct AnswerReader {
     decoder: Box<dyn Decoder>,
     size: AnswerSize,
     body_bytes: usize,
+    body_max_bytes: usize,
     ended: bool,
 }
 
@@ -49,6 +50,7 @@ impl AnswerReader {
             decoder,
             size: AnswerSize::default(),
             body_bytes: 0,
+            body_max_bytes: BODY_MAX_BYTES,
             ended: false,
         }
     }
@@ -63,8 +65,8 @@ impl AnswerReader {
             return Ok(());
         }
         self.body_bytes = self.body_bytes.saturating_add(bytes.len());
-        let result = if self.body_bytes > BODY_MAX_BYTES {
-            Err(too_large(&format!("its body has more than {} MiB", BODY_MAX_BYTES >> 20)))
+        let result = if self.body_bytes > self.body_max_bytes {
+            Err(too_large(&format!("its body has more than {} MiB", self.body_max_bytes >> 20)))
         } else {
             self.read(events, |frames, sink| frames.read(bytes, sink))
         };

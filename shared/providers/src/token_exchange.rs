@@ -8,7 +8,6 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use bytes::Bytes;
-use futures::StreamExt as _;
 use hearth_domain::{Secret, Timestamp};
 use hearth_wire::{ApiError, ErrorCode};
 use http::{
@@ -20,11 +19,11 @@ use ring::{
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA256, RsaKeyPair},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{VendorClient, transport::HttpResponse};
+use crate::{VendorClient, json_document, lenient};
 
 /// Timeout of a request for a token.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +44,7 @@ pub struct TokenAnswer {
     #[serde(default)]
     pub refresh_token: Option<Secret>,
     /// Seconds until the access token ends.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds")]
     pub expires_in: Option<u64>,
 }
 
@@ -138,9 +137,11 @@ pub async fn request_token(
         if !status.is_success() {
             return Err(failed(&format!("answers with the status {}", status.as_u16())));
         }
+        // The reader's errors may show a part of the answer.
+        let body = json_document::read_body(response, ANSWER_MAX_BYTES).await;
         let body =
-            read(response).await.ok_or_else(|| failed("sends an answer that is cut off or too long"))?;
-        serde_json::from_slice(&body).map_err(|_| failed("sends an answer without an access token"))
+            body.map_err(|_| failed("sends an answer that is cut off, too long or in an unknown coding"))?;
+        json_document::parse(&body).map_err(|_| failed("sends an answer without an access token"))
     };
     tokio::time::timeout(TOKEN_TIMEOUT, answer).await.unwrap_or_else(|_| {
         let message = format!("the token endpoint didn't answer within {} s", TOKEN_TIMEOUT.as_secs());
@@ -159,13 +160,45 @@ fn request(url: &str, form: &[(&'static str, Secret)]) -> Option<Request<Bytes>>
     Some(request)
 }
 
-async fn read(response: HttpResponse) -> Option<Vec<u8>> {
-    let (mut body, mut pieces) = (Vec::new(), response.body);
-    while let Some(piece) = pieces.next().await {
-        body.extend_from_slice(&piece.ok()?);
-        if body.len() > ANSWER_MAX_BYTES {
-            return None;
+/// Reads a number of seconds, which some endpoints send as a text.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(lenient::count(from)?.map(u64::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, http::header::CONTENT_ENCODING, routing::post};
+
+    use super::*;
+    use crate::decompress::gzipped;
+
+    async fn token_of(answer: &'static str) -> Result<TokenAnswer, ApiError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let answer = move || async move { ([(CONTENT_ENCODING, "gzip")], gzipped(answer.as_bytes())) };
+        let router = Router::new().route("/token", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        request_token(&crate::vendor_client().unwrap(), &url, &[("grant_type", Secret::new("x"))]).await
+    }
+
+    #[tokio::test]
+    async fn answer_with_a_byte_order_mark_is_read_compressed() {
+        let answer =
+            token_of("\u{feff}{\"access_token\":\"at-1\",\"expires_in\":\"3599\",\"refresh_token\":null}")
+                .await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.access_token.expose(), answer.expires_in), ("at-1", Some(3599)));
+        assert!(answer.refresh_token.is_none());
+    }
+
+    #[tokio::test]
+    async fn error_has_none_of_the_endpoints_text() {
+        for body in ["{\"error\":\"planted\"}", "event: error\ndata: planted\n\n", "planted", ""] {
+            let error = token_of(body).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::ProviderError);
+            assert!(error.message.contains("without an access token"), "{error}");
+            assert!(!error.message.contains("planted"), "{error}");
         }
     }
-    Some(body)
 }

@@ -25,6 +25,7 @@ mod options;
 mod own_key_guards;
 mod own_keys;
 mod ownership;
+mod proxies;
 mod redaction;
 mod regions;
 mod selection;

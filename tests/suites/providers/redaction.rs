@@ -80,22 +80,23 @@ fn assert_clean(text: &str, context: &str) {
     }
 }
 
-/// Sends a request whose model fails, and checks the answer and the record.
-async fn ask(client: &Client, path: &str, body: &Value, context: &str) {
+/// Sends a request whose model fails, and checks the answer and the record. Returns the answer's text.
+async fn ask(client: &Client, path: &str, body: &Value, context: &str) -> String {
     let answer = client.post(path, body).await;
     assert!(answer.status.is_client_error() || answer.status.is_server_error(), "{context}: {answer:?}");
     assert_clean(&format!("{answer:?} {}", String::from_utf8_lossy(&answer.body)), context);
     let record = client.get(&format!("/v1/requests/{}", answer.header("x-request-id"))).await;
     assert_clean(&String::from_utf8_lossy(&record.body), context);
+    String::from_utf8_lossy(&answer.body).into_owned()
 }
 
 #[expect(clippy::unwrap_used, reason = "a test's own folder can be read")]
-fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-fn find(bytes: &[u8], text: &str) -> bool {
+pub(crate) fn find(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
@@ -134,6 +135,57 @@ async fn key_in_a_providers_errors_is_hidden_everywhere() {
         }
         if path.components().any(|part| part.as_os_str() == "logs") {
             assert!(!find(&bytes, PROMPT), "the prompt is in {}", path.display());
+        }
+    }
+    drop(folder);
+}
+
+/// Providers of images, meshes and vectors, by kind, and the routes that use them.
+const MEDIA: [(&str, &str, &[&str]); 5] = [
+    ("openai", "/v1", &["/v1/images/generations", "/v1/embeddings"]),
+    ("openai_compatible", "/v1", &["/v1/images/generations", "/v1/embeddings"]),
+    ("google", "/v1beta", &["/v1/images/generations", "/v1/embeddings"]),
+    ("huggingface", "", &["/v1/images/generations", "/v1/embeddings", "/v1/generate"]),
+    ("stability", "", &["/v1/images/generations"]),
+];
+
+#[tokio::test]
+async fn key_in_errors_about_images_meshes_and_vectors_is_hidden() {
+    let upstream = Upstream::start().await;
+    let settings = MEDIA.map(|(kind, path, _)| {
+        format!("[providers.{kind}]\nbase_url = '{}{path}'\napi_key = '{KEY}'\n", upstream.url)
+    });
+    let home = Setup::new().settings(&settings.concat()).without_node().start().await;
+    let client = home.client();
+    for (kind, _, routes) in MEDIA {
+        for path in routes {
+            let body = |status: u16| {
+                let model = if kind == "stability" { "core".to_owned() } else { format!("m{status}") };
+                let model = format!("{kind}:{model}");
+                match *path {
+                    "/v1/embeddings" => json!({"model": model, "input": PROMPT}),
+                    "/v1/generate" => json!({"model": model, "modality": "3d", "input": {"prompt": PROMPT}}),
+                    _ => json!({"model": model, "prompt": PROMPT}),
+                }
+            };
+            // Also an error in an answer of status 200, after which the gateway tries again.
+            for (status, tries) in [(400, 1), (401, 1), (403, 1), (200, 3)] {
+                let error = json!({"error": {"message": echo(), "code": KEY, "type": KEY}});
+                (0..tries).for_each(|_| upstream.reply(Reply::json(status, &error)));
+                let before = upstream.received().len();
+                let context = format!("{path} of {kind}, {status}");
+                let answer = ask(&client, path, &body(status), &context).await;
+                assert_eq!(upstream.received().len(), before + tries, "{context}: {answer}");
+                assert_eq!(answer.contains("[hidden]"), status != 401, "{context}: {answer}");
+            }
+        }
+    }
+    let data = home.data();
+    let folder = home.stop().await;
+    for path in files_below(&data) {
+        let bytes = std::fs::read(&path).unwrap();
+        for part in planted() {
+            assert!(!find(&bytes, &part), "{part} is in {}", path.display());
         }
     }
     drop(folder);

@@ -52,6 +52,8 @@ impl AnswerLimits {
 
 #[cfg(test)]
 mod tests {
+    use hearth_domain::{Artifact, ArtifactId, Timestamp};
+
     use super::*;
 
     #[test]
@@ -62,5 +64,21 @@ mod tests {
         let error = limits.count(&RunEventBody::Embedding { index: 0, vector: vec![0.5] }).unwrap();
         assert!(error.message.contains("answer_max_bytes"), "{error:?}");
         assert_eq!(error.code, ErrorCode::ProviderError);
+    }
+
+    #[test]
+    fn answer_has_64_files_at_most() {
+        let artifact = Artifact {
+            id: ArtifactId::new(),
+            media_type: "image/png".into(),
+            size_bytes: 1,
+            sha256: String::new(),
+            revised_prompt: None,
+            expires_at: Timestamp::now(),
+            link: String::new(),
+        };
+        let (mut limits, file) = (AnswerLimits::new(8), RunEventBody::Artifact { index: 0, artifact });
+        assert!((0..64).all(|_| limits.count(&file).is_none()));
+        assert!(limits.count(&file).unwrap().message.contains("more than 64 files"));
     }
 }

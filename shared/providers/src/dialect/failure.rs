@@ -7,6 +7,8 @@ use crate::lenient::is_present;
 
 /// Maximum length of the provider's message in an error, in characters.
 const MESSAGE_MAX_CHARS: usize = 500;
+/// Anthropic's and Google's names of an error about a missing permission.
+const PERMISSION_NAMES: [&str; 2] = ["permission_error", "permission_denied"];
 
 /// Reads the error of a frame whose event is named `error`; its data may be any text.
 pub(crate) fn named_failure(data: &str) -> ApiError {
@@ -33,11 +35,17 @@ pub(crate) fn failure(error: &Value) -> ApiError {
     let code = of_status(status).or_else(|| names.find_map(|name| of_name(&name.to_lowercase())));
     let code = code.unwrap_or(ErrorCode::ProviderError);
     let message = match code {
-        // The provider's message may contain a part of the key.
-        ErrorCode::ProviderAuth => "it refused the gateway's key".to_owned(),
+        // A message about the key itself often has a part of it that is too short for the redactor.
+        ErrorCode::ProviderAuth if !is_missing_permission(error) => "it refused the gateway's key".to_owned(),
         _ => message(error).unwrap_or_else(|| "its error has no message".to_owned()),
     };
     ApiError::new(code, format!("the provider failed: {message}"))
+}
+
+/// Returns whether an error is about a permission of the key.
+fn is_missing_permission(error: &Value) -> bool {
+    let mut names = ["code", "type", "status"].iter().filter_map(|field| error[field].as_str());
+    names.any(|name| PERMISSION_NAMES.contains(&name.to_lowercase().as_str()))
 }
 
 fn of_status(status: Option<u64>) -> Option<ErrorCode> {
@@ -55,9 +63,8 @@ fn of_status(status: Option<u64>) -> Option<ErrorCode> {
 fn of_name(name: &str) -> Option<ErrorCode> {
     Some(match name {
         "context_length_exceeded" => ErrorCode::ContextLengthExceeded,
-        "authentication_error" | "permission_error" | "invalid_api_key" | "unauthenticated" => {
-            ErrorCode::ProviderAuth
-        }
+        "authentication_error" | "invalid_api_key" | "unauthenticated" => ErrorCode::ProviderAuth,
+        name if PERMISSION_NAMES.contains(&name) => ErrorCode::ProviderAuth,
         "billing_error" | "insufficient_quota" => ErrorCode::QuotaExceeded,
         "invalid_request_error" | "invalid_prompt" | "invalid_argument" => ErrorCode::InvalidRequest,
         "not_found_error" | "model_not_found" => ErrorCode::ModelNotFound,
@@ -96,6 +103,8 @@ mod tests {
             (json!({"message": "boom", "code": "context_length_exceeded"}), ErrorCode::ContextLengthExceeded),
             (json!({"message": "boom", "code": 504}), ErrorCode::ProviderTimeout),
             (json!({"message": "boom", "type": "billing_error"}), ErrorCode::QuotaExceeded),
+            (json!({"message": "boom", "type": "permission_error"}), ErrorCode::ProviderAuth),
+            (json!({"message": "boom", "status": "PERMISSION_DENIED", "code": 403}), ErrorCode::ProviderAuth),
         ];
         for (error, code) in cases {
             let failed = failure(&error);

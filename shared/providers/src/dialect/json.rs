@@ -36,7 +36,7 @@ pub(super) fn parse<T: DeserializeOwned>(data: &str) -> Result<Option<T>, ApiErr
 
 /// Repairs errors of Python's and JavaScript's JSON writers: lone surrogates (`\ud83d` alone, where a token ends within a
 /// character), `NaN` and `Infinity`, and raw control characters in strings. `None` if there are none.
-fn repair(text: &str) -> Option<String> {
+pub(crate) fn repair(text: &str) -> Option<String> {
     let mut repaired = String::with_capacity(text.len() + 16);
     let (mut in_string, mut changed, mut rest) = (false, false, text);
     while let Some(character) = rest.chars().next() {

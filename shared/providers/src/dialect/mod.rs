@@ -30,6 +30,7 @@ use crate::{
 pub(crate) use anthropic::claude_version;
 pub use body::AnswerMode;
 use body::PassThrough;
+pub(crate) use json::repair;
 
 /// The header in which Anthropic's clients name betas.
 const BETA: &str = "anthropic-beta";

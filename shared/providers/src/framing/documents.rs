@@ -2,7 +2,7 @@
 
 use hearth_wire::{ApiError, json_scanner::JsonScanner};
 
-use super::frame::{FRAME_MAX_BYTES, FrameSink, frame_too_long, text};
+use super::frame::{FRAME_MAX_BYTES, FrameSink, frame_too_long, lossy_text};
 use crate::{answer_error::unreadable, decoder::Frame};
 
 /// Cuts a byte stream into JSON objects. A server that cannot stream sends one, Google a list, others one per line.
@@ -52,7 +52,7 @@ impl DocumentReader {
                 document.extend_from_slice(part);
                 &document
             };
-            sink(Frame { event: "", data: &text(document) })?;
+            sink(Frame { event: "", data: &lossy_text(document) })?;
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{answer_error::unreadable, decoder::Frame};
 pub const FRAME_MAX_BYTES: usize = 32 << 20;
 
 /// UTF-8's byte order mark, with which some servers begin a text.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Receives frames as they are cut. After an error it isn't called any more.
 pub(crate) type FrameSink<'a> = dyn FnMut(Frame<'_>) -> Result<(), ApiError> + 'a;
@@ -31,7 +31,7 @@ impl From<Frame<'_>> for OwnedFrame {
 }
 
 /// Returns the text of a frame. Invalid UTF-8 is replaced: one character is lost, but not the answer.
-pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn lossy_text(bytes: &[u8]) -> Cow<'_, str> {
     // `from_utf8_lossy` checks valid text byte by byte, and takes many times as long.
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

@@ -7,7 +7,7 @@
 use hearth_wire::{ApiError, json_scanner::JsonScanner};
 use serde::de::IgnoredAny;
 
-use super::frame::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, FrameSink, OwnedFrame, frame_too_long, text};
+use super::frame::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, FrameSink, OwnedFrame, frame_too_long, lossy_text};
 use crate::decoder::Frame;
 
 /// Maximum length of an event's name, in bytes; the rest is cut off. Known names are far shorter.
@@ -220,7 +220,7 @@ impl SseReader {
         (self.scanner, self.scanned) = (JsonScanner::default(), 0);
         if std::mem::take(&mut self.has_data) && !data.is_empty() {
             // With replacements for invalid UTF-8, as the standard requires.
-            sink(Frame { event: &event, data: &text(&data) })?;
+            sink(Frame { event: &event, data: &lossy_text(&data) })?;
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use hearth_domain::Timestamp;
 use hearth_wire::{ApiError, ErrorCode};
 use http::Request;
@@ -14,11 +13,9 @@ use super::{
     target::Target,
 };
 use crate::{
-    answer_error::unreadable,
     credits::{Billing, Ledger},
-    decompress,
     endpoint::Endpoint,
-    error_response,
+    error_response, json_document,
     redact::Redactor,
     sigv4,
     transport::{HttpResponse, VendorClient},
@@ -110,11 +107,13 @@ impl Connection {
     pub(super) async fn get_json(&self, path: &str) -> Result<Value, ApiError> {
         let request = self.target()?.get(path)?;
         let response = self.execute(request, self.endpoint.timeouts.first_byte, Via::Reqwest).await?;
-        if response.status.is_success() {
-            return read_json(response).await;
-        }
-        let error = error_response::read(&self.endpoint, response).await;
-        Err(self.redactor.redact_error(error))
+        let document = if response.status.is_success() {
+            let body = json_document::read_body(response, DOCUMENT_MAX_BYTES).await;
+            body.and_then(|body| json_document::parse_json(&body))
+        } else {
+            Err(error_response::read(&self.endpoint, response).await)
+        };
+        document.map_err(|error| self.redactor.redact_error(error))
     }
 
     /// Records what a response reports of credit and limits. Returns it, or the error that it states.
@@ -149,18 +148,6 @@ impl Connection {
             Err(_) => Err(timed_out(name, &format!("didn't begin to answer within {} s", timeout.as_secs()))),
         }
     }
-}
-
-/// Reads a response's body as JSON.
-async fn read_json(response: HttpResponse) -> Result<Value, ApiError> {
-    let (mut body, mut pieces) = (Vec::new(), decompress::body_of(response)?);
-    while let Some(piece) = pieces.next().await {
-        body.extend_from_slice(&piece.map_err(|_| unreadable("it broke off"))?);
-        if body.len() > DOCUMENT_MAX_BYTES {
-            return Err(unreadable(format!("it has more than {} MiB", DOCUMENT_MAX_BYTES >> 20)));
-        }
-    }
-    serde_json::from_slice(&body).map_err(|_| unreadable("it isn't JSON"))
 }
 
 #[cfg(test)]

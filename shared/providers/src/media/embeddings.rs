@@ -12,11 +12,8 @@ use serde::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    document,
-    job::{MediaAnswer, MediaRequest, MediaResult, RequestBody},
-};
-use crate::{dialect::gemini, lenient, provider::Call};
+use super::job::{MediaAnswer, MediaRequest, MediaResult, RequestBody};
+use crate::{dialect::gemini, json_document, lenient, provider::Call};
 
 /// Maximum number of texts in one request to Google.
 const GOOGLE_BATCH_MAX_COUNT: usize = 100;
@@ -76,8 +73,8 @@ struct OpenAiUsage {
 }
 
 pub(super) fn read_openai(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
-    let list: OpenAiList = document::parse(&answer.bytes)?;
-    document::check(&answer.bytes, &list.error, list.data.is_empty())?;
+    let list: OpenAiList = json_document::parse(&answer.bytes)?;
+    json_document::check(&answer.bytes, &list.error, list.data.is_empty())?;
     let mut vectors = list.data;
     if has_valid_indexes(&vectors) {
         vectors.sort_by_key(|vector| vector.index);
@@ -180,8 +177,8 @@ struct GoogleUsage {
 }
 
 pub(super) fn read_google(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
-    let list: GoogleAnswer = document::parse(&answer.bytes)?;
-    document::check(&answer.bytes, &list.error, list.embeddings.is_empty())?;
+    let list: GoogleAnswer = json_document::parse(&answer.bytes)?;
+    json_document::check(&answer.bytes, &list.error, list.embeddings.is_empty())?;
     let tokens = list.usage_metadata.and_then(|usage| usage.prompt_token_count);
     let usage = tokens.map(|prompt_tokens| Usage { prompt_tokens, ..Usage::default() });
     let vectors = list.embeddings.into_iter().map(|vector| vector.values).collect();

@@ -8,12 +8,11 @@ use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
 use super::{
-    document::parse_json,
     job::{MediaAnswer, MediaFile, MediaRequest, MediaResult, ReadAnswer, RequestBody},
     picture::{aspect_ratio, image_bytes},
     rejection::{content_refused, reject_unsupported},
 };
-use crate::{answer_error::unreadable, dialect::gemini};
+use crate::{answer_error::unreadable, dialect::gemini, json_document::parse_json};
 
 /// Aspect ratios of Gemini.
 const GEMINI_RATIOS: [(u32, u32); 10] =

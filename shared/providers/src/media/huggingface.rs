@@ -7,13 +7,12 @@ use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{
-    document,
     embeddings::text,
     job::{MediaAnswer, MediaFile, MediaRequest, MediaResult, RequestBody},
     picture::image_bytes,
     rejection::{mesh_input_unsupported, reject_unsupported},
 };
-use crate::url_path::model_path;
+use crate::{json_document, url_path::model_path};
 
 /// The router's name of Hugging Face's own inference; each of the other providers behind the router has its own API.
 const HF_INFERENCE: &str = "hf-inference";
@@ -127,6 +126,6 @@ pub(super) fn embeddings(
 }
 
 pub(super) fn read_vectors(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
-    let vectors = document::parse(&answer.bytes)?;
+    let vectors = json_document::parse(&answer.bytes)?;
     Ok(MediaResult { vectors, ..MediaResult::default() })
 }

@@ -6,8 +6,8 @@ use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::{document, form::Form};
-use crate::answer_error::unreadable;
+use super::form::Form;
+use crate::{answer_error::unreadable, json_document::failure_in_place_of_file};
 
 /// Maximum size of one answer.
 const ANSWER_MAX_BYTES: usize = 256 << 20;
@@ -162,7 +162,7 @@ impl MediaJob {
         }
         let message = format!("the provider's file isn't a readable {noun}");
         let error = || ApiError::new(ErrorCode::ProviderError, message);
-        Err(document::failure_in_place_of_file(&file.bytes).unwrap_or_else(error))
+        Err(failure_in_place_of_file(&file.bytes).unwrap_or_else(error))
     }
 }
 

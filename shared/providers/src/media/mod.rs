@@ -3,7 +3,6 @@
 //! A vendor's file names the APIs of the vendor. A task becomes a [`MediaJob`]: requests, and the reader of their
 //! answers. Nothing here does I/O: [`crate::http`] sends the requests.
 
-mod document;
 mod embeddings;
 mod form;
 mod google_images;

@@ -9,13 +9,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    document,
     form::Form,
     job::{MediaAnswer, MediaFile, MediaRequest, MediaResult, RequestBody},
     picture::image_bytes,
     rejection::reject_unsupported,
 };
-use crate::{answer_error::unreadable, lenient, provider::Call};
+use crate::{answer_error::unreadable, json_document, lenient, provider::Call};
 
 /// Differences between vendors that have this API: true for each supported field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +135,8 @@ struct ListUsage {
 }
 
 pub(super) fn read(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
-    let list: List = document::parse(&answer.bytes)?;
-    document::check(&answer.bytes, &list.error, list.data.is_empty())?;
+    let list: List = json_document::parse(&answer.bytes)?;
+    json_document::check(&answer.bytes, &list.error, list.data.is_empty())?;
     let file = |item: Item| {
         let Item { b64_json, url, revised_prompt } = item;
         let inline = url.as_deref().and_then(|url| url.split_once(";base64,")).map(|(_, data)| data);

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_ENCODING},
     response::{IntoResponse as _, Response},
 };
 use hearth_domain::{CreditStatus, Secret};
 use hearth_wire::ErrorCode;
 use serde_json::{Value, json};
 
-use crate::{Endpoint, HttpProvider, Provider as _, ProviderSettings};
+use crate::{Endpoint, HttpProvider, Provider as _, ProviderSettings, decompress::gzipped};
 
 /// Returns the response to a path and its query.
 type Respond = fn(&str) -> Response;
@@ -108,4 +108,41 @@ async fn balance_is_of_the_first_api_that_reports_one() {
     assert_eq!(credits.remaining.unwrap().balance.unwrap().amount, "0");
     let paths: Vec<String> = requests.lock().unwrap().iter().map(|(path, _)| path.clone()).collect();
     assert_eq!(paths, ["/v1/key", "/v1/credits"]);
+}
+
+/// A response with a byte order mark, compressed, as some proxies send it.
+fn marked_and_compressed(status: StatusCode, body: &Value) -> Response {
+    let body = gzipped(format!("\u{feff}{body}").as_bytes());
+    (status, [(CONTENT_ENCODING, "gzip")], body).into_response()
+}
+
+#[tokio::test]
+async fn list_balance_and_error_are_read_with_a_byte_order_mark_and_compressed() {
+    let (url, _) = server(|path| match path {
+        "/v1/models" => marked_and_compressed(StatusCode::OK, &json!({"data": [{"id": "m"}]})),
+        "/v1/key" => marked_and_compressed(StatusCode::OK, &json!({"data": {"limit_remaining": 0}})),
+        _ => {
+            let error = json!({"error": {"message": "this key has no access to models"}});
+            marked_and_compressed(StatusCode::FORBIDDEN, &error)
+        }
+    })
+    .await;
+    let router = provider("openrouter", &url);
+    assert_eq!(router.models().await.unwrap()[0].id, "m");
+    router.poll_balance().await.unwrap();
+    assert_eq!(router.credits().unwrap().status, CreditStatus::Exhausted);
+    let error = provider("anthropic", &url).models().await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderAuth);
+    assert!(error.message.ends_with(": this key has no access to models"), "{error}");
+}
+
+#[tokio::test]
+async fn error_in_place_of_a_list_keeps_its_message_without_the_key() {
+    let (url, _) = server(|_| {
+        json_response(json!({"error": {"message": "sk-1 is over its limit", "type": "rate_limit_error"}}))
+    })
+    .await;
+    let error = provider("openai", &url).models().await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderRateLimited);
+    assert!(error.message.ends_with(": [hidden] is over its limit"), "{error}");
 }

@@ -1,14 +1,21 @@
 use std::time::{Duration, Instant};
 
 use aws_smithy_eventstream::frame::write_message_to;
-use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use aws_smithy_types::event_stream::{Header, HeaderValue as Attribute, Message};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use hearth_domain::FinishReason;
 use hearth_wire::{ErrorCode, event::ToolCallBegin};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_ENCODING};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dialect::openai_chat::COMMON;
+use crate::{
+    decompress::{self, gzipped},
+    dialect::openai_chat::COMMON,
+    transport::HttpResponse,
+};
 
 const DIALECTS: [Dialect; 5] = [
     Dialect::OpenAiChat(&COMMON),
@@ -186,7 +193,7 @@ fn bytes(dialect: Dialect, frames: &[Value]) -> Vec<u8> {
     let bytes = frames.iter().map(|frame| match dialect {
         Dialect::Bedrock => {
             let header = |name: &str, value: &str| {
-                Header::new(name.to_owned(), HeaderValue::String(value.to_owned().into()))
+                Header::new(name.to_owned(), Attribute::String(value.to_owned().into()))
             };
             let headers = vec![header(":event-type", frame[0].as_str().unwrap_or("messageStop"))];
             let mut bytes = Vec::new();
@@ -422,53 +429,180 @@ fn error_in_json_keeps_its_message_in_every_dialect() {
     }
 }
 
+/// Frames without a part of the answer, and with values that the dialect's documentation doesn't have.
+fn odd_frames(dialect: Dialect) -> Vec<Value> {
+    let meaningless = [Value::Null, json!(1), json!("ping"), json!({})];
+    let odd = match dialect {
+        Dialect::OpenAiChat(_) => vec![
+            json!({"choices": null, "usage": null}),
+            json!({"choices": [{"index": 0, "delta": null, "finish_reason": null}]}),
+            json!({"choices": [{"delta": {"content": null, "tool_calls": null, "role": 7}, "logprobs": {"content": null}}]}),
+            json!({"choices": [{"delta": {}, "finish_reason": ""}], "usage": {"prompt_tokens": null, "completion_tokens": 0}}),
+        ],
+        Dialect::OpenAiResponses => vec![
+            json!({"type": null, "response": null}),
+            json!({"type": "response.in_progress", "response": {"status": 7, "output": null, "usage": null}}),
+            json!({"type": "response.output_text.delta", "output_index": 1, "delta": null}),
+            json!({"type": "response.output_item.added", "output_index": null, "item": null}),
+            json!({"type": "response.of_tomorrow", "output_index": 1, "delta": {"x": 1}}),
+        ],
+        Dialect::Anthropic => vec![
+            json!({"type": "ping", "usage": null}),
+            json!({"type": "content_block_delta", "index": 1, "delta": null}),
+            json!({"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": null}}),
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "of_tomorrow", "x": 1}}),
+            json!({"type": "message_delta", "delta": {"stop_reason": null}, "usage": null}),
+            json!({"type": "of_tomorrow", "delta": []}),
+        ],
+        Dialect::Gemini => vec![
+            json!({"candidates": null, "usageMetadata": null}),
+            json!({"candidates": [{"content": null, "finishReason": null}]}),
+            json!({"candidates": [{"content": {"parts": null, "role": 7}, "finishReason": ""}]}),
+            json!({"candidates": [{"content": {"parts": [null, {"text": null}, {"ofTomorrow": 1}]}}], "usageMetadata": {"promptTokenCount": null}}),
+        ],
+        Dialect::Bedrock => vec![
+            json!(["messageStart", null]),
+            json!(["contentBlockDelta", {"contentBlockIndex": 1, "delta": null}]),
+            json!(["contentBlockDelta", {"contentBlockIndex": "1", "delta": {"text": null}}]),
+            json!(["contentBlockStop", {"contentBlockIndex": null}]),
+            json!(["metadata", {"usage": null, "metrics": 7}]),
+            json!(["ofTomorrow", {"x": 1}]),
+        ],
+    };
+    let meaningless = meaningless.into_iter().map(|value| match dialect {
+        Dialect::Bedrock => json!(["contentBlockDelta", value]),
+        _ => value,
+    });
+    meaningless.chain(odd).collect()
+}
+
 #[test]
 fn unimportant_odd_values_are_ignored() {
-    let odd = [
-        "null",
-        "1",
-        "\"ping\"",
-        "{}",
-        r#"{"choices":null,"usage":null}"#,
-        r#"{"choices":[{"index":0,"delta":null,"finish_reason":null}]}"#,
-        r#"{"choices":[{"delta":{"content":null,"tool_calls":null,"role":7},"logprobs":{"content":null}}]}"#,
-        r#"{"choices":[{"delta":{},"finish_reason":""}],"usage":{"prompt_tokens":null,"completion_tokens":0}}"#,
-    ];
-    let mut frames: Vec<Value> = frames(DIALECTS[0]);
-    for (place, odd) in odd.iter().enumerate() {
-        frames.insert(place, serde_json::from_str(odd).unwrap());
+    for dialect in DIALECTS {
+        let mut with_odd = Vec::new();
+        let odd = odd_frames(dialect);
+        // Each of them before each frame of the answer.
+        for frame in frames(dialect) {
+            with_odd.extend(odd.iter().cloned());
+            with_odd.push(frame);
+        }
+        let read_frames = |frames: &[Value]| comparable(read(dialect, [&bytes(dialect, frames)[..]]));
+        let (events, result) = read_frames(&with_odd);
+        assert_eq!(result, Ok(()), "{dialect:?}");
+        assert_eq!(events, read_frames(&frames(dialect)).0, "{dialect:?}");
     }
-    let odd = read(DIALECTS[0], [&bytes(DIALECTS[0], &frames)[..]]);
-    assert_eq!(odd, read(DIALECTS[0], [&bytes(DIALECTS[0], &self::frames(DIALECTS[0]))[..]]));
+}
+
+/// Answers without an end: the frames that begin one, and the frame that is repeated. The number of pieces is counted after the
+/// decoder, alike for all: the first dialect has an answer of short ones.
+fn endless_answers(dialect: Dialect) -> Vec<(Vec<Value>, Value)> {
+    let long = "x".repeat(64 << 10);
+    match dialect {
+        Dialect::OpenAiChat(_) => {
+            let frame = |delta: Value| json!({"choices": [{"index": 0, "delta": delta}]});
+            let call = |arguments: &str| json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}]});
+            vec![
+                (vec![], frame(json!({"content": long}))),
+                (vec![], frame(json!({"reasoning_content": long}))),
+                (vec![], frame(call(&long))),
+                (vec![], frame(json!({"tool_calls": [{"index": 0, "function": {"arguments": long}}]}))),
+                (vec![], frame(json!({"content": "x"}))),
+            ]
+        }
+        Dialect::OpenAiResponses => {
+            let delta = |kind: &str, text: &str| json!({"type": kind, "output_index": 0, "summary_index": 0, "delta": text});
+            let call = json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "function_call", "call_id": "a", "name": "f"}});
+            vec![
+                (vec![], delta("response.output_text.delta", &long)),
+                (vec![], delta("response.reasoning_summary_text.delta", &long)),
+                (vec![call], delta("response.function_call_arguments.delta", &long)),
+            ]
+        }
+        Dialect::Anthropic => {
+            let delta = |delta: Value| json!({"type": "content_block_delta", "index": 0, "delta": delta});
+            let begin =
+                |block: Value| json!({"type": "content_block_start", "index": 0, "content_block": block});
+            let call = begin(json!({"type": "tool_use", "id": "a", "name": "f", "input": {}}));
+            let thoughts = || begin(json!({"type": "thinking", "thinking": ""}));
+            vec![
+                (vec![], delta(json!({"type": "text_delta", "text": long}))),
+                (vec![thoughts()], delta(json!({"type": "thinking_delta", "thinking": long}))),
+                (vec![thoughts()], delta(json!({"type": "signature_delta", "signature": long}))),
+                (vec![call], delta(json!({"type": "input_json_delta", "partial_json": long}))),
+            ]
+        }
+        Dialect::Gemini => {
+            let part = |part: Value| json!({"candidates": [{"content": {"parts": [part]}}]});
+            vec![
+                (vec![], part(json!({"text": long}))),
+                (vec![], part(json!({"text": long, "thought": true}))),
+                (vec![], part(json!({"functionCall": {"name": "f", "args": {"a": long}}}))),
+                (vec![], part(json!({"functionCall": {"name": "f", "args": {}}}))),
+            ]
+        }
+        Dialect::Bedrock => {
+            let delta = |delta: Value| json!(["contentBlockDelta", {"contentBlockIndex": 0, "delta": delta}]);
+            let call = json!(["contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "a", "name": "f"}}}]);
+            vec![
+                (vec![], delta(json!({"text": long}))),
+                (vec![], delta(json!({"reasoningContent": {"text": long}}))),
+                (vec![call], delta(json!({"toolUse": {"input": long}}))),
+            ]
+        }
+    }
 }
 
 #[test]
 fn endless_answer_is_an_error_within_the_limits() {
-    let frame = |delta: Value| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
-    let call = |arguments: &str| json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}]});
-    let long = "x".repeat(64 << 10);
-    let endless = [
-        frame(json!({"content": long})),
-        frame(json!({"reasoning_content": long})),
-        frame(call(&long)),
-        frame(json!({"tool_calls": [{"index": 0, "function": {"arguments": long}}]})),
-        frame(json!({"content": "x"})).repeat(200),
-    ];
-    for piece in endless {
-        let (mut reader, mut count, mut bytes) = (AnswerReader::new(DIALECTS[0]), 0, 0);
-        let began = Instant::now();
+    for dialect in DIALECTS {
+        for (first, repeated) in endless_answers(dialect) {
+            let (mut reader, mut events) = (AnswerReader::new(dialect), Vec::new());
+            let began = Instant::now();
+            reader.push(&bytes(dialect, &first), &mut events).unwrap();
+            let frame = bytes(dialect, std::slice::from_ref(&repeated));
+            let piece = frame.repeat((32 << 10) / frame.len() + 1);
+            let (mut count, mut size) = (events.len(), 0);
+            let error = loop {
+                events.clear();
+                let read = reader.push(&piece, &mut events);
+                count += events.len();
+                size += events.iter().map(bytes_of).sum::<usize>();
+                if let Err(error) = read {
+                    break error;
+                }
+            };
+            assert_eq!(error.code, ErrorCode::ProviderError, "{dialect:?}");
+            let is_limit = ["more than", "without a name"].iter().any(|part| error.message.contains(part));
+            assert!(is_limit, "{dialect:?}: {error}");
+            let is_within = count <= ANSWER_MAX_EVENTS && size <= ANSWER_MAX_BYTES;
+            assert!(is_within, "{dialect:?}: {count} events of {size} bytes");
+            assert!(began.elapsed() < Duration::from_secs(60), "{dialect:?}: {:?}", began.elapsed());
+        }
+    }
+}
+
+/// A body without an end that is small before it is decompressed: comments of server-sent events, and spaces before JSON.
+#[tokio::test]
+async fn endless_body_is_an_error_within_the_limit_after_decompression() {
+    const LIMIT: usize = 8 << 20;
+    let comments = format!(": {}\n\n", "x".repeat(1 << 20));
+    for filler in [comments.into_bytes(), vec![b' '; 1 << 20]] {
+        let compressed = Bytes::from(gzipped(&filler));
+        let headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+        let body = stream::repeat(compressed).map(Ok).boxed();
+        let response = HttpResponse { status: StatusCode::OK, headers, body };
+        let mut pieces = decompress::body_of(response).unwrap();
+        let (mut reader, mut events, mut size) = (AnswerReader::new(DIALECTS[0]), Vec::new(), 0);
+        assert_eq!(reader.body_max_bytes, BODY_MAX_BYTES);
+        reader.body_max_bytes = LIMIT;
         let error = loop {
-            let mut events = Vec::new();
-            let read = reader.push(piece.as_bytes(), &mut events);
-            count += events.len();
-            bytes += events.iter().map(bytes_of).sum::<usize>();
-            if let Err(error) = read {
+            let piece = pieces.next().await.unwrap().unwrap();
+            size += piece.len();
+            if let Err(error) = reader.push(&piece, &mut events) {
                 break error;
             }
         };
-        assert_eq!(error.code, ErrorCode::ProviderError);
-        assert!(error.message.contains("more than") || error.message.contains("without a name"), "{error}");
-        assert!(count <= ANSWER_MAX_EVENTS && bytes <= ANSWER_MAX_BYTES, "{count} events of {bytes} bytes");
-        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+        assert!(error.message.contains("its body has more than 8 MiB"), "{error}");
+        assert!(size <= LIMIT + (16 << 10) && events.is_empty(), "{size}");
     }
 }

@@ -79,6 +79,7 @@ pub(crate) fn prepare<'a>(
     messages::apply(&rules, &mut draft)?;
     let place = SchemaPlace {
         has_strict: matches!(dialect, Dialect::OpenAiChat(_) | Dialect::OpenAiResponses),
+        has_description: !matches!(dialect, Dialect::Anthropic | Dialect::Gemini),
         is_whole: call.delivery == Delivery::Whole,
         by_instruction: choice == SchemaChoice::Instruction,
     };

@@ -13,7 +13,7 @@ pub(crate) struct Rule<T> {
 pub(crate) type Refused = Option<&'static str>;
 
 /// The restrictions of a provider. `None` is no restriction.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rules {
     /// Maximum number of tools.
     pub(super) max_tools: Option<Rule<usize>>,
@@ -27,6 +27,8 @@ pub(crate) struct Rules {
     pub(super) refused_parameters: Option<Rule<&'static [Parameter]>>,
     /// The refused sampling parameters are accepted in requests without reasoning.
     pub(super) accepts_parameters_without_reasoning: bool,
+    /// Highest `temperature`.
+    pub(super) max_temperature: Option<Rule<f32>>,
     /// `temperature` together with `top_p`.
     pub(super) temperature_with_top_p: Refused,
     /// Supported reasoning efforts.

@@ -1,5 +1,5 @@
-//! Removes sampling parameters that a vendor refuses: they are preferences. An effort that the model doesn't support is
-//! replaced by the nearest one.
+//! Removes sampling parameters that a vendor refuses: they are preferences. A temperature above the vendor's range, and an effort
+//! that the model doesn't support, are replaced by the nearest supported value.
 
 use hearth_domain::{ReasoningEffort, Sampling};
 
@@ -17,6 +17,11 @@ pub(super) fn apply(rules: &Rules, draft: &mut Draft<'_>) {
         if is_set(&draft.task().sampling, *parameter) {
             unset(&mut draft.edit().sampling, *parameter);
         }
+    }
+    if let (Some(highest), Some(temperature)) = (rules.max_temperature, draft.task().sampling.temperature)
+        && temperature > highest.value
+    {
+        draft.edit().sampling.temperature = Some(highest.value);
     }
     let sampling = &draft.task().sampling;
     if rules.temperature_with_top_p.is_some() && sampling.temperature.is_some() && sampling.top_p.is_some() {

@@ -25,6 +25,8 @@ const UNIONS: [&str; 3] = ["oneOf", "anyOf", "allOf"];
 pub(super) struct SchemaPlace {
     /// The provider's dialect is one of OpenAI's, whose requests have `strict`.
     pub(super) has_strict: bool,
+    /// The provider's dialect has a field for the schema's description, beside the schema.
+    pub(super) has_description: bool,
     /// The client gets the answer in one piece, whose form can be restored.
     pub(super) is_whole: bool,
     /// The provider has refused the schema in another form.
@@ -55,7 +57,7 @@ pub(super) fn apply(
             return Err(draft.refuse(Field::ResponseSchema, NOT_STRICT, source));
         }
         let chosen = choose(rules.answer_schemas.value, place, draft);
-        request_schema(&chosen.request, draft);
+        request_schema(&chosen.request, place.has_description, draft);
         plan = Some(chosen);
     }
     if draft.task().response_format == ResponseFormat::JsonObject {
@@ -106,8 +108,8 @@ fn choose(support: AnswerSchemas, place: SchemaPlace, draft: &Draft<'_>) -> Sche
     }
 }
 
-/// Changes the draft to a request of this kind.
-fn request_schema(request: &SchemaRequest, draft: &mut Draft<'_>) {
+/// Changes the draft to a request of this kind. `has_description`: the request has a field for the schema's description.
+fn request_schema(request: &SchemaRequest, has_description: bool, draft: &mut Draft<'_>) {
     match request {
         SchemaRequest::AsSent => {}
         SchemaRequest::Followed => draft.edit().schema_label.strict = Some(false),
@@ -131,6 +133,7 @@ fn request_schema(request: &SchemaRequest, draft: &mut Draft<'_>) {
             task.parallel_tool_calls = false;
         }
         SchemaRequest::Instruction => {
+            describe_within(draft);
             let task = draft.edit();
             let format = std::mem::replace(&mut task.response_format, ResponseFormat::JsonObject);
             let ResponseFormat::JsonSchema(schema) = format else { return };
@@ -144,6 +147,23 @@ fn request_schema(request: &SchemaRequest, draft: &mut Draft<'_>) {
                 format!("Answer with {kind} and with nothing before or after it. {FITS_SCHEMA}\n{schema}");
             add_instruction(draft, &text);
         }
+    }
+    if !has_description {
+        describe_within(draft);
+    }
+}
+
+/// Moves the schema's description into the schema, unless that has one of its own.
+fn describe_within(draft: &mut Draft<'_>) {
+    if draft.task().schema_label.description.is_none() {
+        return;
+    }
+    let task = draft.edit();
+    let description = task.schema_label.description.take();
+    if let (ResponseFormat::JsonSchema(Value::Object(members)), Some(description)) =
+        (&mut task.response_format, description)
+    {
+        members.entry("description").or_insert(Value::String(description));
     }
 }
 

@@ -306,6 +306,22 @@ fn refused_sampling_parameters_are_removed() {
 }
 
 #[test]
+fn temperature_above_the_vendors_range_becomes_its_maximum() {
+    let sent = |kind, model, temperature| {
+        let sampling = Sampling { temperature: Some(temperature), ..Sampling::default() };
+        Request::to(kind, model).sent(TextTask { sampling, ..hello() }).unwrap().sampling.temperature
+    };
+    for kind in ["anthropic", "bedrock"] {
+        assert_eq!(sent(kind, "any", 1.7), Some(1.0), "{kind}");
+        assert_eq!(sent(kind, "any", 0.7), Some(0.7), "{kind}");
+    }
+    for (kind, model) in [("openai", "gpt-4o"), ("google", "gemini-2.5-pro"), ("openai_compatible", "big")] {
+        assert_eq!(sent(kind, model, 1.7), Some(1.7), "{kind}");
+    }
+    assert_eq!(sent("openai", "o3", 1.7), None);
+}
+
+#[test]
 fn unsupported_effort_becomes_the_nearest() {
     let effort = |kind, model, effort| {
         Request::to(kind, model).sent(TextTask { reasoning: Some(effort), ..hello() }).unwrap().reasoning
@@ -417,8 +433,37 @@ fn unsupported_documents_are_refused() {
     let link = AttachmentContent::Document(Document { source, name: None });
     let task = TextTask::new(vec![attached(Role::User, "Sum up.", link)], Sampling::default());
     assert!(Request::to("anthropic", "any").sent(task.clone()).is_ok());
+    let advice = |kind: &'static str| Request::to(kind, "any").sent(task.clone()).unwrap_err().message;
+    assert!(
+        advice("openai").contains("send the file in base64, its text, or images"),
+        "{}",
+        advice("openai")
+    );
+    assert!(advice("groq").contains("send its text, or images"), "{}", advice("groq"));
     assert_eq!(Request::to("openai", "gpt-4o").refused(task.clone()), "messages");
     assert_eq!(local_task(&CHAT.call(task)).unwrap_err().param.as_deref(), Some("messages"));
+}
+
+#[test]
+fn files_of_other_servers_are_refused_by_their_ids() {
+    for (client, part, place) in [
+        (ClientDialect::OpenAiResponses, json!({"type": "input_file", "file_id": "file-abc"}), "file_id"),
+        (ClientDialect::OpenAiChat, json!({"type": "file", "file": {"file_id": "file-abc"}}), "file.file_id"),
+        (
+            ClientDialect::Anthropic,
+            json!({"type": "document", "source": {"type": "file", "file_id": "file_01"}}),
+            "source.file_id",
+        ),
+    ] {
+        let task = TextTask::new(vec![attached(Role::User, "Read:", opaque(part))], Sampling::default());
+        let param = format!("messages[0].content[1].{place}");
+        let request = Request { client, ..Request::to("google", "any") };
+        let errors = [request.sent(task.clone()).unwrap_err(), local_task(&request.call(task)).unwrap_err()];
+        for (error, reader) in errors.into_iter().zip(["the provider acme", "a local model"]) {
+            assert_eq!(error.param.as_deref(), Some(param.as_str()), "{error:?}");
+            assert!(error.message.contains(reader) && error.message.contains("POST /v1/files"), "{error:?}");
+        }
+    }
 }
 
 #[test]
@@ -522,6 +567,44 @@ fn json_is_requested_by_an_instruction_if_there_is_no_field() {
     let mut with_word = object;
     with_word.messages[0].content = "Give me json.".into();
     assert_eq!(Request::to("openai", "gpt-4o").sent(with_word.clone()).unwrap(), with_word);
+}
+
+#[test]
+fn description_of_a_schema_is_sent_in_its_field_or_within_the_schema() {
+    let sent = |kind, model, schema: Value| {
+        let description = Some("A place on Earth.".to_owned());
+        let label = SchemaLabel { description, ..SchemaLabel::default() };
+        let format = ResponseFormat::JsonSchema(schema);
+        let task = TextTask { response_format: format, schema_label: label, ..hello() };
+        Request::to(kind, model).sent(task).unwrap()
+    };
+    let place = || json!({"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]});
+    let described = |task: &TextTask| match &task.response_format {
+        ResponseFormat::JsonSchema(schema) => schema["description"].clone(),
+        _ => Value::Null,
+    };
+    let of_label = |task: &TextTask| task.schema_label.description.clone();
+    for (kind, model) in [("anthropic", "claude-sonnet-4-5"), ("google", "gemini-2.5-pro")] {
+        let task = sent(kind, model, place());
+        assert_eq!((described(&task), of_label(&task)), (json!("A place on Earth."), None), "{kind}");
+        let mut own = place();
+        own["description"] = json!("Its own.");
+        assert_eq!(described(&sent(kind, model, own)), "Its own.", "{kind}");
+    }
+    for (kind, model) in
+        [("openai", "gpt-4o"), ("responses", "gpt-4o"), ("bedrock", "anthropic.claude-sonnet-4-5-v1:0")]
+    {
+        let task = sent(kind, model, place());
+        assert_eq!(
+            (described(&task), of_label(&task)),
+            (Value::Null, Some("A place on Earth.".to_owned())),
+            "{kind}"
+        );
+    }
+    let instructed = sent("deepseek", "any", place());
+    assert!(instructed.messages[0].content.contains("A place on Earth."), "{instructed:?}");
+    let with_tool = sent("anthropic", "claude-3-5-haiku", place());
+    assert_eq!(with_tool.tools[0].description.as_deref(), Some("A place on Earth."));
 }
 
 #[test]

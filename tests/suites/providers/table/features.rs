@@ -22,6 +22,7 @@ pub(super) const CALLS: &str = "parallel tool calls";
 pub(super) const RESULTS: &str = "results of tools";
 pub(super) const SCHEMA: &str = "JSON Schema";
 pub(super) const SCHEMA_NAME: &str = "name of a schema";
+pub(super) const AUTHOR: &str = "name of a message's author";
 pub(super) const MARK: &str = "cache mark on a part";
 pub(super) const STOP: &str = "stop texts";
 pub(super) const SEED: &str = "seed";
@@ -105,6 +106,7 @@ pub(super) fn all() -> Vec<Feature> {
             Request { schema: Some(parameters()), schema_name: Some("place".to_owned()), ..hello() },
             Answer { text: json!({"at": "Ulm"}).to_string(), ..Answer::default() },
         ),
+        feature(AUTHOR, Request { author: Some("ada".to_owned()), ..hello() }, there()),
         feature(MARK, Request { mark: true, ..hello() }, there()),
         feature(
             STOP,

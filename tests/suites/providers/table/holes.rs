@@ -1,7 +1,7 @@
 //! Impossible cells of the table, each with its reason and the expected behaviour.
 
 use super::{
-    features::{DOCUMENT, LINK, MARK, REFUSAL, SCHEMA_NAME, SEALS, SEED, STOP, THOUGHTS, UNKNOWN},
+    features::{AUTHOR, DOCUMENT, LINK, MARK, REFUSAL, SCHEMA_NAME, SEALS, SEED, STOP, THOUGHTS, UNKNOWN},
     neutral::{Answer, End, Request, Turn},
 };
 
@@ -31,7 +31,7 @@ pub(super) enum Instead {
 
 use Instead::{NotReported, Omitted, Refused};
 
-pub(super) const ALL: [Hole; 17] = [
+pub(super) const ALL: [Hole; 18] = [
     Hole {
         feature: LINK,
         at: |client, vendor| vendor == "bedrock" && client != "ollama",
@@ -82,6 +82,13 @@ pub(super) const ALL: [Hole; 17] = [
         who: "from `/v1/messages`, `/api/chat` and `:generateContent`; over Anthropic and Gemini",
         why: "they have no field for it, and it is only a label",
         instead: Omitted(|request| request.schema_name = None),
+    },
+    Hole {
+        feature: AUTHOR,
+        at: |client, vendor| !["native", "chat"].contains(&client) || vendor != "chat",
+        who: "from `/v1/messages`, `/v1/responses`, `/api/chat` and `:generateContent`; over the responses API, Anthropic, Gemini and Bedrock",
+        why: "they have no field for it",
+        instead: Omitted(|request| request.author = None),
     },
     Hole {
         feature: MARK,

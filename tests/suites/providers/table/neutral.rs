@@ -12,6 +12,8 @@ pub(super) struct Request {
     pub(super) schema: Option<Value>,
     /// Name of the schema.
     pub(super) schema_name: Option<String>,
+    /// Name of the author of the user's messages.
+    pub(super) author: Option<String>,
     /// True if a text of the user has a mark for the prompt cache.
     pub(super) mark: bool,
     pub(super) stop: Vec<String>,

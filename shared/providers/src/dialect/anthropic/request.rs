@@ -99,10 +99,9 @@ fn add_sampling(sampling: &Sampling, samplers: bool, body: &mut Object<'_>) {
     if !samplers {
         return;
     }
-    let temperature = sampling.temperature.map(|value| value.clamp(0.0, 1.0));
     // 1 is the default, and newer models refuse `top_p` beside a temperature.
     let top_p = sampling.top_p.filter(|value| *value < 1.0);
-    body.set_some("temperature", temperature.map(round));
+    body.set_some("temperature", sampling.temperature.map(round));
     body.set_some("top_p", top_p.map(round));
     body.set_some("top_k", sampling.top_k.filter(|value| *value > 0));
 }

@@ -103,7 +103,7 @@ fn every_kind_of_message_is_converted() {
         user("Sure?"),
     ];
     let sampling = Sampling {
-        temperature: Some(1.7),
+        temperature: Some(0.7),
         top_p: Some(0.9),
         top_k: Some(3),
         seed: Some(7),
@@ -151,7 +151,7 @@ fn every_kind_of_message_is_converted() {
             "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
             "max_tokens": 9,
             "stop_sequences": ["X"],
-            "temperature": 1.0, "top_p": 0.9, "top_k": 3,
+            "temperature": 0.7, "top_p": 0.9, "top_k": 3,
         })
     );
 }

@@ -70,29 +70,35 @@ impl Decoder for ResponsesDecoder {
             events.extend(self.end()?);
             return Ok(());
         }
-        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(()) };
+        let Some(mut event) = json::parse::<Event>(frame.data)? else { return Ok(()) };
         let kind = event.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(frame.event);
         if is_present(&event.error) && event.object.as_deref() != Some("response") {
             return Err(failure(&event.error));
         }
         let place = event.output_index.unwrap_or(self.latest);
         self.latest = place;
+        let delta = event.delta.take().filter(|delta| !delta.is_empty());
         let before = events.len();
         match kind {
             "response.output_text.delta" => {
-                let text = event.delta.unwrap_or_default();
-                let logprobs = event.logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
-                self.record_text(place)?;
-                events.push(RunEventBody::Delta { choice: 0, text, logprobs });
+                let logprobs: Vec<_> =
+                    event.logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
+                if delta.is_some() || !logprobs.is_empty() {
+                    self.record_text(place)?;
+                    let text = delta.unwrap_or_default();
+                    events.push(RunEventBody::Delta { choice: 0, text, logprobs });
+                }
             }
             "response.output_text.done" => {
                 let part = Part { text: event.text, refusal: None, logprobs: event.logprobs };
                 self.message(place, vec![part], events)?;
             }
             "response.refusal.delta" => {
-                self.refused = true;
-                self.record_text(place)?;
-                events.push(RunEventBody::Refusal { choice: 0, text: event.delta.unwrap_or_default() });
+                if let Some(text) = delta {
+                    self.refused = true;
+                    self.record_text(place)?;
+                    events.push(RunEventBody::Refusal { choice: 0, text });
+                }
             }
             "response.output_item.added" => self.begin(place, event.item.unwrap_or_default(), events)?,
             "response.output_item.done" => self.finish(place, event.item.unwrap_or_default(), events)?,
@@ -100,7 +106,7 @@ impl Decoder for ResponsesDecoder {
                 if !self.open.contains(&place) {
                     return Err(unreadable("arguments of a tool call that didn't begin"));
                 }
-                let arguments = event.delta.unwrap_or_default();
+                let arguments = delta.unwrap_or_default();
                 self.calls.add(Piece { index: Some(place), arguments, ..Piece::default() }, events)?;
             }
             // Parts of a summary are paragraphs.
@@ -108,7 +114,9 @@ impl Decoder for ResponsesDecoder {
                 events.push(self.think(place, "\n\n".to_owned())?);
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                events.push(self.think(place, event.delta.unwrap_or_default())?);
+                if let Some(text) = delta {
+                    events.push(self.think(place, text)?);
+                }
             }
             "response.completed" => {
                 events.extend(self.done(event.response.unwrap_or_default(), "completed")?)

@@ -60,5 +60,10 @@ fn tool() -> Value {
 
 /// Returns the conversation's messages, as OpenAI writes them in chats.
 fn messages(request: &Request) -> Vec<Value> {
-    request.turns.iter().flat_map(chat::turn).collect()
+    let mut messages: Vec<Value> = request.turns.iter().flat_map(chat::turn).collect();
+    if let Some(author) = &request.author {
+        let of_user = messages.iter_mut().filter(|message| message["role"] == "user");
+        of_user.for_each(|message| message["name"] = json!(author));
+    }
+    messages
 }

@@ -132,6 +132,7 @@ fn parse_request(received: &Received) -> Request {
             Some("system") => request.system = Some(text(&message["content"])),
             Some("user") => {
                 request.mark |= has_mark(&message["content"]);
+                request.author = message["name"].as_str().map(str::to_owned);
                 request.turns.push(Turn::User(parts(&message["content"])));
             }
             Some("assistant") => request.turns.push(Turn::Assistant {
