@@ -146,6 +146,16 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// The measurements that don't meet their goals, each with the value and the goal.
+    pub(crate) fn missed(&self) -> Vec<String> {
+        let missed = self.rows.iter().filter(|row| row.met() == Some(false));
+        let line = |row: &Row| {
+            let [what, ours, _, _, goal, _] = row.cells();
+            format!("{what}: {ours}, and the goal is {goal}")
+        };
+        missed.map(line).collect()
+    }
+
     /// In Markdown, with columns that line up.
     pub(crate) fn markdown(&self) -> String {
         let compared = if self.theirs.is_empty() { "min..max" } else { "compared (min..max)" };
@@ -217,5 +227,12 @@ mod tests {
 ";
         assert_eq!(table.markdown(), expected);
         assert_eq!(table.json()["rows"][0]["met"], json!(true));
+        assert_eq!(table.missed(), Vec::<String>::new());
+        table.push(Row::alone("start", "s", &[2.5]).goal(Goal::AtMost(2.0)));
+        table.push(Row::alone("memory", "MB", &[f64::NAN]).goal(Goal::AtMost(2.0)));
+        assert_eq!(
+            table.missed(),
+            ["start, s: 2.50, and the goal is ≤ 2.00", "memory, MB: ?, and the goal is ≤ 2.00"]
+        );
     }
 }

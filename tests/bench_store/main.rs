@@ -33,16 +33,19 @@ struct Options {
     /// Seconds of each measurement
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Runs in the large table, if they can be written in `--fill-seconds`
+    /// Runs in the large table, if they can be written in `--fill-seconds`; the table of results has the real number
     #[arg(long, default_value_t = 1_000_000)]
     runs: usize,
-    /// Seconds that filling the large table may take
+    /// Seconds that filling the large table of a store may take
     #[arg(long, default_value_t = 60)]
     fill_seconds: u64,
     /// Leave the earlier store out
     #[arg(long)]
     only_ours: bool,
 }
+
+/// Concurrent writers that fill a table.
+const FILL_WRITERS: usize = 256;
 
 /// The writes of a measurement.
 struct Measurement {
@@ -65,10 +68,15 @@ async fn main() -> Result<()> {
         measure(subject, &options).await?;
     }
     for subject in &subjects {
-        let filled = fill(&subject.store, &options).await?;
-        let (runs, seconds) = (subject.count() + filled.count, filled.duration.as_secs());
-        eprintln!("{}: {runs} runs in the table; {seconds} s to fill it", subject.name);
+        let filled = fill(subject, &options).await?;
         subject.add(filled.count);
+        let (name, runs, seconds) = (subject.name, subject.count(), filled.duration.as_secs());
+        let end = if runs < options.runs {
+            format!(" of {} to write: `--fill-seconds {}` ended it", options.runs, options.fill_seconds)
+        } else {
+            String::new()
+        };
+        eprintln!("{name}: {runs} runs in the table after {seconds} s{end}");
         measure(subject, &options).await?;
     }
     Ok(())
@@ -97,17 +105,18 @@ async fn measure(subject: &Subject, options: &Options) -> Result<()> {
     Ok(())
 }
 
-async fn fill(store: &Store, options: &Options) -> Result<Measurement> {
-    write(store, 256, options.runs, Instant::now() + Duration::from_secs(options.fill_seconds)).await
+async fn fill(subject: &Subject, options: &Options) -> Result<Measurement> {
+    let end = Instant::now() + Duration::from_secs(options.fill_seconds);
+    write(&subject.store, FILL_WRITERS, options.runs.saturating_sub(subject.count()), end).await
 }
 
-/// Writes ended runs until `end`, `max_count` at most.
+/// Writes ended runs until `end`, or until there are `max_count` and at most one more for each writer.
 async fn write(store: &Store, writers: usize, max_count: usize, end: Instant) -> Result<Measurement> {
     let began = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..writers {
         let store = store.clone();
-        let share = max_count / writers;
+        let share = max_count.div_ceil(writers);
         tasks.spawn(async move {
             let mut latencies = Vec::new();
             while Instant::now() < end && latencies.len() < share {

@@ -7,9 +7,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
-use crate::{dist, environment, shell};
+use crate::{dist, environment, shell, tools};
 
 /// Runs a benchmark of the node, the gateway, the relay, sessions or the store, or the soak test. The rest of `arguments` is passed to the
 /// benchmark, except `--portable`, which measures the binary that `cargo xtask dist` ships.
@@ -27,7 +26,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     };
     let (ours, arguments): (Vec<&str>, Vec<&str>) =
         arguments.iter().map(String::as_str).partition(|argument| *argument == "--portable");
-    tools::ensure(workspace, &Tool::TO_BUILD)?;
+    tools::ensure_for_this_machine(workspace)?;
     shell::run(&mut workspace.cargo(BUILD))?;
     let profile = if ours.is_empty() { "release" } else { dist::PORTABLE };
     if profile == dist::PORTABLE {

@@ -1,5 +1,8 @@
 //! `cargo xtask dist`: a folder that runs wherever it is copied.
 
+mod amx;
+pub(crate) mod compile_flags;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
-use crate::{progress, shell};
+use crate::{gate, progress, shell};
 
 /// The cargo profile of a folder for other machines. llama.cpp's build differs from that of `release` (it has every
 /// variant of the CPU backend), so it has a build folder of its own.
@@ -23,6 +26,8 @@ pub(crate) struct Options {
     features: Option<String>,
     /// Build the engine for images too.
     pictures: bool,
+    /// Start the folder, as the gate starts one of its own build.
+    smoke: bool,
     /// Folder to write; by default `dist/hearth` in the target folder.
     out: Option<PathBuf>,
 }
@@ -32,17 +37,15 @@ impl Options {
         let mut options = Self::default();
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
-            if argument == "--pictures" {
-                options.pictures = true;
-                continue;
-            }
-            let value = rest.next().with_context(|| format!("`{argument}` needs a value"))?;
+            let mut value = || rest.next().with_context(|| format!("`{argument}` needs a value"));
             match argument.as_str() {
-                "--features" => options.features = Some(value.clone()),
-                "--out" => options.out = Some(value.into()),
-                other => {
-                    bail!("`cargo xtask dist` takes `--features`, `--pictures` and `--out`, not `{other}`")
-                }
+                "--pictures" => options.pictures = true,
+                "--smoke" => options.smoke = true,
+                "--features" => options.features = Some(value()?.clone()),
+                "--out" => options.out = Some(value()?.into()),
+                other => bail!(
+                    "`cargo xtask dist` takes `--features`, `--pictures`, `--smoke` and `--out`, not `{other}`"
+                ),
             }
         }
         Ok(options)
@@ -61,6 +64,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bytes += copy(&workspace.binary(PORTABLE, PICTURES), &out)?;
     }
     println!("{} ({} MiB)", out.display(), bytes >> 20);
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        amx::check(workspace, &out)?;
+    }
+    if options.smoke {
+        let out = std::path::absolute(&out).context("the folder has no absolute path")?;
+        gate::smoke_test(workspace, PORTABLE, &out)?;
+    }
     Ok(())
 }
 
@@ -161,6 +171,23 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn options_are_read_in_any_order() {
+        let parse =
+            |line: &str| Options::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        let all = Options {
+            features: Some("cuda".to_owned()),
+            pictures: true,
+            smoke: true,
+            out: Some("there".into()),
+        };
+        assert_eq!(parse("--smoke --out there --pictures --features cuda").unwrap(), all);
+        assert_eq!(parse("").unwrap(), Options::default());
+        for line in ["--out", "--features", "there"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
 
     #[test]
     fn folder_has_only_the_libraries_of_this_build() {

@@ -2,6 +2,7 @@
 
 mod acme;
 mod conformance;
+mod features;
 mod gateway;
 mod infra;
 mod moto;
@@ -11,6 +12,7 @@ mod scratch;
 mod smoke;
 mod steps;
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,6 +65,14 @@ fn step_name(name: &str) -> Result<String> {
         bail!("`--only` takes one of: {}", names.join(", "));
     }
     Ok(name.to_owned())
+}
+
+/// Starts a folder of `cargo xtask dist`, asks two models, and runs the doctor.
+///
+/// # Errors
+/// A command fails or answers something else, or llama.cpp was compiled with other flags than in a release.
+pub(crate) fn smoke_test(workspace: &Workspace, profile: &str, folder: &Path) -> Result<()> {
+    smoke::test_folder(workspace, profile, folder)
 }
 
 pub(crate) fn run(workspace: Workspace, options: &Options) -> Result<()> {

@@ -43,6 +43,7 @@ Usage: cargo xtask <command>
       --features <f>  build with more features: cuda, vulkan or metal
       --pictures      with the engine for image models
       --out <folder>  put it there
+      --smoke         start it there, ask two models, and run the doctor
   package         Build the Lambda functions into a folder that `sam deploy` takes, and measure size and cold start
       --arch <arch>   arm64 or x86_64; by default what infra/template.yaml says
       --out <folder>  put it there

@@ -3,6 +3,7 @@
 mod libclang;
 mod packages;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -47,7 +48,7 @@ impl Tool {
             Self::Cmake => on_path("cmake"),
             Self::CxxCompiler => environment::var("CXX").is_some() || on_path("c++"),
             Self::Make => on_path("make"),
-            Self::Clang => CLANGXX.iter().any(|name| on_path(name)),
+            Self::Clang => clangxx().is_some(),
             Self::Libclang => libclang::is_there(),
             Self::Git => on_path("git"),
             Self::Python => answers("python3", &["-c", "import venv, ensurepip"]),
@@ -76,7 +77,7 @@ impl Tool {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cmake => "cmake",
             Self::CxxCompiler => "a C++ compiler",
@@ -108,6 +109,11 @@ const CLANGXX: [&str; 8] = [
     "clang++-15",
     "clang++-14",
 ];
+
+/// Clang for C++, the one that CMake finds for the AMX variant.
+pub(crate) fn clangxx() -> Option<PathBuf> {
+    CLANGXX.iter().find_map(|name| environment::program(name))
+}
 
 /// The compiler that the AMX variant of the CPU backend needs beside the C++ compiler at hand, if any.
 ///
@@ -157,6 +163,15 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
     let still = self::missing(&missing);
     if !still.is_empty() {
         bail!("installed, yet not found: {}", names(&still));
+    }
+    Ok(())
+}
+
+/// Installs what the build for this machine needs, with the compiler of the AMX variant if the processor has AMX.
+pub(crate) fn ensure_for_this_machine(workspace: &Workspace) -> Result<()> {
+    ensure(workspace, &Tool::TO_BUILD)?;
+    if environment::processor_has_amx() {
+        ensure_optional(workspace, amx_compiler());
     }
     Ok(())
 }

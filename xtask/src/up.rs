@@ -4,9 +4,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::tools::{self, Tool};
+use crate::tools;
 use crate::workspace::Workspace;
 use crate::{dist, environment};
+
+/// Minutes of the first build on two cores, fast and slow ones. README.md has the same.
+const FIRST_BUILD_MINUTES: (u32, u32) = (15, 25);
 
 /// The flags of the build, which come first; all else is for Hearth.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,14 +38,12 @@ impl<'a> BuildFlags<'a> {
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let BuildFlags { features, pictures, rest: arguments } = BuildFlags::parse(arguments);
     eprintln!("1/3 tools");
-    tools::ensure(workspace, &Tool::TO_BUILD)?;
-    if environment::processor_has_amx() {
-        tools::ensure_optional(workspace, tools::amx_compiler());
-    }
+    tools::ensure_for_this_machine(workspace)?;
 
     let binary = workspace.binary("release", "hearth");
-    let estimate = if binary.exists() { "" } else { " (the first time up to half an hour on two cores)" };
-    eprintln!("2/3 build{estimate}");
+    let (fast, slow) = FIRST_BUILD_MINUTES;
+    let estimate = format!(" (the first time {fast} minutes on two fast cores, {slow} on two slow ones)");
+    eprintln!("2/3 build{}", if binary.exists() { "" } else { &estimate });
     dist::build(workspace, "release", features)?;
     if pictures {
         dist::build_pictures(workspace, "release", features)?;
@@ -73,6 +74,15 @@ fn become_program(command: &mut Command) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readme_has_the_same_duration_of_the_first_build() {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+        let (fast, slow) = FIRST_BUILD_MINUTES;
+        let text = format!("takes {fast} minutes on two fast cores, and {slow} on two slow ones.");
+        let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(readme.contains(&text), "README.md doesn't say: {text}");
+    }
 
     #[test]
     fn flags_of_the_build_come_first() {

@@ -7,10 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::shell;
 use crate::tools::{self, Tool};
 use crate::venv::Venv;
 use crate::workspace::Workspace;
+use crate::{environment, shell};
 
 /// The sources' version and checksum.
 const REQUIREMENTS: &str = "bench/requirements.txt";
@@ -37,16 +37,43 @@ pub(super) fn ensure(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
     let requirements = requirements.with_context(|| format!("cannot read {REQUIREMENTS}"))?;
     let version = version(&requirements)
         .with_context(|| format!("{REQUIREMENTS} does not begin with {PACKAGE}==VERSION"))?;
-    let built = folder.join(format!("llama-server-{version}"));
+    let clang = amx_clang();
+    let compiler = if clang.is_some() { "-clang" } else { "" };
+    let built = folder.join(format!("llama-server-{version}{compiler}"));
     let program = built.join("bin").join("llama-server").with_extension(std::env::consts::EXE_EXTENSION);
     if !program.is_file() {
-        build(workspace, version, &folder.join("llama-server.build"), &built)?;
+        build(workspace, version, clang.as_deref(), &folder.join("llama-server.build"), &built)?;
     }
     Ok(program)
 }
 
+/// Clang for C++, where Hearth's variant for this processor is compiled by it: on a processor with AMX whose code the C++
+/// compiler breaks. Elsewhere both are compiled by the C++ compiler.
+fn amx_clang() -> Option<PathBuf> {
+    tools::amx_compiler().filter(|_| environment::processor_has_amx()).and_then(|_| tools::clangxx())
+}
+
+/// CMake's options for that compiler. Clang before 16 has AMX under other names of these macros; without them llama.cpp leaves its
+/// kernels out.
+fn compiler_options(clang: &Path) -> [String; 4] {
+    let name = clang.to_string_lossy();
+    let (c, macros) = (name.replacen("clang++", "clang", 1), "-D__AMX_TILE__ -D__AMX_INT8__");
+    [
+        format!("-DCMAKE_C_COMPILER={c}"),
+        format!("-DCMAKE_CXX_COMPILER={name}"),
+        format!("-DCMAKE_C_FLAGS={macros}"),
+        format!("-DCMAKE_CXX_FLAGS={macros}"),
+    ]
+}
+
 /// Builds the server with its libraries into `bin` of `built`, and removes `scratch`.
-fn build(workspace: &Workspace, version: &str, scratch: &Path, built: &Path) -> Result<()> {
+fn build(
+    workspace: &Workspace,
+    version: &str,
+    clang: Option<&Path>,
+    scratch: &Path,
+    built: &Path,
+) -> Result<()> {
     eprintln!("llama-server is built from its sources, once (several minutes on two cores)");
     for folder in [scratch, built].into_iter().filter(|folder| folder.exists()) {
         fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -57,6 +84,7 @@ fn build(workspace: &Workspace, version: &str, scratch: &Path, built: &Path) -> 
     let sources = download(workspace, version, scratch)?.join("vendor").join("llama.cpp");
     let binaries = scratch.join("build");
     let mut configure = workspace.command("cmake");
+    configure.args(clang.into_iter().flat_map(compiler_options));
     shell::run(configure.arg("-S").arg(sources).arg("-B").arg(&binaries).args(OPTIONS))?;
     let jobs = std::thread::available_parallelism().map_or(1, NonZero::get).to_string();
     let mut make = workspace.command("cmake");
@@ -88,6 +116,15 @@ fn version(requirements: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn c_is_compiled_by_the_same_clang() {
+        let options = compiler_options(Path::new("/usr/bin/clang++-16"));
+        assert_eq!(
+            options[..2],
+            ["-DCMAKE_C_COMPILER=/usr/bin/clang-16", "-DCMAKE_CXX_COMPILER=/usr/bin/clang++-16"]
+        );
+    }
 
     #[test]
     fn version_is_the_pinned_one() {

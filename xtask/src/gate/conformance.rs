@@ -94,7 +94,7 @@ fn node(workspace: &Workspace, configure: &Configure<'_>) -> Result<()> {
     let (out, path) = (open()?, workspace.root.join(JAVASCRIPT));
     let err = out.try_clone().context("a file has one handle only")?;
     let mut node = workspace.command("node");
-    // One file after the other: three of them play the vendor at the same address.
+    // One file after the other: four of them play the vendor at the same address.
     node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"])
         .current_dir(path)
         .stdout(out)

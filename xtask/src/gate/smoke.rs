@@ -1,6 +1,7 @@
-//! Smoke test of the folder that `cargo xtask dist` creates: start, first answer, doctor, a second model.
+//! Smoke test of a folder as `cargo xtask dist` creates it: start, first answer, doctor, a second model.
 //!
-//! The folder is assembled of the gate's own build: llama.cpp is compiled with the same flags in every profile.
+//! The gate assembles the folder of its own build, with the variants of this machine's processor: llama.cpp is compiled with
+//! the same flags in every profile, which this checks. `cargo xtask dist --smoke` tests the folder that it has built.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Outcome;
 use super::gateway::Gateway;
 use super::scratch::Scratch;
+use crate::dist::{self, compile_flags};
+use crate::shell;
 use crate::workspace::Workspace;
-use crate::{dist, shell};
 
 const MODEL: &str = "models/tiny-chat/tiny-chat.gguf";
 const QUESTION: &str = "What is the capital of France?";
@@ -21,20 +23,35 @@ const ANSWER: &str = "Paris";
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The cargo profile of the gate's build.
+const PROFILE: &str = "dev";
+
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
+    let scratch = Scratch::new("folder")?;
+    let folder = scratch.0.join("hearth");
+    dist::assemble(workspace, PROFILE, None, &folder)?;
+    test_folder(workspace, PROFILE, &folder)?;
+    Ok(Outcome::Passed)
+}
+
+/// Starts the program of a folder that was assembled of a build in `profile`, and uses it.
+///
+/// # Errors
+/// llama.cpp has other flags than in a release, or a command fails or answers something else.
+pub(super) fn test_folder(workspace: &Workspace, profile: &str, folder: &Path) -> Result<()> {
+    compile_flags::check(&workspace.output(profile))?;
     let scratch = Scratch::new("smoke")?;
-    let (folder, data) = (scratch.0.join("hearth"), scratch.0.join("data"));
-    dist::assemble(workspace, "dev", None, &folder)?;
+    let data = scratch.0.join("data");
     fs::create_dir_all(data.join("models"))?;
     fs::copy(workspace.root.join(MODEL), data.join("models/second.gguf")).context("cannot copy a model")?;
 
     let log = scratch.0.join("log");
     let file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut up = hearth(workspace, &folder);
+    let mut up = hearth(workspace, folder);
     up.args(["up", "--port", "0", "--json", "--data"]).arg(&data).stderr(file);
     let gateway = Gateway::start(&mut up, START_TIMEOUT)?;
     let client = |arguments: &[&str]| {
-        let mut client = hearth(workspace, &folder);
+        let mut client = hearth(workspace, folder);
         client.args(arguments).env("HEARTH_URL", &gateway.ready.url);
         client.env("HEARTH_TOKEN", &gateway.ready.token).env("NO_PROXY", "127.0.0.1");
         client
@@ -49,7 +66,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     if tried.is_err() {
         println!("\n{}:\n{}", log.display(), fs::read_to_string(&log).unwrap_or_default());
     }
-    tried.and(stopped).map(|()| Outcome::Passed)
+    tried.and(stopped)
 }
 
 /// Command of the program in the folder, run outside of the workspace.

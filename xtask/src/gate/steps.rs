@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Outcome, acme, conformance, infra, moto, observability, smoke};
+use super::{Outcome, acme, conformance, features, infra, moto, observability, smoke};
 use crate::tools::{self, Tool};
 use crate::workspace::{WHOLE_WORKSPACE, Workspace};
 use crate::{shell, tidy};
@@ -43,7 +43,7 @@ pub(super) const STEPS: &[Step] = &[
             "features",
             "the command as README builds it, without the engine, and a function, each alone",
             &BUILD,
-            features,
+            features::run,
         )
     },
     Step::new("tidy", "what the tree must look like", &TIDY, tidy),
@@ -52,7 +52,12 @@ pub(super) const STEPS: &[Step] = &[
     Step { prepare: Some(list_tests), ..Step::new("test", "the tests of every crate", &TEST, test) },
     Step::new("moto", "stores and commands over another AWS", &MOTO, moto::run),
     Step::new("acme", "a certificate from an ACME server", &TEST, acme::run),
-    Step::new("smoke", "the folder that `dist` makes: start, answers, doctor", &Tool::TO_BUILD, smoke::run),
+    Step::new(
+        "smoke",
+        "a folder as `dist` makes it, of this build: flags, start, answers, doctor",
+        &Tool::TO_BUILD,
+        smoke::run,
+    ),
     Step::new("infra", "the SAM template, `sam build`, the folder of a release", &INFRA, infra::run),
     Step::new(
         "observability",
@@ -85,17 +90,6 @@ fn fmt(workspace: &Workspace) -> Result<Outcome> {
 
 fn build(workspace: &Workspace) -> Result<Outcome> {
     shell::run(workspace.cargo(["build", "--all-targets"]).args(WHOLE_WORKSPACE))?;
-    Ok(Outcome::Passed)
-}
-
-/// Checks packages by themselves: in a build of the workspace they have the features that other packages need of their
-/// dependencies, and may use what they haven't enabled.
-fn features(workspace: &Workspace) -> Result<Outcome> {
-    let start = ["--package", "hearth"];
-    let command = ["--package", "hearth", "--no-default-features", "--features", "aws", "--all-targets"];
-    for selection in [start.as_slice(), &command, &["--package", "hearth-fn-accounts"]] {
-        shell::run(workspace.cargo(["check", "--quiet"]).args(selection))?;
-    }
     Ok(Outcome::Passed)
 }
 

@@ -20,6 +20,8 @@ const CONCURRENT_READS: usize = 16;
 pub(super) struct Due {
     /// The kill.
     at: Option<Instant>,
+    /// The time before the kill for which the machine left a waiting thread without a processor.
+    delay: Duration,
     answers: Option<Instant>,
     events: Option<Instant>,
 }
@@ -29,20 +31,25 @@ pub(super) struct Due {
 pub(super) struct Checks {
     pub(super) count: usize,
     pub(super) faults: Vec<String>,
-    /// Age of the oldest answer that isn't recorded, at the kill.
+    /// Age of the oldest answer that isn't recorded, at the kill, less the machine's delays.
     pub(super) lag: Duration,
 }
 
 impl Due {
     /// After an orderly stop.
     pub(super) fn all() -> Self {
-        Self { at: None, answers: None, events: None }
+        Self { at: None, delay: Duration::ZERO, answers: None, events: None }
     }
 
     /// After a kill.
     pub(super) fn before(killed_at: Instant, delays: &SchedulingDelay) -> Self {
         let before = |limit| killed_at.checked_sub(limit + delays.before(killed_at, limit));
-        Self { at: Some(killed_at), answers: before(ANSWER_LAG_LIMIT), events: before(EVENT_LAG_LIMIT) }
+        Self {
+            at: Some(killed_at),
+            delay: delays.before(killed_at, ANSWER_LAG_LIMIT),
+            answers: before(ANSWER_LAG_LIMIT),
+            events: before(EVENT_LAG_LIMIT),
+        }
     }
 }
 
@@ -60,7 +67,8 @@ pub(super) async fn check(gateway: &Gateway, received: &[Received], due: Due) ->
             None => true,
         };
         if let (Some(ended), Some(killed)) = (run.ended_at, due.at) {
-            checks.lag = checks.lag.max(killed.saturating_duration_since(ended));
+            let age = killed.saturating_duration_since(ended);
+            checks.lag = checks.lag.max(age.saturating_sub(due.delay));
         }
         if is_due {
             checks.faults.push(format!("{}: {fault}", run.id));

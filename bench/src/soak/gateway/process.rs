@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use reqwest::RequestBuilder;
 use tempfile::TempDir;
 
 use super::super::{Options, memory};
@@ -64,12 +65,16 @@ impl DataFolder {
 }
 
 impl Gateway {
-    /// The time for the list of models, in milliseconds; that of its timeout if there is no answer.
-    pub(super) async fn models_latency(&self) -> f64 {
-        let began = Instant::now();
+    /// A request for the list of models.
+    pub(super) fn models_request(&self) -> RequestBuilder {
         let request = self.http.get(format!("{}/v1/models", self.url)).bearer_auth(&self.token);
-        let answer =
-            request.timeout(REQUEST_TIMEOUT).send().await.and_then(reqwest::Response::error_for_status);
+        request.timeout(REQUEST_TIMEOUT)
+    }
+
+    /// The time for an answer, in milliseconds; that of its timeout if there is none.
+    pub(super) async fn latency(request: RequestBuilder) -> f64 {
+        let began = Instant::now();
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status);
         let is_read = match answer {
             Ok(answer) => answer.bytes().await.is_ok(),
             Err(_) => false,
