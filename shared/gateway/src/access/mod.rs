@@ -11,10 +11,13 @@ pub mod signing_keys;
 mod token_rules;
 pub mod tokens;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hearth_auth::{AccessKey, ApiToken, issuer::ISSUER_TOKEN_MAX_BYTES, sha256};
-use hearth_domain::{OrganisationId, Scope, ScopeSet, Secret, Timestamp};
+use hearth_domain::{OrganisationId, Scope, ScopeSet, Secret, Timestamp, TokenId};
 use hearth_store::{Store, access_keys::AccessKeyRecord, tokens::TokenRecord};
 use hearth_wire::{ApiError, ErrorCode};
 use tokio::sync::{
@@ -71,6 +74,8 @@ pub struct Access {
     ended: broadcast::Sender<Credential>,
     /// Held while a token is revoked.
     revoking: Mutex<()>,
+    /// The token of the commands on this machine, in the process that serves them.
+    commands_token: OnceLock<TokenId>,
 }
 
 impl Access {
@@ -95,6 +100,7 @@ impl Access {
             ended_lately: TimedCache::new(ENDED_TTL, CALLER_MAX_COUNT),
             ended,
             revoking,
+            commands_token: OnceLock::new(),
         }
     }
 

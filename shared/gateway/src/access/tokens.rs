@@ -112,11 +112,33 @@ impl Access {
         Ok(tokens)
     }
 
+    /// Has this process refuse to rename, rotate or revoke the token for a caller: it is that of the commands on this machine,
+    /// which read it from a file and would have none.
+    pub fn keep_for_commands(&self, id: TokenId) {
+        // A process issues one such token.
+        let _ = self.commands_token.set(id);
+    }
+
+    /// Checks that the token isn't that of the commands on this machine.
+    ///
+    /// # Errors
+    /// `conflict`.
+    pub(crate) fn require_not_of_commands(&self, id: TokenId) -> Result<(), ApiError> {
+        if self.commands_token.get() != Some(&id) {
+            return Ok(());
+        }
+        let message = format!(
+            "the token {id} is that of the `hearth` commands on the gateway's machine, which would have none without it; each start \
+             of the gateway makes a new one: to replace it, restart `hearth up`"
+        );
+        Err(ApiError::new(ErrorCode::Conflict, message))
+    }
+
     /// Changes the name of a token of the caller's user.
     ///
     /// # Errors
     /// `not_found` if the user has no such token; `invalid_request` for a bad name; as [`Access::revoke_token`] for one that the
-    /// caller couldn't have created.
+    /// caller couldn't have created, or of the commands on this machine.
     #[crate::boxed_future]
     pub async fn rename_token(
         &self,
@@ -127,6 +149,7 @@ impl Access {
         check_name(name)?;
         let token = find(&self.tokens_of(caller.owner()).await?, id)?;
         require_narrower(caller, &token)?;
+        self.require_not_of_commands(id)?;
         self.store.tokens().rename(&token, name).await.map_err(changed_meanwhile)?;
         Ok(TokenRecord { name: name.to_owned(), ..token })
     }
@@ -135,7 +158,7 @@ impl Access {
     ///
     /// # Errors
     /// `not_found` if the user has no such token, or it is no longer valid; `invalid_request` for a grace above 7 days; as
-    /// [`Access::revoke_token`] for one that the caller couldn't have created.
+    /// [`Access::revoke_token`] for one that the caller couldn't have created, or of the commands on this machine.
     #[crate::boxed_future]
     pub async fn rotate_token(
         &self,
@@ -153,6 +176,7 @@ impl Access {
             return Err(no_such_token());
         }
         require_narrower(caller, &token)?;
+        self.require_not_of_commands(id)?;
         let text = ApiToken::generate();
         let rotated = TokenRecord {
             hash: text.hash(),
@@ -174,7 +198,7 @@ impl Access {
     ///
     /// # Errors
     /// `not_found` if the user has no such token; `forbidden` if it may do more than the caller, or ends later;
-    /// `conflict` if no other token with every scope would be left for as long.
+    /// `conflict` if no other token with every scope would be left for as long, and for the token of the commands on this machine.
     #[crate::boxed_future]
     pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<(), ApiError> {
         // Of two requests that revoke the last two tokens at the same time, one sees the other's change.
@@ -182,6 +206,7 @@ impl Access {
         let tokens = self.tokens_of(caller.owner()).await?;
         let token = find(&tokens, id)?;
         require_narrower(caller, &token)?;
+        self.require_not_of_commands(id)?;
         if is_last_full(&token, &tokens, Timestamp::now()) && !self.has_sign_in(caller.user).await? {
             let message = format!(
                 "the token {id} is the last one that has every scope, and its owner has no password to sign in with: \

@@ -237,12 +237,13 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` if the user has no such token; `forbidden` for a token of the operator's organisation whose owner has a
-    /// role that the caller's own doesn't cover.
+    /// role that the caller's own doesn't cover; `conflict` for the token of the commands on this machine.
     #[crate::boxed_future]
     pub async fn revoke_token(&self, caller: &Caller, user: UserId, token: TokenId) -> Result<(), ApiError> {
         let operators = self.ensure_operators().await?;
         let member = self.store.organisations().member(operators, user).await.map_err(error::store)?;
         Self::require_covered_by_operator(caller, operators, member.as_ref())?;
+        self.access.require_not_of_commands(token)?;
         let tokens = self.store.tokens().of(user).await.map_err(error::store)?;
         let message = "the user has no token with this id";
         let token = tokens.iter().find(|one| one.id == token);

@@ -32,7 +32,7 @@ impl Organisations {
     ///
     /// # Errors
     /// `not_found` as for [`Organisations::member_tokens`], and if the member has no such token; `forbidden` if the caller's role
-    /// doesn't cover the member's.
+    /// doesn't cover the member's; `conflict` for the token of the commands on this machine.
     #[crate::boxed_future]
     pub async fn revoke_member_token(
         &self,
@@ -43,6 +43,7 @@ impl Organisations {
     ) -> Result<(), ApiError> {
         let (owner, role) = self.member_owner(caller, id, user).await?;
         require_covered(caller, &[role])?;
+        self.access.require_not_of_commands(token)?;
         self.access.revoke_token_of(owner, token).await
     }
 
