@@ -134,7 +134,7 @@ impl Endpoint {
             name: name.to_owned(),
             vendor,
             dialect,
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url: api_address(base_url, &url, vendor),
             region: settings.region.clone(),
             auth: vendor.auth,
             key: settings.api_key.clone().or(key).filter(|_| !signs_as_process),
@@ -155,6 +155,15 @@ impl Endpoint {
             },
         })
     }
+}
+
+/// The address to which routes are added. Anthropic's SDKs take theirs without the version, so that is added to one without it.
+fn api_address(base_url: &str, url: &Url, vendor: &Vendor) -> String {
+    let last = url.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let number = last.strip_prefix('v').unwrap_or_default();
+    let has_version = number.starts_with(|digit: char| digit.is_ascii_digit());
+    let version = if vendor.dialect == Dialect::Anthropic && !has_version { "/v1" } else { "" };
+    format!("{}{version}", base_url.trim_end_matches('/'))
 }
 
 /// The address of an API and the route at its end, if an address has one of those that are added for requests.
@@ -239,6 +248,24 @@ mod tests {
             assert!(problem.ends_with("http://rig:8000/v1"), "{url}: {problem}");
         }
         assert_eq!(problem("http://rig/messages/v1").unwrap(), "http://rig/messages/v1");
+    }
+
+    #[test]
+    fn address_of_anthropics_api_may_lack_the_version() {
+        let address = |kind: &str, url: &str| {
+            let own = settings(&format!(r#"{{"kind": "{kind}", "base_url": "{url}"}}"#));
+            Endpoint::new("own", &own, None).unwrap().base_url
+        };
+        for (url, expected) in [
+            ("https://api.anthropic.com", "https://api.anthropic.com/v1"),
+            ("https://api.anthropic.com/", "https://api.anthropic.com/v1"),
+            ("https://api.anthropic.com/v1/", "https://api.anthropic.com/v1"),
+            ("https://proxy.example/anthropic", "https://proxy.example/anthropic/v1"),
+            ("http://v1.example:8000", "http://v1.example:8000/v1"),
+        ] {
+            assert_eq!(address("anthropic", url), expected, "{url}");
+        }
+        assert_eq!(address("openai_compatible", "http://rig:8000"), "http://rig:8000");
     }
 
     #[test]

@@ -27,6 +27,11 @@ const MEANINGFUL: &[(ClientDialect, &str)] = &[
     (ClientDialect::Gemini, "generationConfig.responseMimeType"),
 ];
 
+/// The document in the error for one by URL.
+const BY_URL: &str = "a document by URL";
+/// The media type that a provider supports if it reads files at all.
+const PDF: &str = "application/pdf";
+
 pub(super) fn apply(is_same_dialect: bool, rules: &Rules, draft: &mut Draft<'_>) -> Result<(), ApiError> {
     if !is_same_dialect {
         refuse_fields(draft.generation, draft.provider)?;
@@ -89,15 +94,45 @@ fn refuse_parts(task: &TextTask, generation: &Generation, provider: &str) -> Res
         Some(part) if generation.extra.dialect == ClientDialect::Gemini => {
             Err(foreign_field(&part.param, provider))
         }
-        Some(part) => Err(foreign_field(&format!("{}.type", part.param), provider)),
+        Some(part) => match file_id_path(&part.value) {
+            Some(path) => Err(foreign_file(&format!("{}.{path}", part.param), provider)),
+            None => Err(foreign_field(&format!("{}.type", part.param), provider)),
+        },
         None => Ok(()),
     }
 }
 
 fn foreign_field(param: &str, provider: &str) -> ApiError {
+    let other = match provider {
+        LOCAL => "a local model has none".to_owned(),
+        _ => format!("the provider {provider} has another one"),
+    };
     let message = format!(
-        "{param} exists in the request's dialect only, and the provider {provider} has another one; leave it out, or name \
-         a model of a provider of this dialect"
+        "{param} exists in the request's dialect only, and {other}; leave it out, or name a model of a provider of this dialect"
+    );
+    ApiError::invalid(param, message).with("provider", provider)
+}
+
+/// The place of a file's id in a part of OpenAI's or Anthropic's dialect that names a file in place of its content. The id is none
+/// of this gateway's: such a part isn't opaque.
+fn file_id_path(part: &Value) -> Option<&'static str> {
+    let (pointer, path) = match part["type"].as_str()? {
+        "input_file" | "input_image" => ("/file_id", "file_id"),
+        "file" => ("/file/file_id", "file.file_id"),
+        "document" | "image" => ("/source/file_id", "source.file_id"),
+        _ => return None,
+    };
+    part.pointer(pointer)?.is_string().then_some(path)
+}
+
+fn foreign_file(param: &str, provider: &str) -> ApiError {
+    let reader = match provider {
+        LOCAL => "a local model".to_owned(),
+        _ => format!("the provider {provider}"),
+    };
+    let message = format!(
+        "{param} isn't the id of a file of this gateway, and {reader} can't read files of other servers; send the file's \
+         content, or upload it by POST /v1/files and send the id that it gets there"
     );
     ApiError::invalid(param, message).with("provider", provider)
 }
@@ -119,15 +154,18 @@ fn documents(rules: &Rules, draft: &mut Draft<'_>) -> Result<(), ApiError> {
     let refused = draft.task().messages.iter().flat_map(Message::documents).find_map(|document| {
         match &document.source {
             DocumentSource::Text(_) => None,
-            DocumentSource::Url(_) => rules.documents.urls.map(|source| ("a document by URL", source)),
+            DocumentSource::Url(_) => rules.documents.urls.map(|source| (BY_URL, source)),
             DocumentSource::Data { media_type, .. } if rules.documents.supports(media_type) => None,
             DocumentSource::Data { .. } => Some(("a document of this media type", rules.documents.source)),
         }
     });
     match refused {
         Some((document, source)) => {
-            let problem =
-                format!("has {document}, which isn't supported; send its text, or images of its pages");
+            let is_url = document == BY_URL;
+            let encoded = if is_url && rules.documents.supports(PDF) { "the file in base64, " } else { "" };
+            let problem = format!(
+                "has {document}, which isn't supported; send {encoded}its text, or images of its pages"
+            );
             Err(draft.refuse(Field::Messages, &problem, source))
         }
         None => Ok(()),
