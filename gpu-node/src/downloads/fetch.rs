@@ -142,8 +142,9 @@ async fn download(
         if is_whole || restarts > 1 {
             connections = 1;
         }
-        meter.set_retry_reason(Some(cause));
-        tokio::time::sleep(options.delay(restarts)).await;
+        let delay = options.delay(restarts);
+        meter.set_retry(&cause, (restarts + 1, settings.attempts), delay);
+        tokio::time::sleep(delay).await;
     }
 }
 
@@ -192,8 +193,9 @@ impl Attempt<'_> {
                 let message = format!("the download broke off at {done} of {size}: {cause}; {advice}");
                 return Err(DownloadError::unreachable(message).into());
             }
-            self.meter.set_retry_reason(Some(cause));
-            tokio::time::sleep(self.options.delay(failures)).await;
+            let delay = self.options.delay(failures);
+            self.meter.set_retry(&cause, (failures + 1, self.options.settings.attempts), delay);
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -244,7 +246,7 @@ impl Attempt<'_> {
                 return Err(status_error(host, &self.remote.thing, status).into());
             }
         }
-        self.meter.set_retry_reason(None);
+        self.meter.clear_retry();
         if !self.accept_etag(&response) {
             return restart(format!("the file at {server} has changed"), false);
         }

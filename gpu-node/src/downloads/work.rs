@@ -124,11 +124,12 @@ async fn resolve_patiently(
                 if failures >= options.settings.attempts {
                     return Err(error);
                 }
-                meter.set_retry_reason(Some(error.message));
-                tokio::time::sleep(options.delay(failures)).await;
+                let delay = options.delay(failures);
+                meter.set_retry(&error.message, (failures + 1, options.settings.attempts), delay);
+                tokio::time::sleep(delay).await;
             }
             result => {
-                meter.set_retry_reason(None);
+                meter.clear_retry();
                 return result;
             }
         }

@@ -64,7 +64,7 @@ pub struct NodeDownload {
     /// Seconds until the end at the present speed.
     #[serde(default)]
     pub seconds_left: Option<u64>,
-    /// Reason why it is tried again, until bytes come.
+    /// Next attempt, with its number, its time and the cause, until bytes come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_reason: Option<String>,
     /// SHA-256 of the file, hexadecimal, if the source lists it.

@@ -240,6 +240,7 @@ async fn download_that_is_tried_again_says_why() {
         super::job(&client, id(&job)).await["retry_reason"].as_str().map(str::to_owned)
     })
     .await;
+    assert!(reason.starts_with("attempt ") && reason.contains(" of 1000 at "), "{reason}");
     assert!(reason.contains("503"), "{reason}");
     client.delete(&format!("/v1/jobs/{}", id(&job))).await;
 }

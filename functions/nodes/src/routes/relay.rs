@@ -15,7 +15,7 @@ use hearth_wire::{
 
 /// Report the state of a node, at its start, after a change, and at the interval that the gateway sets. Returns its orders.
 #[utoipa::path(
-    post, path = "/v1/node/report", operation_id = "report_node", tag = "nodes", security(("node" = [])),
+    post, path = "/v1/node/report", operation_id = "report_node", tag = "nodes", security(("token_of_node" = [])),
     request_body(content = NodeReport, example = json!({"version": "0.1.0", "now": "2026-01-31T09:30:00.000Z"})),
     responses(
         (status = 200, description = "Runs and calls for the node", body = NodeOrders),
@@ -33,7 +33,7 @@ pub(crate) async fn report(
 
 /// Get the orders of a node. Waits for new ones where the gateway is one process.
 #[utoipa::path(
-    get, path = "/v1/node/orders", operation_id = "get_node_orders", tag = "nodes", security(("node" = [])),
+    get, path = "/v1/node/orders", operation_id = "get_node_orders", tag = "nodes", security(("token_of_node" = [])),
     params(("wait" = Option<u32>, Query, description = "Seconds to wait for new orders, 25 at most")),
     responses(
         (status = 200, description = "Runs and calls for the node", body = NodeOrders),
@@ -51,7 +51,7 @@ pub(crate) async fn orders(
 
 /// Claim a run that is assigned to the node.
 #[utoipa::path(
-    post, path = "/v1/node/runs/{id}/claim", operation_id = "claim_run", tag = "nodes", security(("node" = [])),
+    post, path = "/v1/node/runs/{id}/claim", operation_id = "claim_run", tag = "nodes", security(("token_of_node" = [])),
     params(("id" = String, Path, description = "The run's id, `req_...`")),
     request_body(content = ClaimBody, example = json!({"process": "a-random-name"})),
     responses(
@@ -71,7 +71,7 @@ pub(crate) async fn claim(
 
 /// Post events of a claimed run, or nothing to renew the claim.
 #[utoipa::path(
-    post, path = "/v1/node/runs/{id}/events", operation_id = "post_run_events", tag = "nodes", security(("node" = [])),
+    post, path = "/v1/node/runs/{id}/events", operation_id = "post_run_events", tag = "nodes", security(("token_of_node" = [])),
     params(("id" = String, Path, description = "The run's id, `req_...`")),
     request_body(
         content = NodeEventBatch,
@@ -96,7 +96,7 @@ pub(crate) async fn events(
 
 /// Refuse a claimed run before its first event.
 #[utoipa::path(
-    post, path = "/v1/node/runs/{id}/refuse", operation_id = "refuse_run", tag = "nodes", security(("node" = [])),
+    post, path = "/v1/node/runs/{id}/refuse", operation_id = "refuse_run", tag = "nodes", security(("token_of_node" = [])),
     params(("id" = String, Path, description = "The run's id, `req_...`")),
     request_body(
         content = NodeRefusal,
@@ -120,7 +120,7 @@ pub(crate) async fn refuse(
 
 /// Answer a call of the gateway.
 #[utoipa::path(
-    post, path = "/v1/node/calls/{id}/answer", operation_id = "answer_node_call", tag = "nodes", security(("node" = [])),
+    post, path = "/v1/node/calls/{id}/answer", operation_id = "answer_node_call", tag = "nodes", security(("token_of_node" = [])),
     params(("id" = String, Path, description = "The call's id, `call_...`")),
     request_body(content = NodeCallAnswer, example = json!({"status": 200, "body": {}})),
     responses(

@@ -121,6 +121,20 @@ pub struct JobPauseBody {
     pub paused_at: Timestamp,
 }
 
+/// Kind of jobs that a pause can hold. A download is paused by itself.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PausableJobKind {
+    /// A model answers a request of `POST /v1/generate`.
+    Generate,
+    /// A model fills in a schema, as by `POST /v1/analyze`.
+    Analyze,
+    /// A file of requests is answered, line by line.
+    Batch,
+    /// An event is sent to a webhook.
+    Delivery,
+}
+
 /// Jobs that a pause holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -214,7 +228,7 @@ pub struct JobBody {
     pub bytes_per_second: Option<u64>,
     /// Seconds until the end at the present speed.
     pub seconds_left: Option<u64>,
-    /// Reason why a download is tried again; null while it goes on.
+    /// Next attempt of a download that is tried again, with its number, its time and the cause; null while it goes on.
     pub retry_reason: Option<String>,
     /// Place among the jobs that wait.
     #[schema(value_type = String)]

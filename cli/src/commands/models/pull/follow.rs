@@ -63,12 +63,7 @@ async fn until_ended(gateway: &GatewayClient, mut job: JobBody) -> anyhow::Resul
             let shown = progress.get_or_insert_with(|| Progress::new(name, job.size_bytes, job.done_bytes));
             shown.update(job.done_bytes);
         }
-        if job.retry_reason != retry_reason {
-            if let Some(reason) = &job.retry_reason {
-                terminal::note(&format!("the download is tried again: {reason}"));
-            }
-            retry_reason.clone_from(&job.retry_reason);
-        }
+        note_retry(&mut retry_reason, job.retry_reason.clone());
         polls.tick().await;
         match gateway.get::<JobBody>(&["v1", "jobs", &id], &[]).await {
             Ok(next) => (job, failures) = (next, 0),
@@ -76,6 +71,17 @@ async fn until_ended(gateway: &GatewayClient, mut job: JobBody) -> anyhow::Resul
             Err(_) => failures += 1,
         }
     }
+}
+
+/// Prints the next attempt of a download, unless it is the one that was printed last.
+pub(super) fn note_retry(printed: &mut Option<String>, next: Option<String>) {
+    if *printed == next {
+        return;
+    }
+    if let Some(reason) = &next {
+        terminal::note(&format!("the download is tried again: {reason}"));
+    }
+    *printed = next;
 }
 
 /// Prints a job: as JSON, or as a sentence.

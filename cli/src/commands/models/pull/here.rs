@@ -9,7 +9,7 @@ use hearth_node::downloads::{DownloadError, DownloadOptions, Meter, OnceRequest,
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{Pull, progress::Progress};
+use super::{Pull, follow::note_retry, progress::Progress};
 use crate::{
     client::{error::certificate_hint, terminal},
     settings::Settings,
@@ -64,14 +64,21 @@ pub(super) async fn download(pull: Pull, settings: &Settings, json: bool) -> any
     Ok(())
 }
 
-/// Shows the progress until the task is aborted.
-async fn show(meter: Arc<Meter>, plan: oneshot::Receiver<(String, Option<u64>)>) {
-    let Ok((name, size)) = plan.await else { return };
-    let mut progress = Progress::new(&name, size, meter.done());
+/// Shows further attempts, and the progress when the file is known, until the task is aborted.
+async fn show(meter: Arc<Meter>, mut plan: oneshot::Receiver<(String, Option<u64>)>) {
+    let (mut progress, mut retry_reason) = (None, None);
     let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
     loop {
         ticks.tick().await;
-        progress.update(meter.done());
+        note_retry(&mut retry_reason, meter.retry_reason());
+        if progress.is_none()
+            && let Ok((name, size)) = plan.try_recv()
+        {
+            progress = Some(Progress::new(&name, size, meter.done()));
+        }
+        if let Some(progress) = &mut progress {
+            progress.update(meter.done());
+        }
     }
 }
 
