@@ -58,6 +58,7 @@ pub use model::{
     truncated_copy, whole_copy,
 };
 pub use moto::Moto;
+pub use openapi::check as check_documented;
 pub use openid::OpenIdProvider;
 pub use people::{Person, operators_organisation};
 pub use process::{Ended, Process, hearth, hearth_under, is_running, run, signal};

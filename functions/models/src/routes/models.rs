@@ -12,11 +12,9 @@ use axum::{
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, PathParam, QueryParams, dialect};
 use hearth_wire::{
-    anthropic::{ModelInfo, ModelPage, ModelPageQuery},
+    anthropic::{ModelBodyOrInfo, ModelInfo, ModelListOrPage, ModelPage, ModelPageQuery},
     error::ErrorEnvelope,
-    native::models::{
-        LoadedModels, ModelBody, ModelList, ModelQuery, ModelRemoved, ModelStatus, RemovalQuery,
-    },
+    native::models::{LoadedModels, ModelList, ModelQuery, ModelRemoved, ModelStatus, RemovalQuery},
 };
 
 use super::{
@@ -31,9 +29,10 @@ use super::{
 #[utoipa::path(
     get, path = "/v1/models", operation_id = "list_models", tag = "models", security(("token" = [])), params(
         ModelQuery, ModelPageQuery,
+        ("anthropic-version" = Option<String>, Header, description = "Anthropic's format for the answer"),
     ),
     responses(
-        (status = 200, description = "A page of models", body = ModelList),
+        (status = 200, description = "A page of models; with `anthropic-version` in Anthropic's format", body = ModelListOrPage),
         (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
     ),
 )]
@@ -43,14 +42,15 @@ pub(crate) async fn list(
     headers: HeaderMap,
     QueryParams(query): QueryParams<ModelQuery>,
     QueryParams(page): QueryParams<ModelPageQuery>,
-) -> Result<Response, HttpError> {
+) -> Result<Json<ModelListOrPage>, HttpError> {
     if dialect::is_anthropic(&headers) {
         let models = state.gateway.every_model(&caller, &query).await?;
-        return Ok(Json(ModelPage::of(models, &page, query.limit)?).into_response());
+        return Ok(Json(ModelListOrPage::Page(ModelPage::of(models, &page, query.limit)?)));
     }
     let page = state.gateway.list_models(&caller, query).await?;
     let (data, next_cursor) = (page.models.clone(), page.next_cursor);
-    Ok(Json(ModelList { object: "list".to_owned(), data, models: page.models, next_cursor }).into_response())
+    let list = ModelList { object: "list".to_owned(), data, models: page.models, next_cursor };
+    Ok(Json(ModelListOrPage::List(list)))
 }
 
 /// Dispatches `GET` to `loaded`, `{id}/status`, `{id}/schema`, `{id}/schema/versions` or `{id}`.
@@ -71,13 +71,8 @@ pub(crate) async fn read(
     }
     match path.strip_suffix("/status") {
         Some(id) => Ok(status(&state, &caller, id).await?.into_response()),
-        None => {
-            let model = get(&state, &caller, &path).await?;
-            if dialect::is_anthropic(&headers) {
-                return Ok(Json(ModelInfo::from(model.0)).into_response());
-            }
-            Ok(model.into_response())
-        }
+        None if is_model_path(&path) => Ok(get(&state, &caller, &headers, &path).await?.into_response()),
+        None => Ok(wrong_method(PathParam(path)).await),
     }
 }
 
@@ -108,16 +103,30 @@ pub(crate) async fn delete(
 }
 
 /// Get a model, with its state on its node.
+///
+/// A request with `anthropic-version` gets Anthropic's format.
 #[utoipa::path(
     get, path = "/v1/models/{id}", operation_id = "get_model", tag = "models", security(("token" = [])),
-    params(("id" = String, Path, description = "The model's id, which may have slashes")),
+    params(
+        ("id" = String, Path, description = "The model's id, which may have slashes"),
+        ("anthropic-version" = Option<String>, Header, description = "Anthropic's format for the answer"),
+    ),
     responses(
-        (status = 200, description = "The model", body = ModelBody),
+        (status = 200, description = "The model; with `anthropic-version` in Anthropic's format", body = ModelBodyOrInfo),
         (status = 404, description = "No such model", body = ErrorEnvelope),
     ),
 )]
-pub(crate) async fn get(state: &AppState, caller: &Caller, id: &str) -> Result<Json<ModelBody>, HttpError> {
-    Ok(Json(state.gateway.model(caller, id).await?))
+pub(crate) async fn get(
+    state: &AppState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    id: &str,
+) -> Result<Json<ModelBodyOrInfo>, HttpError> {
+    let model = state.gateway.model(caller, id).await?;
+    Ok(Json(match dialect::is_anthropic(headers) {
+        true => ModelBodyOrInfo::Info(ModelInfo::from(model)),
+        false => ModelBodyOrInfo::Body(Box::new(model)),
+    }))
 }
 
 /// Get the state of a model on its node.

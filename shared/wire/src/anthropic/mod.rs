@@ -26,7 +26,7 @@ pub use blocks::{
 };
 pub use count::{CountTokensAnswer, CountTokensRequest};
 pub use error::{MessagesError, MessagesErrorBody};
-pub use models::{ModelInfo, ModelPage, ModelPageQuery};
+pub use models::{ModelBodyOrInfo, ModelInfo, ModelListOrPage, ModelPage, ModelPageQuery};
 pub use options::{MessagesFormat, MessagesOutputConfig, MessagesThinking};
 pub use render::MessagesRenderer;
 pub use request::MessagesRequest;

@@ -6,13 +6,33 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     ApiError,
-    native::models::{ModelBody, place},
+    native::models::{ModelBody, ModelList, place},
 };
 
 const DEFAULT_LIMIT: u32 = 20;
 const MAX_LIMIT: u32 = 1000;
 
-/// A model.
+/// A list of models, in the format of the client.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ModelListOrPage {
+    /// The list of native clients and OpenAI's.
+    List(ModelList),
+    /// The page of Anthropic's clients, which send `anthropic-version`.
+    Page(ModelPage),
+}
+
+/// A model, in the format of the client.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ModelBodyOrInfo {
+    /// The model of native clients and OpenAI's.
+    Body(Box<ModelBody>),
+    /// The model of Anthropic's clients, which send `anthropic-version`.
+    Info(ModelInfo),
+}
+
+/// A model in Anthropic's format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelInfo {
     /// Always `model`.
@@ -27,7 +47,7 @@ pub struct ModelInfo {
     pub created_at: String,
 }
 
-/// A page of models.
+/// A page of models in Anthropic's format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelPage {
     /// The models: those of nodes before those of providers, sorted by id.

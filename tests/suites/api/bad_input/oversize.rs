@@ -1,7 +1,7 @@
 //! Bodies over the limit.
 
 use futures::StreamExt as _;
-use hearth_tests::{Answer, Home};
+use hearth_tests::{Answer, Home, check_documented};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{
@@ -28,7 +28,9 @@ async fn body_over_the_limit_is_refused_on_every_route() {
     let more: Vec<_> = futures::stream::iter(chunked).buffer_unordered(CHUNKED_AT_ONCE).collect().await;
     for (row, answer) in answers.into_iter().chain(more) {
         let answer = answer.unwrap_or_else(|problem| panic!("{}: {problem}", row.operation));
-        let body = String::from_utf8_lossy(&answer.body).to_lowercase();
+        let Answer { status, headers, body } = &answer;
+        check_documented(&row.operation.method, &row.path(), *status, headers, Some(body));
+        let body = String::from_utf8_lossy(body).to_lowercase();
         assert_eq!(answer.status, 413, "{}: {body}", row.operation);
         assert!(body.contains("payload_too_large") && body.contains("10 mb"), "{}: {body}", row.operation);
     }
