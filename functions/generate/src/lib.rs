@@ -176,9 +176,10 @@ struct GeminiReads;
 fn gemini(state: &AppState) -> Routes {
     let reads = Routes::with_documentation(GeminiReads::openapi)
         .routes(routes!(routes::gemini_models::list))
-        .route("/v1beta/models/{*path}", get(routes::gemini::read));
+        .route(routes::gemini::WILDCARD, get(routes::gemini::read).fallback(routes::gemini::wrong_method))
+        .wildcard(routes::gemini::WILDCARD, routes::gemini::methods);
     let generates = Routes::with_documentation(GeminiActs::openapi)
-        .route("/v1beta/models/{*path}", post(routes::gemini::act));
+        .route(routes::gemini::WILDCARD, post(routes::gemini::act));
     let routes = guarded(reads, state, Action::ReadModels).merge(guarded(generates, state, Action::Generate));
     dialect::gemini(routes)
 }

@@ -46,14 +46,15 @@ pub fn routes(state: &AppState) -> Routes {
     let reads = Routes::with_documentation(WildcardReads::openapi)
         .routes(routes!(models::list))
         .routes(routes!(schema::get))
-        .route("/v1/models/{*path}", get(models::read).fallback(model_path::wrong_method));
+        .route(model_path::WILDCARD, get(models::read).fallback(model_path::wrong_method))
+        .wildcard(model_path::WILDCARD, model_path::methods);
     let writes =
-        Routes::with_documentation(WildcardWrites::openapi).route("/v1/models/{*path}", post(models::write));
+        Routes::with_documentation(WildcardWrites::openapi).route(model_path::WILDCARD, post(models::write));
     let removals = Routes::with_documentation(WildcardRemovals::openapi)
-        .route("/v1/models/{*path}", delete(models::delete));
+        .route(model_path::WILDCARD, delete(models::delete));
     let changes = Routes::with_documentation(WildcardChanges::openapi)
         .routes(routes!(registry::register))
-        .route("/v1/models/{*path}", patch(registry::patch).put(schema::write));
+        .route(model_path::WILDCARD, patch(registry::patch).put(schema::write));
     let downloads = Routes::new().routes(routes!(jobs::download)).routes(routes!(hub::search));
     let own_jobs = Routes::new()
         .routes(routes!(jobs::list, jobs::submit))

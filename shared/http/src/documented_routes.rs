@@ -24,6 +24,7 @@ use utoipa_axum::{
 use crate::{
     audit::{OperationSlot, OperationTable},
     state::AppState,
+    wildcard::WildcardMethods,
 };
 
 /// Name of the action that an operation takes, in the OpenAPI document.
@@ -42,6 +43,7 @@ pub struct Routes {
     documentation: Documentation,
     /// Tables of operations that the guards of the routes wait for.
     operations: Vec<OperationSlot>,
+    wildcards: Vec<WildcardMethods>,
 }
 
 /// Permission that routes take.
@@ -187,11 +189,25 @@ impl Routes {
         Self { router: self.router.route(path, method_router), ..self }
     }
 
+    /// Sets the methods of the paths that the wildcard `route` matches: `methods` returns them for the part that the wildcard stands
+    /// for, separated by commas.
+    #[must_use]
+    pub fn wildcard(mut self, route: &'static str, methods: fn(&str) -> &'static str) -> Self {
+        self.wildcards.push(WildcardMethods { route, methods });
+        self
+    }
+
+    /// Methods of the paths that wildcard routes match.
+    pub(crate) fn wildcards(&self) -> &[WildcardMethods] {
+        &self.wildcards
+    }
+
     /// Adds other routes.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.documentation.0.extend(other.documentation.0);
         self.operations.extend(other.operations);
+        self.wildcards.extend(other.wildcards);
         Self { router: self.router.merge(other.router), ..self }
     }
 

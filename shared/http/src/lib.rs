@@ -44,6 +44,7 @@ pub mod socket_violation;
 pub mod sse;
 mod state;
 pub mod upload;
+mod wildcard;
 
 pub use audit::AuditNote;
 pub use client_address::ClientAddress;

@@ -18,7 +18,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use hearth_domain::RunId;
 use hearth_gateway::background;
 use hearth_telemetry::traces::Span;
-use http::Method;
+use http::{Method, header};
 use pin_project_lite::pin_project;
 use tokio_util::task::AbortOnDropHandle;
 use tower::{Layer, Service};
@@ -34,6 +34,7 @@ use crate::{
     request_span,
     route_metrics::RouteMetrics,
     security_headers::{self, SecureTransport},
+    wildcard::{self, WildcardMethods},
 };
 
 /// Largest body that is parsed on the thread of its connection. Requests with larger ones run on the background runtime:
@@ -46,6 +47,7 @@ pub struct RequestLayer {
     compresses: bool,
     budget: Option<BodyBudget>,
     origins: AllowedOrigins,
+    wildcards: Arc<[WildcardMethods]>,
 }
 
 impl RequestLayer {
@@ -65,6 +67,12 @@ impl RequestLayer {
     #[must_use]
     pub fn with_origins(self, origins: Option<&[String]>) -> Self {
         Self { origins: origins.map_or(AllowedOrigins::Any, AllowedOrigins::listed), ..self }
+    }
+
+    /// Has the methods of the paths that wildcard routes match.
+    #[must_use]
+    pub(crate) fn with_wildcards(self, wildcards: &[WildcardMethods]) -> Self {
+        Self { wildcards: wildcards.into(), ..self }
     }
 }
 
@@ -114,7 +122,11 @@ where
             metrics: Arc::clone(&self.metrics),
         };
         if pending.preflight {
-            let response = Some(cors::preflight(request.headers(), &pending.page));
+            let mut response = cors::preflight(request.headers(), &pending.page);
+            if let Some(methods) = wildcard::allowed(&self.layer.wildcards, &request) {
+                response.headers_mut().insert(header::ALLOW, methods);
+            }
+            let response = Some(response);
             return RequestFuture { work: Work::Ready { response }, pending: Some(pending) };
         }
         request.extensions_mut().insert(id);

@@ -63,12 +63,13 @@ pub fn guarded_by_handler(routes: Routes, action: Action, reason: &'static str) 
 /// Creates the router of a function's `routes`, with the shared layer around each.
 pub fn finish(routes: Routes, state: AppState) -> Router {
     let layer = RequestLayer::default().with_origins(state.gateway.cors_origins().listed());
+    let layer = layer.with_wildcards(routes.wildcards());
     router(routes, state).layer(middleware::from_fn(begin_late_answers)).layer(layer)
 }
 
 /// Creates the router of `routes`, with `layer` around each.
 pub fn finish_with(routes: Routes, state: AppState, layer: RequestLayer) -> Router {
-    let layer = layer.with_origins(state.gateway.cors_origins().listed());
+    let layer = layer.with_origins(state.gateway.cors_origins().listed()).with_wildcards(routes.wildcards());
     router(routes, state).layer(layer)
 }
 

@@ -172,10 +172,26 @@ async fn unknown_route_and_wrong_method_have_an_error_body() {
         (Method::POST, "/v1/models/tiny-chat", "GET, HEAD, PATCH, DELETE"),
         (Method::PUT, "/v1/models/tiny-chat/load", "POST"),
         (Method::DELETE, "/v1/models/a/b/unload", "POST"),
+        (Method::GET, "/v1/models/tiny-chat/load", "POST"),
+        (Method::GET, "/v1/models/a/b/unload", "POST"),
+        (Method::PUT, "/v1/models/download", "POST"),
     ] {
         let answer = client.send(client.request(method.clone(), path)).await;
         answer.error(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
+        let options = client.send(client.request(Method::OPTIONS, path)).await;
+        assert_eq!((options.status.as_u16(), options.header("allow")), (200, allow), "OPTIONS {path}");
+    }
+    for (method, path, allow) in [
+        (Method::PUT, "/v1beta/models/tiny-chat", "GET, HEAD"),
+        (Method::GET, "/v1beta/models/tiny-chat:generateContent", "POST"),
+        (Method::PATCH, "/v1beta/models/a/b:countTokens", "POST"),
+    ] {
+        let answer = client.send(client.request(method.clone(), path)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, allow), "{method} {path}");
+        assert!(answer.json()["error"]["details"].is_array(), "{method} {path}: Google's format");
+        let options = client.send(client.request(Method::OPTIONS, path)).await;
+        assert_eq!(options.header("allow"), allow, "OPTIONS {path}");
     }
     home.stop().await;
 }

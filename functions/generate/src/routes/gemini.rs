@@ -4,27 +4,49 @@
 //! after the last colon.
 
 use axum::{
-    Extension, Json,
+    Extension,
     extract::{FromRequest as _, Request, State},
-    response::Response,
+    http::HeaderValue,
+    response::{IntoResponse as _, Response},
 };
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, JsonBody, PathParam};
-use hearth_wire::{ApiError, ErrorCode, gemini::GeminiModel};
+use hearth_http::{AppState, HttpError, JsonBody, PathParam, serve::method_not_allowed};
+use hearth_wire::{ApiError, ErrorCode};
 
 use super::{gemini_count_tokens, gemini_embed_content, gemini_generate_content, gemini_models};
 use crate::run_request::RunRequest;
 
+/// Route of all paths below `/v1beta/models`.
+pub(crate) const WILDCARD: &str = "/v1beta/models/{*path}";
+/// Methods of Google's API, each behind a model and a colon.
+const ACTS: [&str; 5] =
+    ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
 /// Prefix of Google's model names. Some clients put it before a model's id in a path too.
 const FOLDER: &str = "models/";
+
+/// Returns the HTTP methods of a path.
+pub(crate) fn methods(path: &str) -> &'static str {
+    match path.rsplit_once(':') {
+        Some((_, act)) if ACTS.contains(&act) => "POST",
+        _ => "GET, HEAD",
+    }
+}
+
+/// Responds 405 with the HTTP methods of the path.
+pub(crate) async fn wrong_method(PathParam(path): PathParam<String>) -> Response {
+    method_not_allowed(HeaderValue::from_static(methods(&path))).await
+}
 
 /// Handles `GET`: a model.
 pub(crate) async fn read(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     PathParam(path): PathParam<String>,
-) -> Result<Json<GeminiModel>, HttpError> {
-    gemini_models::model(&state, &caller, id(&path)).await
+) -> Result<Response, HttpError> {
+    if methods(&path) == "POST" {
+        return Ok(wrong_method(PathParam(path)).await);
+    }
+    Ok(gemini_models::model(&state, &caller, id(&path)).await?.into_response())
 }
 
 /// Handles `POST`: `{model}:generateContent` and the other methods.

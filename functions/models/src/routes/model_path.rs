@@ -3,6 +3,8 @@
 use axum::{http::HeaderValue, response::Response};
 use hearth_http::{PathParam, serve::method_not_allowed};
 
+/// Route of all paths below `/v1/models`.
+pub(crate) const WILDCARD: &str = "/v1/models/{*path}";
 /// Methods of a model's own path.
 const MODEL_METHODS: &str = "GET, HEAD, PATCH, DELETE";
 
@@ -17,7 +19,7 @@ pub(super) fn is_model_path(path: &str) -> bool {
 }
 
 /// Returns the methods of a path.
-fn methods(path: &str) -> &'static str {
+pub(crate) fn methods(path: &str) -> &'static str {
     if path.ends_with("/load") || path.ends_with("/unload") {
         "POST"
     } else if path.ends_with("/schema") {
