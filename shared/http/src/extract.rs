@@ -157,6 +157,7 @@ fn unreadable_query(text: &str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use hearth_domain::SemanticVersion;
     use serde::Deserialize;
 
     use super::*;
@@ -242,6 +243,7 @@ mod tests {
         limit: Option<u32>,
         kind: Option<Kind>,
         is_open: Option<bool>,
+        expected: Option<SemanticVersion>,
     }
 
     #[tokio::test]
@@ -254,7 +256,16 @@ mod tests {
             ("is_open=1", "is_open", "is_open: must be true or false"),
             ("kind=square", "kind", "kind: unknown value `square`, expected `round`"),
             ("limit=1&limit=2", "limit", "`limit` is there twice"),
-            ("limt=1", "limt", "unknown parameter `limt`, expected one of `limit`, `kind`, `is_open`"),
+            (
+                "limt=1",
+                "limt",
+                "unknown parameter `limt`, expected one of `limit`, `kind`, `is_open`, `expected`",
+            ),
+            (
+                "expected=a",
+                "expected",
+                "expected: must be a version such as 1.2.0, with numbers up to 999999",
+            ),
         ] {
             let request = Request::get(format!("/?{query}")).body(Body::empty()).unwrap();
             let (mut parts, _) = request.into_parts();

@@ -21,7 +21,7 @@ pub struct SemanticVersion {
 
 /// Text that is no semantic number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected a version such as 1.2.0, with numbers up to {NUMBER_MAX}")]
+#[error("must be a version such as 1.2.0, with numbers up to {NUMBER_MAX}")]
 pub struct InvalidVersion;
 
 impl SemanticVersion {
