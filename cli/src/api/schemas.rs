@@ -2,30 +2,48 @@
 //!
 //! utoipa writes the values of `Default` as defaults: to openapi-typescript a property with a default is a required one. An object
 //! without properties is a free one, which openapi-typescript takes for an empty object, unless the schema says that it has more.
+//! Bytes are a list of numbers to utoipa, whatever the media type. The formats of integers are in [`super::integers`].
 
 use utoipa::openapi::{
-    PathItem, RefOr, Schema,
-    schema::{AdditionalProperties, ArrayItems, Object, SchemaType, Type},
+    Content, PathItem, RefOr, Schema,
+    schema::{
+        AdditionalProperties, ArrayItems, KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type,
+    },
 };
 
-/// Removes defaults, and marks free objects.
+use super::integers;
+
+/// Removes defaults, marks free objects, and writes the formats of integers.
 pub(super) fn refine(schema: &mut RefOr<Schema>) {
     refine_member(schema, false);
 }
 
-/// The same for the schemas of a path's request bodies that aren't among the components.
+/// The same for the schemas of a path's bodies that aren't among the components.
 pub(super) fn refine_bodies(path: &mut PathItem) {
-    let operations = [&mut path.post, &mut path.put, &mut path.patch, &mut path.delete];
+    let operations = [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete];
     for operation in operations.into_iter().flatten() {
         if let Some(RefOr::T(body)) = &mut operation.request_body {
-            for content in body.content.values_mut() {
-                if let RefOr::T(content) = content
-                    && let Some(schema) = &mut content.schema
-                {
-                    refine(schema);
-                }
+            body.content.iter_mut().for_each(refine_content);
+        }
+        for response in operation.responses.responses.values_mut() {
+            if let RefOr::T(response) = response {
+                response.content.iter_mut().for_each(refine_content);
             }
         }
+    }
+}
+
+fn refine_content((media_type, content): (&String, &mut RefOr<Content>)) {
+    if let RefOr::T(content) = content
+        && let Some(schema) = &mut content.schema
+    {
+        if !media_type.ends_with("json")
+            && matches!(schema, RefOr::T(Schema::Array(array)) if integers::are_bytes(array))
+        {
+            let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+            *schema = ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into();
+        }
+        refine(schema);
     }
 }
 
@@ -41,6 +59,7 @@ fn refine_schema(schema: &mut Schema, describes: bool) {
     match schema {
         Schema::Object(object) => {
             object.default = None;
+            integers::bound(object);
             object.properties.values_mut().for_each(refine);
             if let Some(AdditionalProperties::RefOr(values)) = object.additional_properties.as_deref_mut() {
                 refine(values);

@@ -26,9 +26,9 @@ const WRITE_BUFFER_MAX_BYTES: usize = 1 << 20;
 /// A browser, which can't set headers, sends its token as the subprotocol `hearth.token.<token>` beside `hearth.v1`. A stack in the
 /// cloud has another address for sockets.
 #[utoipa::path(
-    get, path = "/v1/socket", operation_id = "open_socket", tag = "requests", security(("token" = []), ("node" = [])),
+    get, path = "/v1/socket", operation_id = "open_socket", tag = "requests", security(("token" = []), ("token_of_node" = [])),
     params(
-        ("upgrade" = String, Header, description = "`websocket`", example = "websocket"),
+        ("upgrade" = String, Header, description = "`websocket`. A page can't set it: its browser does, for a `WebSocket`", example = "websocket"),
         ("sec-websocket-protocol" = Option<String>, Header, description = "`hearth.v1, hearth.token.<token>` of a client without an `authorization` header"),
     ),
     responses(

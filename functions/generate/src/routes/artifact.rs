@@ -59,8 +59,8 @@ pub(crate) async fn delete(
     get, path = "/v1/artifacts/{id}", operation_id = "get_artifact", tag = "generate", security((), ("token" = [])),
     params(("id" = String, Path, description = "Id of the artifact"), ArtifactQuery),
     responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, description = "A part of it", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file, with its own media type", content_type = "*/*", body = Vec<u8>),
+        (status = 206, description = "A part of it", content_type = "*/*", body = Vec<u8>),
         (status = 304, description = "The client has it"),
         (status = 307, description = "A link to the bucket, for a large file in the cloud"),
         (status = 401, description = "No token, or an invalid one", body = ErrorEnvelope),

@@ -16,11 +16,14 @@ use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 /// Create embedding vectors, as OpenAI's SDKs request them.
 ///
 /// The vectors are in this response alone: the request's record has no output.
+///
+/// The model `auto` is the default one: that of the setting `embedding_model`, or else an embedding model of a node. A new gateway has
+/// none; `hearth models pull` downloads one.
 #[utoipa::path(
     post, path = "/v1/embeddings", operation_id = "create_embeddings", tag = "compatible", security(("token" = [])),
     request_body(
         content = EmbeddingRequest,
-        example = json!({"model": "tiny-embed", "input": "What is the capital of France?"}),
+        example = json!({"model": "auto", "input": "What is the capital of France?"}),
     ),
     params(CacheHeaders),
     responses(

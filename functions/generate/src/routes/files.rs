@@ -159,8 +159,8 @@ pub(crate) async fn get(
     get, path = "/v1/files/{id}/content", operation_id = "get_file_content", tag = "files", security(("token" = [])),
     params(("id" = String, Path, description = "Id of the file")),
     responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, description = "A part of it", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file, with its own media type", content_type = "*/*", body = Vec<u8>),
+        (status = 206, description = "A part of it", content_type = "*/*", body = Vec<u8>),
         (status = 304, description = "The client has it"),
         (status = 307, description = "A link to the bucket, for a large file in the cloud"),
         (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),

@@ -19,6 +19,9 @@ use serde::Serialize;
 use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 
 /// Create the embedding vector of a text, as Google's SDKs request it.
+///
+/// The model `auto` is the default one: that of the setting `embedding_model`, or else an embedding model of a node. A new gateway has
+/// none; `hearth models pull` downloads one.
 #[utoipa::path(
     post, path = "/v1beta/models/{model}:embedContent", operation_id = "gemini_embed_content", tag = "compatible",
     security(("token" = [])),
@@ -27,7 +30,7 @@ use crate::{run_headers::CacheHeaders, run_request::RunRequest};
         example = json!({"content": {"parts": [{"text": "What is the capital of France?"}]}}),
     ),
     params(
-        ("model" = String, Path, description = "Id of an embedding model", example = "tiny-embed"),
+        ("model" = String, Path, description = "Id of an embedding model, or `auto` for the default one", example = "auto"),
         CacheHeaders,
     ),
     responses(
@@ -45,6 +48,9 @@ pub(crate) async fn embed(
 }
 
 /// Create the embedding vectors of texts, as Google's SDKs request them.
+///
+/// The model `auto` is the default one: that of the setting `embedding_model`, or else an embedding model of a node. A new gateway has
+/// none; `hearth models pull` downloads one.
 #[utoipa::path(
     post, path = "/v1beta/models/{model}:batchEmbedContents", operation_id = "gemini_batch_embed_contents",
     tag = "compatible", security(("token" = [])),
@@ -53,7 +59,7 @@ pub(crate) async fn embed(
         example = json!({"requests": [{"content": {"parts": [{"text": "What is the capital of France?"}]}}]}),
     ),
     params(
-        ("model" = String, Path, description = "Id of an embedding model", example = "tiny-embed"),
+        ("model" = String, Path, description = "Id of an embedding model, or `auto` for the default one", example = "auto"),
         CacheHeaders,
     ),
     responses(

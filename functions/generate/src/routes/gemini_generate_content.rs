@@ -20,7 +20,7 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
         content = GenerateContentRequest,
         examples(
             ("question" = (summary = "A question", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}))),
-            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}], "generationConfig": {"maxOutputTokens": 60, "responseMimeType": "application/json", "responseJsonSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}))),
+            ("structured" = (summary = "An answer with a JSON Schema", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}], "generationConfig": {"maxOutputTokens": 60, "responseMimeType": "application/json", "responseJsonSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}))),
         ),
     ),
     params(
@@ -54,7 +54,7 @@ pub(crate) async fn generate(
         content = GenerateContentRequest,
         examples(
             ("question" = (summary = "A question", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}))),
-            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}], "generationConfig": {"maxOutputTokens": 60, "responseMimeType": "application/json", "responseJsonSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}))),
+            ("structured" = (summary = "An answer with a JSON Schema", value = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}], "generationConfig": {"maxOutputTokens": 60, "responseMimeType": "application/json", "responseJsonSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}))),
         ),
     ),
     params(

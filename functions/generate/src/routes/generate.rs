@@ -36,7 +36,7 @@ use crate::{
         content = GenerateRequest,
         examples(
             ("question" = (summary = "A question", value = json!({"input": {"prompt": "What is the capital of France?"}}))),
-            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"input": {"prompt": "What is the capital of France?"}, "parameters": {"max_tokens": 60, "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}, "max_attempts": 2}))),
+            ("structured" = (summary = "An answer with a JSON Schema", value = json!({"input": {"prompt": "What is the capital of France?"}, "parameters": {"max_tokens": 60, "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}, "max_attempts": 2}))),
         ),
     ),
     params(RunHeaders),

@@ -20,7 +20,7 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
         content = MessagesRequest,
         examples(
             ("question" = (summary = "A question", value = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}]}))),
-            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}], "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}))),
+            ("structured" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}], "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}))),
         ),
     ),
     params(

@@ -44,7 +44,7 @@ const BUFFER_BYTES: usize = 16 << 10;
         content = ResponsesRequest,
         examples(
             ("question" = (summary = "A question", value = json!({"model": "auto", "input": "What is the capital of France?"}))),
-            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "input": "What is the capital of France?", "max_output_tokens": 60, "text": {"format": {"type": "json_schema", "name": "city", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}))),
+            ("structured" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "input": "What is the capital of France?", "max_output_tokens": 60, "text": {"format": {"type": "json_schema", "name": "city", "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}}}}))),
         ),
     ),
     params(RunHeaders),
@@ -98,7 +98,7 @@ pub(crate) async fn responses(
 /// if it isn't stored. At home alone: API Gateway's WebSockets have messages of 32 KB.
 #[utoipa::path(
     get, path = "/v1/responses", operation_id = "open_responses_socket", tag = "compatible", security(("token" = [])),
-    params(("upgrade" = String, Header, description = "`websocket`", example = "websocket")),
+    params(("upgrade" = String, Header, description = "`websocket`. A page can't set it: its browser does, for a `WebSocket`", example = "websocket")),
     responses(
         (status = 101, description = "The socket is open"),
         (status = 400, description = "The request is no upgrade to a WebSocket", body = ErrorEnvelope),

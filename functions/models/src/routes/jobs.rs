@@ -11,7 +11,9 @@ use hearth_http::{AppState, HttpError, JsonBody, PathParam, QueryParams};
 use hearth_wire::{
     ApiError,
     error::ErrorEnvelope,
-    native::jobs::{DownloadRequest, JobBody, JobList, JobPauseList, JobPauseQuery, JobQuery, JobRequest},
+    native::jobs::{
+        DownloadRequest, JobBody, JobList, JobPauseList, JobPauseQuery, JobQuery, JobRequest, PausableJobKind,
+    },
 };
 use serde_json::Value;
 
@@ -232,7 +234,7 @@ pub(crate) async fn pauses(
 /// Pause a kind of jobs: those in progress end their slice, and no other begins. In a cloud stack it has effect within seconds.
 #[utoipa::path(
     put, path = "/v1/job-pauses/{kind}", operation_id = "pause_job_kind", tag = "jobs", security(("token" = [])),
-    params(("kind" = String, Path, description = "generate, analyze, batch or delivery"), JobPauseQuery),
+    params(("kind" = inline(PausableJobKind), Path, description = "`generate`, `analyze`, `batch` or `delivery`"), JobPauseQuery),
     responses(
         (status = 200, description = "The pauses after that", body = JobPauseList),
         (status = 400, description = "No such kind", body = ErrorEnvelope),
@@ -251,7 +253,7 @@ pub(crate) async fn pause_kind(
 /// Resume a paused kind of jobs. In a cloud stack the jobs that wait begin within five minutes.
 #[utoipa::path(
     delete, path = "/v1/job-pauses/{kind}", operation_id = "resume_job_kind", tag = "jobs", security(("token" = [])),
-    params(("kind" = String, Path, description = "generate, analyze, batch or delivery"), JobPauseQuery),
+    params(("kind" = inline(PausableJobKind), Path, description = "`generate`, `analyze`, `batch` or `delivery`"), JobPauseQuery),
     responses(
         (status = 200, description = "The pauses after that", body = JobPauseList),
         (status = 400, description = "No such kind", body = ErrorEnvelope),

@@ -329,7 +329,8 @@ fn no_default(modality: Modality, has_nodes: bool) -> ApiError {
             "no model that is set up makes meshes; name one, such as stability:stable-fast-3d"
         }
         Modality::Embedding => {
-            "no node that is connected has an embedding model; put one into its model folder, or name a model"
+            "no node that is connected has an embedding model; download one there with `hearth models pull`, or name a \
+             provider's model"
         }
         _ if has_nodes => {
             "no node that is connected has a text model that you may use; download one there with \

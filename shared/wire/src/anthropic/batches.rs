@@ -17,7 +17,8 @@ const CUSTOM_ID_MAX_CHARS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MessageBatchRequest {
-    /// The requests.
+    /// The requests, 1 to 50000.
+    #[schema(min_items = 1, max_items = 50_000)]
     pub requests: Vec<MessageBatchItem>,
     /// Extension. Time at which requests may be started: `now` (the default), `idle` while the caller's nodes have no other work,
     /// or `night` in the hours that the operator has set.

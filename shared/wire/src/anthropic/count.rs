@@ -23,6 +23,7 @@ pub struct CountTokensRequest {
     #[schema(example = "tiny-chat")]
     pub model: String,
     /// The conversation, oldest first.
+    #[schema(min_items = 1)]
     pub messages: Vec<MessagesTurn>,
     /// Instructions: a text, or a list of text blocks.
     pub system: Option<MessagesContent>,

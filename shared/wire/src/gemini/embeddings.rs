@@ -26,6 +26,7 @@ pub struct EmbedContentRequest {
     pub title: Option<String>,
     /// Number of dimensions: the vector is shortened to it.
     #[serde(alias = "output_dimensionality", deserialize_with = "integer")]
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     pub output_dimensionality: Option<i64>,
     /// Options of the gateway.
     #[serde(flatten)]
@@ -38,7 +39,7 @@ pub struct EmbedContentRequest {
 pub struct BatchEmbedContentsRequest {
     /// The texts, at most 2048. The other fields must be the same in each request.
     #[serde(deserialize_with = "one_or_many")]
-    #[schema(required = true)]
+    #[schema(required = true, min_items = 1, max_items = 2048)]
     pub requests: Vec<EmbedContentRequest>,
     /// Options of the gateway.
     #[serde(flatten)]

@@ -154,7 +154,7 @@ pub struct SessionList {
 #[into_params(parameter_in = Query)]
 pub struct SessionQuery {
     /// `open`, `archived` or `closed`. Absent: `open`.
-    #[param(value_type = Option<String>, example = "open")]
+    #[param(inline)]
     pub status: Option<SessionStatus>,
     /// Maximum number of sessions, 1 to 200; absent: 50.
     #[param(minimum = 1, maximum = 200)]

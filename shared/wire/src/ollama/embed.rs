@@ -24,6 +24,7 @@ pub struct OllamaEmbedRequest {
     #[schema(value_type = Value)]
     pub input: OllamaInputs,
     /// Number of dimensions: vectors are shortened to it.
+    #[schema(minimum = 1)]
     pub dimensions: Option<u32>,
     /// Ignored: a text that is too long is refused, not truncated.
     pub truncate: Option<bool>,

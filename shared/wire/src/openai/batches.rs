@@ -21,6 +21,15 @@ const METADATA_MAX_COUNT: usize = 16;
 const METADATA_NAME_MAX_CHARS: usize = 64;
 const METADATA_VALUE_MAX_CHARS: usize = 512;
 
+/// Time within which a batch is carried out.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[expect(dead_code, reason = "it only documents the value")]
+enum CompletionWindow {
+    /// A day, the only value.
+    #[serde(rename = "24h")]
+    Day,
+}
+
 /// Request for a batch.
 #[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +41,7 @@ pub struct BatchRequest {
     #[schema(value_type = BatchEndpoint, example = "/v1/chat/completions")]
     pub endpoint: String,
     /// Always `24h`.
-    #[schema(example = "24h")]
+    #[schema(value_type = CompletionWindow, example = "24h")]
     pub completion_window: String,
     /// Up to 16 texts of the client, by names of at most 64 characters.
     #[serde(default)]

@@ -18,6 +18,7 @@ pub struct EmbeddingRequest {
     /// A text, a list of at most 2048 texts, or the same in token ids.
     pub input: EmbeddingInputs,
     /// Number of dimensions: vectors are shortened to it.
+    #[schema(minimum = 1)]
     pub dimensions: Option<u32>,
     /// `float` (the default) or `base64`: the numbers' bytes, 32 bits each, little-endian.
     #[schema(example = "float")]

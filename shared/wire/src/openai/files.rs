@@ -4,7 +4,7 @@ use hearth_domain::{FilePurpose, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::ApiError;
+use crate::{ApiError, openai::responses::ItemOrder};
 
 /// Shortest time after which a file is deleted by itself, in seconds.
 const EXPIRY_MIN_SECONDS: u64 = 3600;
@@ -32,7 +32,7 @@ pub struct FileBody {
     #[schema(example = "notes.pdf")]
     pub filename: String,
     /// Purpose.
-    #[schema(example = "user_data")]
+    #[schema(value_type = FilePurpose, example = "user_data")]
     pub purpose: String,
     /// Always `processed`: OpenAI has deprecated the field, and its clients read it.
     #[schema(example = "processed")]
@@ -48,9 +48,10 @@ pub struct FileBody {
 #[into_params(parameter_in = Query)]
 pub struct FileQuery {
     /// Purpose of the files.
-    #[param(example = "user_data")]
+    #[param(value_type = Option<FilePurpose>, inline, example = "user_data")]
     pub purpose: Option<String>,
     /// `desc` for the newest first, which is the default, or `asc`.
+    #[param(value_type = Option<ItemOrder>, inline)]
     pub order: Option<String>,
     /// Id of the last file of the page before.
     pub after: Option<String>,
@@ -91,6 +92,26 @@ pub struct FileDeleted {
     pub deleted: bool,
 }
 
+/// Purpose of an upload: any but that of the results of batches.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only documents the values")]
+pub(super) enum UploadPurpose {
+    /// For assistants.
+    Assistants,
+    /// Input of a batch.
+    Batch,
+    /// Training data.
+    #[serde(rename = "fine-tune")]
+    FineTune,
+    /// Image for a model with vision.
+    Vision,
+    /// Any other file of the user.
+    UserData,
+    /// Data of an evaluation.
+    Evals,
+}
+
 /// Form of an upload.
 #[derive(Debug, Clone, ToSchema)]
 #[expect(dead_code, reason = "it only documents the form")]
@@ -99,7 +120,7 @@ pub struct FileForm {
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
     /// `assistants`, `batch`, `fine-tune`, `vision`, `user_data` or `evals`.
-    #[schema(example = "user_data")]
+    #[schema(value_type = UploadPurpose, example = "user_data")]
     purpose: String,
     /// With `expires_after[seconds]`: `created_at`.
     #[schema(rename = "expires_after[anchor]")]

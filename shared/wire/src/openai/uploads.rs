@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::files::{ExpiresAfter, FileBody};
+use super::files::{ExpiresAfter, FileBody, UploadPurpose};
 
 /// Request for an upload whose bytes don't pass the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -15,7 +15,7 @@ pub struct UploadRequest {
     #[schema(example = "film.mp4")]
     pub filename: String,
     /// Purpose of the file.
-    #[schema(example = "user_data")]
+    #[schema(value_type = UploadPurpose, example = "user_data")]
     pub purpose: String,
     /// Size of the file in bytes.
     #[schema(example = 52_428_800)]
@@ -94,7 +94,7 @@ pub struct PartedUploadRequest {
     #[schema(example = "film.mp4")]
     pub filename: String,
     /// Purpose of the file.
-    #[schema(example = "user_data")]
+    #[schema(value_type = UploadPurpose, example = "user_data")]
     pub purpose: String,
     /// Size of the file in bytes: that of all parts together.
     #[schema(example = 52_428_800)]

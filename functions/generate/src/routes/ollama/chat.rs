@@ -24,7 +24,7 @@ use crate::{run_headers::RunHeaders, run_request::RunRequest};
         content = OllamaChatRequest,
         examples(
             ("question" = (summary = "A question", value = json!({"model": "auto", "stream": false, "messages": [{"role": "user", "content": "What is the capital of France?"}]}))),
-            ("json_schema" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "stream": false, "messages": [{"role": "user", "content": "What is the capital of France?"}], "format": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}, "options": {"num_predict": 60}}))),
+            ("structured" = (summary = "An answer with a JSON Schema", value = json!({"model": "auto", "stream": false, "messages": [{"role": "user", "content": "What is the capital of France?"}], "format": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}, "options": {"num_predict": 60}}))),
         ),
     ),
     params(RunHeaders),

@@ -16,11 +16,14 @@ use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 /// Create embedding vectors, as Ollama's clients request them.
 ///
 /// A text that exceeds the model's context is refused, even with `truncate`.
+///
+/// The model `auto` is the default one: that of the setting `embedding_model`, or else an embedding model of a node. A new gateway has
+/// none; `hearth models pull` downloads one.
 #[utoipa::path(
     post, path = "/api/embed", operation_id = "ollama_embed", tag = "compatible", security(("token" = [])),
     request_body(
         content = OllamaEmbedRequest,
-        example = json!({"model": "tiny-embed", "input": "What is the capital of France?"}),
+        example = json!({"model": "auto", "input": "What is the capital of France?"}),
     ),
     params(CacheHeaders),
     responses(

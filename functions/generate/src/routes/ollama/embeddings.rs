@@ -8,11 +8,14 @@ use super::embed::vectors;
 use crate::{run_headers::CacheHeaders, run_request::RunRequest};
 
 /// Create an embedding vector, as older clients of Ollama request it.
+///
+/// The model `auto` is the default one: that of the setting `embedding_model`, or else an embedding model of a node. A new gateway has
+/// none; `hearth models pull` downloads one.
 #[utoipa::path(
     post, path = "/api/embeddings", operation_id = "ollama_embeddings", tag = "compatible", security(("token" = [])),
     request_body(
         content = OllamaEmbeddingRequest,
-        example = json!({"model": "tiny-embed", "prompt": "What is the capital of France?"}),
+        example = json!({"model": "auto", "prompt": "What is the capital of France?"}),
     ),
     params(CacheHeaders),
     responses(

@@ -66,7 +66,7 @@ pub enum SessionExportFormat {
 #[into_params(parameter_in = Query)]
 pub struct SessionExportQuery {
     /// `json` or `markdown`. Absent: `json`.
-    #[param(value_type = Option<String>, example = "markdown")]
+    #[param(value_type = Option<SessionExportFormat>, inline, example = "markdown")]
     pub format: SessionExportFormat,
 }
 

@@ -157,7 +157,7 @@ pub struct ConversationItemsQuery {
     pub limit: Option<u32>,
     /// `asc` for the oldest first, or `desc`.
     #[serde(default)]
-    #[param(value_type = Option<String>, example = "desc")]
+    #[param(value_type = Option<ItemOrder>, inline, example = "desc")]
     pub order: ItemOrder,
     /// Id of the item after which the page begins.
     pub after: Option<String>,
