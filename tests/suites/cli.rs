@@ -6,6 +6,8 @@ mod doctor;
 mod keys;
 #[path = "cli/logins.rs"]
 mod logins;
+#[path = "cli/next_steps.rs"]
+mod next_steps;
 #[path = "cli/nodes.rs"]
 mod nodes;
 #[path = "cli/organisations.rs"]
@@ -130,6 +132,51 @@ async fn tokens_are_created_listed_and_revoked() {
     assert!(list.contains("laptop") && list.contains(id) && !list.contains(token), "{list}");
     succeeds(command(&home, &["token", "revoke", id]), "").await;
     fails(with_token()).await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn new_token_is_printed_with_its_scopes() {
+    let home = Home::start_without_node().await;
+    for (arguments, scopes) in [
+        (&["token", "create", "laptop"][..], "with the scopes generate, models:read is shown"),
+        (&["token", "create", "reader", "--scope", "models:read"][..], "with the scope models:read is shown"),
+    ] {
+        let created = run(command(&home, arguments), "").await;
+        assert!(created.status.success() && created.stdout.starts_with("hth_"), "{created:?}");
+        assert!(created.stderr.contains(scopes), "{created:?}");
+    }
+    let mut all = hearth(home.folder(), &["token", "create", "all"]);
+    let (data, folder) = (home.data(), home.stop().await);
+    all.arg("--data").arg(&data);
+    let created = run(all, "").await;
+    assert!(created.stderr.contains("with every scope is shown"), "{created:?}");
+    drop(folder);
+}
+
+#[tokio::test]
+async fn token_of_the_machines_commands_stays_while_the_gateway_runs() {
+    let home = Home::start_without_node().await;
+    let on_machine = |arguments: &[&str]| {
+        let mut command = hearth(home.folder(), arguments);
+        command.env("HEARTH_DATA", home.data());
+        command
+    };
+    let list = json(&succeeds(on_machine(&["token", "list", "--json"]), "").await);
+    let tokens = list["tokens"].as_array().unwrap();
+    let own = tokens.iter().find(|token| token["name"] == "commands on this machine").unwrap();
+    let id = own["id"].as_str().unwrap();
+    for arguments in
+        [&["token", "rotate", id][..], &["token", "revoke", id], &["token", "rename", id, "mine"]]
+    {
+        let refused = fails(on_machine(arguments)).await;
+        assert!(refused.stderr.contains("restart `hearth up`"), "{refused:?}");
+        // Another token of the operator can't do it either.
+        fails(command(&home, arguments)).await;
+    }
+    let after = json(&succeeds(on_machine(&["token", "list", "--json"]), "").await);
+    let own = after["tokens"].as_array().unwrap().iter().find(|token| token["id"] == id).unwrap();
+    assert_eq!((&own["revoked_at"], &own["rotated_at"]), (&Value::Null, &Value::Null), "{own}");
     home.stop().await;
 }
 

@@ -4,6 +4,7 @@ use hearth_domain::UserId;
 use hearth_wire::native::tokens::{AccessKeyBody, AccessKeyList, CreateAccessKey, CreatedAccessKey};
 
 use super::token::{
+    give_to_program,
     output::{date, last_use, print_revoked, state},
     path_of, segments,
 };
@@ -80,7 +81,9 @@ impl AccessKey {
                 terminal::note(&format!(
                     "The access key {name:?} ({id}) is shown only this once; store it where secrets belong:"
                 ));
-                Ok(terminal::print_line(&created.key)?)
+                terminal::print_line(&created.key)?;
+                terminal::next_steps(json, &[&give_to_program(gateway.address())]);
+                Ok(())
             }
             AccessKeyCommand::List { user } => {
                 let path = path_of(&gateway, KIND, user).await?;

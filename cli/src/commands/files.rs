@@ -95,7 +95,9 @@ impl Files {
                 if json {
                     return terminal::print_json(&file);
                 }
-                Ok(terminal::print_line(&file.id)?)
+                terminal::print_line(&file.id)?;
+                terminal::next_steps(json, &[&format!("hearth files get {} --output FILE", file.id)]);
+                Ok(())
             }
             FilesCommand::Get { id, output } => get(&gateway, &id, output.as_deref()).await,
             FilesCommand::Delete { id, yes } => {

@@ -4,7 +4,11 @@ use hearth_tests::{Home, Process, eventually, hearth, run, signal};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{MODEL, REPO, file, hub::Hub, job_in, start};
+use super::{
+    MODEL, REPO, file,
+    hub::{Fault, Hub},
+    job_in, start,
+};
 
 fn command(home: &Home, arguments: &[&str]) -> Command {
     let mut command = hearth(home.folder(), arguments);
@@ -29,12 +33,29 @@ async fn pull_follows_the_job_of_the_gateway() {
     let home = start(&hub, "").await;
     let ended = run(command(&home, &["models", "pull", REPO]), "").await;
     assert!(ended.status.success() && ended.stdout.contains(&format!("{MODEL} is there")), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("next: hearth chat --model {MODEL}")), "{ended:?}");
     assert_eq!(file(&home).unwrap(), hub.content());
     let table = succeeds(&home, &["jobs", "list"]).await;
     assert!(table.contains("completed") && table.contains("100 %") && table.contains(MODEL), "{table}");
     let failed = run(command(&home, &["models", "pull", "owner/other"]), "").await;
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     assert!(failed.stderr.contains("has no repository owner/other"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn pull_prints_each_further_attempt_with_its_time() {
+    let hub = Hub::with(Fault::Down).await;
+    let home = start(&hub, "").await;
+    let failed = run(command(&home, &["models", "pull", REPO]), "").await;
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    let again = "the download is tried again: attempt";
+    let line = failed.stderr.lines().find(|line| line.contains(&format!("{again} 3 of 3 at "))).unwrap();
+    assert!(line.contains(" UTC: ") && line.contains("503"), "{failed:?}");
+    let hub = Hub::with(Fault::Truncated).await;
+    let mut here = hearth(home.folder(), &["models", "pull", REPO, "--here"]);
+    here.env("HEARTH_HUB__URL", &hub.url);
+    let ended = run(here, "").await;
+    assert!(ended.status.success() && ended.stderr.contains(again), "{ended:?}");
 }
 
 #[tokio::test]

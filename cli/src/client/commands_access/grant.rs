@@ -25,7 +25,9 @@ impl CommandsAccess {
         gateway.audit().record_command("hearth up", Action::ManageTokens, operator, record.id).await?;
         let access =
             Self { url: reachable(url), token: token.expose().to_owned(), token_id: record.id.to_string() };
-        write(data, &access).with_context(|| format!("{} cannot be written", path(data).display()))
+        write(data, &access).with_context(|| format!("{} cannot be written", path(data).display()))?;
+        gateway.access().keep_for_commands(record.id);
+        Ok(())
     }
 
     /// Revokes the token and removes the file. A file that remains is replaced at the next start.

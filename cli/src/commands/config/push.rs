@@ -98,7 +98,12 @@ impl Push {
         }
         let request = PutConfiguration { version, configuration, message: self.message };
         let stored: ConfigurationBody = gateway.put_json(&["v1", "config"], &request).await?;
-        print_stored(&stored, json)
+        print_stored(&stored, json)?;
+        terminal::next_steps(
+            json,
+            &["hearth config history    # with the versions for `hearth config restore`"],
+        );
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use hearth_domain::DefinitionKind;
 use hearth_wire::native::definitions::{DefinitionDeleted, DefinitionEntry};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -59,7 +60,14 @@ impl Create {
         });
         body[target.kind.as_str()] = content;
         let stored: Value = target.gateway.post(&target.route(&[]), &without_null(body)).await?;
-        print_stored(target, stored)
+        let name = stored["name"].as_str().unwrap_or_default().to_owned();
+        print_stored(target, stored)?;
+        let step = match target.kind {
+            DefinitionKind::Schema => format!("hearth analyze --schema {name} TEXT"),
+            DefinitionKind::Template => format!("hearth template render {name} --var NAME=VALUE"),
+        };
+        terminal::next_steps(target.json, &[&step]);
+        Ok(())
     }
 }
 

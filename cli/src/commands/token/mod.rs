@@ -145,13 +145,7 @@ impl TokenCommand {
             Self::Create(create) => {
                 let created = gateway.post(&["v1", "users", "tokens"], &create.request()).await?;
                 print_created(&created, json)?;
-                let url = gateway.address();
-                terminal::next_steps(
-                    json,
-                    &[&format!(
-                        "give it to a program as its API key, with the base URL {url}/v1 (OpenAI) or {url} (Anthropic)"
-                    )],
-                );
+                terminal::next_steps(json, &[&give_to_program(gateway.address())]);
                 Ok(())
             }
             Self::List { user } => {
@@ -174,6 +168,11 @@ impl TokenCommand {
             }
         }
     }
+}
+
+/// The step after the creation of a token or an access key. `url`: the gateway's address.
+pub(crate) fn give_to_program(url: &str) -> String {
+    format!("give it to a program as its API key, with the base URL {url}/v1 (OpenAI) or {url} (Anthropic)")
 }
 
 /// The path of the tokens or access keys of the caller, or of a member of the organisation in which the caller acts.

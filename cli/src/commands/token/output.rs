@@ -14,10 +14,11 @@ pub(super) fn print_created(created: &CreatedToken, json: bool) -> anyhow::Resul
     if json {
         return terminal::print_json(created);
     }
-    let TokenBody { id, name, .. } = &created.record;
+    let TokenBody { id, name, scopes, .. } = &created.record;
     // On standard error, so that `TOKEN=$(hearth token create ci)` gets the token alone.
     terminal::note(&format!(
-        "The token {name:?} ({id}) is shown only this once; store it where secrets belong:"
+        "The token {name:?} ({id}) with {} is shown only this once; store it where secrets belong:",
+        described_scopes(scopes)
     ));
     Ok(terminal::print_line(&created.token)?)
 }
@@ -65,13 +66,28 @@ pub(super) fn table(tokens: &[TokenBody]) -> Table<8> {
         let state = state(token.revoked_at.as_deref(), token.expires_at.as_deref());
         let models = token.models.as_ref().map_or_else(|| "all".to_owned(), |models| models.join(","));
         let last_used = last_use(token.last_used_at.as_deref());
-        let all = Scope::ALL.iter().all(|scope| token.scopes.contains(scope));
-        let scopes = token.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
-        let scopes = if all { "all".to_owned() } else { scopes };
+        let scopes = if has_all(&token.scopes) { "all".to_owned() } else { listed(&token.scopes, ",") };
         let TokenBody { id, name, prefix, created_at, .. } = token.clone();
         table.push([id, name, prefix, scopes, models, date(&created_at), last_used, state]);
     }
     table
+}
+
+/// The scopes of a token, in a sentence.
+fn described_scopes(scopes: &[Scope]) -> String {
+    match scopes {
+        _ if has_all(scopes) => "every scope".to_owned(),
+        [scope] => format!("the scope {}", scope.as_str()),
+        _ => format!("the scopes {}", listed(scopes, ", ")),
+    }
+}
+
+fn has_all(scopes: &[Scope]) -> bool {
+    Scope::ALL.iter().all(|scope| scopes.contains(scope))
+}
+
+fn listed(scopes: &[Scope], separator: &str) -> String {
+    scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(separator)
 }
 
 /// The state of a token or an access key, in a few words.

@@ -135,7 +135,9 @@ impl Webhook {
         match self.command {
             WebhookCommand::Create(create) => {
                 let created = gateway.post(&["v1", "webhooks"], &create.body()?).await?;
-                show_secret(&created, json)
+                show_secret(&created, json)?;
+                terminal::next_steps(json, &[&format!("hearth webhook test {}", created.webhook.id)]);
+                Ok(())
             }
             WebhookCommand::List => list(&gateway, json).await,
             WebhookCommand::Show { id } => {
