@@ -179,13 +179,24 @@ fn file_with_a_non_utf8_name_is_listed_with_its_problem() {
 #[test]
 fn files_with_equal_ids_are_all_listed() {
     let folder = Folder::new();
-    for name in ["a:b.gguf", "a-b.gguf", "x/a-b.gguf", "y/x/a-b.gguf", "openai:gpt-4.gguf", "auto.gguf"] {
+    // The last three have the names of an alias and of routes.
+    for name in [
+        "a:b.gguf",
+        "a-b.gguf",
+        "x/a-b.gguf",
+        "y/x/a-b.gguf",
+        "openai:gpt-4.gguf",
+        "auto.gguf",
+        "loaded.gguf",
+        "Status.gguf",
+    ] {
         folder.tiny(name);
     }
     let models = folder.scanner().scan();
     let ids: Vec<&str> = models.keys().map(String::as_str).collect();
     let parent = folder.0.path().file_name().unwrap().to_string_lossy().into_owned();
-    let mut expected = vec!["a-b", "auto-gguf", "openai-gpt-4", "x/a-b", "x/a-b-2"];
+    let mut expected =
+        vec!["Status-gguf", "a-b", "auto-gguf", "loaded-gguf", "openai-gpt-4", "x/a-b", "x/a-b-2"];
     let second = format!("{parent}/a-b");
     expected.insert(0, &second);
     expected.sort_unstable();

@@ -42,6 +42,7 @@ mod sign_in;
 mod sign_in_hashes;
 mod structured;
 mod structured_configurations;
+mod structured_published;
 mod structured_samples;
 mod tokens;
 mod tools;

@@ -276,5 +276,21 @@ async fn wrong_base_url_gets_a_suggested_route() {
     assert_eq!((answer.status.as_u16(), &answer.json()["type"]), (404, &"error".into()), "{answer:?}");
     let error = client.get("/nothing/like/it").await.error(404, "not_found");
     assert!(error["details"]["did_you_mean"].is_null(), "{error}");
-    home.stop().await;
+    // The operator sees the path in the log, and none of a request to a route.
+    client.get("/health").await;
+    let folder = home.data().join("logs");
+    let _folder = home.stop().await;
+    let text = std::fs::read_to_string(folder.join("hearth.log")).unwrap();
+    let requests: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["route"].is_string())
+        .collect();
+    let with_path = |path: &str| requests.iter().find(|line| line["path"] == path);
+    for path in ["/chat/completions", "/openai/v1/chat/completions", "/messages", "/nothing/like/it"] {
+        let line = with_path(path).unwrap_or_else(|| panic!("no line has the path {path}: {requests:?}"));
+        assert_eq!((&line["route"], &line["status"]), (&json!("none"), &json!(404)), "{line}");
+    }
+    let health = requests.iter().find(|line| line["route"] == "/health").unwrap();
+    assert!(health.get("path").is_none(), "{health}");
 }

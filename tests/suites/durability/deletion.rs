@@ -35,14 +35,29 @@ fn contains(bytes: &[u8], word: &[u8]) -> bool {
 async fn deleted_prompts_leave_no_bytes_after_an_orderly_end() {
     let home = Home::start().await;
     let client = home.client();
-    let mut ids = Vec::new();
+    // Paths by which the requests are deleted: those of the native dialect, and of OpenAI's responses.
+    let mut paths = Vec::new();
     for number in 0..REQUESTS {
         // Short prompts share a page, and long ones have pages of their own.
         let prompt = format!("{WORD} {}", "and ".repeat(number * 20));
-        let body = json!({"input": {"prompt": prompt}, "parameters": {"max_tokens": 2}, "store": true});
-        let answer = client.post("/v1/generate", &body).await;
+        let is_response = number % 4 > 1;
+        let (path, body) = match is_response {
+            false => (
+                "/v1/generate",
+                json!({"input": {"prompt": prompt}, "parameters": {"max_tokens": 2}, "store": true}),
+            ),
+            true => (
+                "/v1/responses",
+                json!({"model": home.model, "input": prompt, "max_output_tokens": 16, "store": true}),
+            ),
+        };
+        let answer = client.post(path, &body).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        ids.push(answer.json()["request_id"].as_str().unwrap().to_owned());
+        let id = |field: &str| answer.json()[field].as_str().unwrap().to_owned();
+        paths.push(match is_response {
+            false => format!("/v1/requests/{}/record", id("request_id")),
+            true => format!("/v1/responses/{}", id("id")),
+        });
     }
     let recorded = async || {
         let list = client.get("/v1/requests?limit=100").await.json();
@@ -51,9 +66,9 @@ async fn deleted_prompts_leave_no_bytes_after_an_orderly_end() {
     eventually("the records", recorded).await;
     assert!(!files_with(&home.data(), WORD).is_empty(), "no prompt is stored");
     // Every second one first, so that the others are moved meanwhile.
-    let (even, odd): (Vec<_>, Vec<_>) = ids.iter().enumerate().partition(|(number, _)| number % 2 == 0);
-    for (_, id) in even.into_iter().chain(odd) {
-        let answer = client.delete(&format!("/v1/requests/{id}/record")).await;
+    let (even, odd): (Vec<_>, Vec<_>) = paths.iter().enumerate().partition(|(number, _)| number % 2 == 0);
+    for (_, path) in even.into_iter().chain(odd) {
+        let answer = client.delete(path).await;
         assert_eq!(answer.json()["deleted"], Value::Bool(true), "{answer:?}");
     }
     let data = home.data();
