@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hearth_tests::{cancel_run, within};
+use hearth_tests::{Client, cancel_run, eventually, within};
 use serde_json::json;
 
 use crate::place::{Place, ended, follow, record};
@@ -25,6 +25,16 @@ async fn cancel_stops(place: Place) {
     place.stop().await;
 }
 
+/// Waits until the record says that the run is in progress. It may be 250 ms behind the events.
+async fn is_running(client: &Client, run: &str) {
+    eventually("the record of a run in progress", async || {
+        let record = record(client, run).await;
+        assert!(record["finished_at"].is_null(), "{record}");
+        (record["status"] == "running").then_some(())
+    })
+    .await;
+}
+
 /// With `continue` the run goes on, and is followed and cancelled later.
 async fn continue_goes_on(place: Place) {
     let stream = place.begin(&json!("continue")).await;
@@ -33,7 +43,7 @@ async fn continue_goes_on(place: Place) {
     let client = place.client();
     let mut follower = follow(&client, &run, 0).await;
     follower.next_named("delta").await;
-    assert_eq!(record(&client, &run).await["status"], "running");
+    is_running(&client, &run).await;
     cancel_run(&client, &run).await;
     assert_eq!(follower.next_named("complete").await.data["finish_reason"], "cancelled");
     assert_eq!(ended(&client, &run).await["status"], "cancelled");
@@ -62,7 +72,7 @@ async fn continue_for_goes_on_with_a_follower(place: Place) {
     follower.next_named("delta").await;
     // Longer than the run may be without a reader.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(record(&client, &run).await["status"], "running");
+    is_running(&client, &run).await;
     drop(follower);
     assert_eq!(ended(&client, &run).await["status"], "cancelled");
     place.stop().await;
