@@ -119,7 +119,11 @@ impl Runs<'_> {
         let batches = batch_items(run.id, events)?.into_iter();
         writes.extend(batches.map(|item| Write::Put(item, Condition::Always)));
         writes.push(Write::Put(record, Condition::Absent));
-        self.table.write_deferred(writes).await
+        // The head of a stream waits for its run's record, and only a whole answer's record has no events beside it.
+        match events {
+            [] => self.table.write_deferred(writes).await,
+            _ => self.table.write_in_order(writes).await,
+        }
     }
 
     /// Returns a run with its text, unless it has expired. If its text was deleted before the record, it is without one, and says
