@@ -6,7 +6,7 @@ use hearth_gateway::sessions::{TurnRequest, TurnSource};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::turns::{TurnFields, TurnNotes},
-    openai::responses::{ResponsesRequest, ResponsesTurn, conversation_not_found},
+    openai::responses::{ResponsesRequest, ResponsesTurn, conversation_not_found, split_answer},
 };
 use serde_json::{Value, json};
 
@@ -117,6 +117,12 @@ async fn earlier(run_request: &RunRequest, id: Option<RunId>) -> Result<Vec<Mess
     let conversation = stored.request_echo[CONVERSATION]["id"].as_str();
     match conversation.and_then(|conversation| conversation.parse::<SessionId>().ok()) {
         Some(session) => gateway.messages_through(caller, session, id).await.map_err(named),
-        None => Ok(stored.messages),
+        None => {
+            let mut messages = stored.messages;
+            if let Some(answer) = messages.pop() {
+                messages.extend(split_answer(answer, &stored.layout));
+            }
+            Ok(messages)
+        }
     }
 }

@@ -63,6 +63,14 @@ pub struct Opaque {
     pub value: Value,
 }
 
+impl Opaque {
+    /// Returns whether it is an item of a conversation rather than a part of a message's content.
+    #[must_use]
+    pub fn is_item(&self) -> bool {
+        !self.param.contains(".content")
+    }
+}
+
 /// Unknown fields of a piece of a message, in the client's dialect. A provider of the same dialect gets them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartExtra {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{Message, OnDisconnect, Owner, Role, Run, RunId, RunState, Timestamp};
 use hearth_store::Store;
-use hearth_wire::{ApiError, RunEvent, RunEventBody, answer::Answers};
+use hearth_wire::{ApiError, RunEvent, RunEventBody, answer::Answers, openai::responses::stored_answer};
 use tokio::sync::mpsc;
 
 use crate::{Gateway, access::Caller, error, record::Records, run::EventSender, run::RunStream};
@@ -217,13 +217,9 @@ impl ConversationRecorder {
 
     async fn store(&mut self) -> Result<(), ApiError> {
         let mut conversation = std::mem::take(&mut self.conversation);
-        let answer = self.answers.all().first().cloned().unwrap_or_default();
-        let text = answer.text_with_refusal();
-        conversation.messages.push(Message {
-            reasoning: answer.reasoning,
-            tool_calls: answer.tool_calls,
-            ..Message::new(Role::Assistant, text)
-        });
+        let answer = self.answers.all().first();
+        let answer = answer.map(|answer| stored_answer(answer, &conversation.layout, self.id));
+        conversation.messages.extend(answer);
         let stored = self.records.put_conversation(self.id, self.owner, &conversation).await;
         stored.map_err(error::no_conversation)
     }

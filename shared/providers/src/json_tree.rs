@@ -145,6 +145,15 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Returns the values of a list.
+    pub(crate) fn into_list(mut self) -> Option<Vec<Self>> {
+        self.expand();
+        match self {
+            Self::List(values) => Some(values),
+            _ => None,
+        }
+    }
+
     /// Returns the fields of an object.
     pub(crate) fn into_object(mut self) -> Option<Object<'a>> {
         self.expand();

@@ -158,6 +158,11 @@ impl AnswerSize {
         if let RunEventBody::Delta { logprobs, .. } = event {
             self.logprobs += logprobs.iter().map(|token| 1 + token.top.len()).sum::<usize>();
         }
+        if let RunEventBody::Extension { extension, .. } = event
+            && extension.is_too_deep()
+        {
+            return Err(unreadable("it has a part that is nested too deep"));
+        }
         if self.bytes > ANSWER_MAX_BYTES {
             return Err(too_large(&format!("it has more than {} MiB of text", ANSWER_MAX_BYTES >> 20)));
         }
@@ -185,6 +190,7 @@ fn bytes_of(event: &RunEventBody) -> usize {
         RunEventBody::ToolCall { begins, arguments, .. } => {
             arguments.len() + begins.as_ref().map_or(0, |begins| begins.id.len() + begins.name.len())
         }
+        RunEventBody::Extension { extension, .. } => extension.bytes(),
         _ => 0,
     }
 }

@@ -6,18 +6,23 @@
 //! ones, aren't detected.
 //!
 //! The answers of models are not searched: a model never sees the key, which is in the request's headers, and an answer
-//! arrives in pieces that would have to be withheld.
+//! arrives in pieces that would have to be withheld. What a server writes of the tools that it ran is searched for the whole key, or
+//! [`EXTENSION_PART_LENGTH`] characters of it: shorter pieces, such as a vendor's prefix, are often part of a text.
 
 use std::collections::HashSet;
 
 use base64::{Engine as _, engine::general_purpose};
 use hearth_domain::Secret;
-use hearth_wire::{ApiError, RunEventBody};
+use hearth_wire::{ApiError, RunEventBody, extension::Extension};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 /// Length of the shortest part of a key that is hidden, in bytes.
 const PART_LENGTH: usize = 8;
+/// Length of the shortest part of a longer key that is hidden in the result of a tool, in bytes.
+const EXTENSION_PART_LENGTH: usize = 20;
+/// Longest text of such a result that is searched: a longer one is a file.
+const EXTENSION_TEXT_MAX_BYTES: usize = 64 << 10;
 /// Length of the shortest key that is hidden. Shorter ones are placeholders, such as `x`, for servers without a key.
 const KEY_MIN_LENGTH: usize = 4;
 /// Length from which a key can't be an ordinary word. A shorter one may be a placeholder such as `lm-studio`, which names
@@ -37,6 +42,8 @@ pub(crate) struct Redactor {
     parts: HashSet<[u8; PART_LENGTH]>,
     /// A shorter key, in lower case.
     short: Option<String>,
+    /// Length of the key in bytes.
+    key_length: usize,
     /// The key is too long to be an ordinary word.
     is_unmistakable: bool,
 }
@@ -55,14 +62,24 @@ impl Redactor {
         for part in public.iter().flat_map(|text| parts_of(text)) {
             parts.remove(&part);
         }
-        Self { parts, short: None, is_unmistakable: key.len() >= KEY_UNMISTAKABLE_LENGTH }
+        Self {
+            parts,
+            short: None,
+            key_length: key.len(),
+            is_unmistakable: key.len() >= KEY_UNMISTAKABLE_LENGTH,
+        }
     }
 
     /// Returns `text` with the key and its parts hidden.
     pub(crate) fn redact(&self, text: &str) -> String {
+        Self::hide(text, self.find(text))
+    }
+
+    /// Returns `text` with these byte ranges hidden.
+    fn hide(text: &str, ranges: Vec<(usize, usize)>) -> String {
         let mut redacted = String::with_capacity(text.len());
         let mut shown = 0;
-        for (start, end) in self.find(text) {
+        for (start, end) in ranges {
             redacted.push_str(text.get(shown..start).unwrap_or_default());
             redacted.push_str(HIDDEN);
             shown = end;
@@ -80,25 +97,42 @@ impl Redactor {
     pub(crate) fn redact_error(&self, mut error: ApiError) -> ApiError {
         error.message = self.redact(&error.message);
         error.param = error.param.map(|param| self.redact(&param));
-        error.details.values_mut().for_each(|value| self.redact_value(value));
+        error.details.values_mut().for_each(|value| redact_texts(value, &|text| self.redact(text)));
         error
     }
 
-    /// Returns `event` with the key hidden, if it is an error.
+    /// Returns `event` with the key hidden, if it is an error, or an extension: a server writes the results of its tools, and may quote
+    /// the request's headers in one.
     pub(crate) fn redact_event(&self, event: RunEventBody) -> RunEventBody {
         match event {
             RunEventBody::Error { error } => RunEventBody::Error { error: self.redact_error(error) },
+            RunEventBody::Extension { choice, dialect, mut extension } => {
+                match &mut extension {
+                    Extension::TextBlock => {}
+                    Extension::Annotation(value) | Extension::Item(value) => {
+                        redact_texts(value, &|text| self.redact_result(text));
+                    }
+                    Extension::Fields(fields) => {
+                        fields
+                            .values_mut()
+                            .for_each(|value| redact_texts(value, &|text| self.redact_result(text)));
+                    }
+                }
+                RunEventBody::Extension { choice, dialect, extension }
+            }
             event => event,
         }
     }
 
-    fn redact_value(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => *text = self.redact(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.redact_value(value)),
-            Value::Object(fields) => fields.values_mut().for_each(|value| self.redact_value(value)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    /// Returns a text of a tool's result with the key hidden.
+    fn redact_result(&self, text: &str) -> String {
+        if self.parts.is_empty() || text.len() > EXTENSION_TEXT_MAX_BYTES {
+            return text.to_owned();
         }
+        let length = self.key_length.min(EXTENSION_PART_LENGTH);
+        let mut ranges = self.find(text);
+        ranges.retain(|(start, end)| end - start >= length);
+        Self::hide(text, ranges)
     }
 
     /// Finds the key and its parts, as separate byte ranges.
@@ -125,6 +159,16 @@ impl Redactor {
             *end = text.ceil_char_boundary(*end);
         }
         ranges
+    }
+}
+
+/// Replaces each text in a value.
+fn redact_texts(value: &mut Value, redact: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = redact(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| redact_texts(value, redact)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| redact_texts(value, redact)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -201,6 +245,7 @@ fn base64_forms(key: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use hearth_domain::ClientDialect;
     use hearth_wire::ErrorCode;
     use proptest::prelude::*;
     use serde_json::json;
@@ -211,6 +256,24 @@ mod tests {
 
     fn redactor() -> Redactor {
         Redactor::new(Some(&Secret::new(KEY)), &[])
+    }
+
+    #[test]
+    fn key_is_hidden_in_a_tools_result_and_a_vendors_prefix_is_not() {
+        let redacted = |text: &str| {
+            let item = json!({"type": "mcp_call", "error": [{"text": text}]});
+            let event = RunEventBody::extension(ClientDialect::OpenAiResponses, Extension::Item(item));
+            let RunEventBody::Extension { extension: Extension::Item(item), .. } =
+                redactor().redact_event(event)
+            else {
+                panic!("another event");
+            };
+            item["error"][0]["text"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(redacted(&format!("401 for Bearer {KEY}")), "401 for Bearer [hidden]");
+        assert_eq!(redacted(&format!("begins {}", &KEY[..20])), "begins [hidden]");
+        let example = format!("set the key to {}...", &KEY[..12]);
+        assert_eq!(redacted(&example), example);
     }
 
     #[test]

@@ -1,8 +1,16 @@
 //! The answers of a run, assembled from its events.
 
-use hearth_domain::{FinishReason, Reasoning, Structured, TokenLogprob, ToolCall, Usage, check::MAX_CHOICES};
+use hearth_domain::{
+    ClientDialect, FinishReason, Reasoning, Structured, TokenLogprob, ToolCall, Usage, check::MAX_CHOICES,
+};
 
-use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin};
+use serde_json::Value;
+
+use crate::{
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    event::ToolCallBegin,
+    extension::{Extension, PlacedExtension},
+};
 
 /// One answer, complete or in progress.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +23,8 @@ pub struct Answer {
     pub reasoning: Vec<Reasoning>,
     /// Tool calls.
     pub tool_calls: Vec<ToolCall>,
+    /// Parts for clients of the provider's dialect, in order.
+    pub extensions: Vec<PlacedExtension>,
     /// Log-probabilities of the text's tokens, if the request asked for them.
     pub logprobs: Vec<TokenLogprob>,
     /// The stop text that ended the answer, if known.
@@ -34,6 +44,20 @@ impl Answer {
     #[must_use]
     pub fn text_with_refusal(&self) -> String {
         format!("{}{}", self.text, self.refusal)
+    }
+
+    /// The extensions in this dialect, in order.
+    pub fn extensions_in(&self, dialect: ClientDialect) -> impl Iterator<Item = &PlacedExtension> {
+        self.extensions.iter().filter(move |placed| placed.dialect == dialect)
+    }
+
+    /// The last value of a field of the answer itself in this dialect.
+    pub(crate) fn extension_field(&self, dialect: ClientDialect, name: &str) -> Option<&Value> {
+        let fields = self.extensions_in(dialect).filter_map(|placed| match &placed.extension {
+            Extension::Fields(fields) => fields.get(name),
+            _ => None,
+        });
+        fields.last()
     }
 }
 
@@ -71,6 +95,17 @@ impl Answers {
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 if let Some(answer) = self.get_mut(*choice) {
                     apply_tool_delta(&mut answer.tool_calls, *index, begins.as_ref(), arguments);
+                }
+            }
+            RunEventBody::Extension { choice, dialect, extension } => {
+                if let Some(answer) = self.get_mut(*choice) {
+                    answer.extensions.push(PlacedExtension {
+                        dialect: *dialect,
+                        at: answer.text.len(),
+                        reasoning_before: answer.reasoning.len(),
+                        calls_before: answer.tool_calls.len(),
+                        extension: extension.clone(),
+                    });
                 }
             }
             RunEventBody::Structured { choice, structured } => {

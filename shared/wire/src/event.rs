@@ -1,12 +1,12 @@
 //! Run events: the stream that every dialect renders and the run log stores.
 
 use hearth_domain::{
-    Artifact, Cost, Credits, FinishReason, Reasoning, Selection, Structured, Timestamp, TokenLogprob, Usage,
-    WaitReason, objects_only,
+    Artifact, ClientDialect, Cost, Credits, FinishReason, Reasoning, Selection, Structured, Timestamp,
+    TokenLogprob, Usage, WaitReason, objects_only,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::ApiError;
+use crate::{ApiError, extension::Extension};
 
 /// Event of a run and its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,6 +122,16 @@ pub enum RunEventBody {
         /// JSON text to append to the arguments; may be empty.
         arguments: String,
     },
+    /// Part of an answer that only clients of the provider's dialect get.
+    Extension {
+        /// Index of the answer, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        choice: u32,
+        /// Dialect of the provider.
+        dialect: ClientDialect,
+        /// The part.
+        extension: Extension,
+    },
     /// A stop text ended an answer, which doesn't contain it. Sent if it is known which one.
     StopText {
         /// Index of the answer, from 0.
@@ -225,6 +235,11 @@ impl RunEventBody {
         Self::Delta { choice: 0, text: text.into(), logprobs: Vec::new() }
     }
 
+    /// Creates an extension of the first answer.
+    pub fn extension(dialect: ClientDialect, extension: Extension) -> Self {
+        Self::Extension { choice: 0, dialect, extension }
+    }
+
     /// Returns whether it commits the run to its candidate: after it the client has a part of the answer, or its usage,
     /// and no other candidate can begin the answer anew. `StopText` and `Structured` don't: they describe an answer, and
     /// contain no piece of it.
@@ -235,6 +250,7 @@ impl RunEventBody {
             | Self::Refusal { .. }
             | Self::Reasoning { .. }
             | Self::ToolCall { .. }
+            | Self::Extension { .. }
             | Self::ChoiceDone { .. }
             | Self::Embedding { .. }
             | Self::Artifact { .. }
@@ -265,6 +281,7 @@ impl RunEventBody {
             | Self::Refusal { choice, .. }
             | Self::Reasoning { choice, .. }
             | Self::ToolCall { choice, .. }
+            | Self::Extension { choice, .. }
             | Self::StopText { choice, .. }
             | Self::Structured { choice, .. }
             | Self::ChoiceDone { choice, .. } => Some(*choice),

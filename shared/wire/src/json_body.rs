@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use hearth_domain::objects_only::{self, ObjectsOnly};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use crate::{ApiError, ErrorCode, field_of_reason, json_size, plain_reason, run_options::option_error};
 
@@ -51,6 +52,18 @@ pub fn parse_bytes<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     let value = T::deserialize(ObjectsOnly(&mut json))?;
     json.end()?;
     Ok(value)
+}
+
+/// Converts a value of a body that is parsed already. `param`: its field.
+///
+/// # Errors
+/// `invalid_request`, naming the field at fault.
+pub(crate) fn from_value<T: DeserializeOwned>(value: Value, param: &str) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { param.to_owned() } else { format!("{param}.{path}") };
+        malformed(&path, error.inner(), true)
+    })
 }
 
 /// Returns the text of a body, if it isn't empty and not too large to parse.

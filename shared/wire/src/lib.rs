@@ -18,6 +18,7 @@ mod effort;
 pub mod error;
 pub mod event;
 pub mod event_batch;
+pub mod extension;
 mod field_names;
 pub mod form_field;
 mod forms;

@@ -68,6 +68,11 @@ impl MessageParts {
         }
     }
 
+    /// Returns whether it has a part.
+    pub(crate) fn has_parts(&self) -> bool {
+        self.count > 0
+    }
+
     /// Builds the message.
     pub(crate) fn into_message(self, role: Role) -> Message {
         Message {

@@ -131,7 +131,7 @@ test('a stored response is read and deleted', async () => {
 });
 
 const BAD = [
-  [{ tools: [{ type: 'image_generation' }] }, 'tools[0].type'],
+  [{ tools: [{ type: 'image_generation' }] }, 'tools'],
   [{ tools: [{ type: 'web_search' }], tool_choice: { type: 'web_search' } }, 'tools'],
   [{ temperature: 9 }, 'temperature'],
   [{ text: { format: { type: 'json_schema', name: 'none' } } }, 'text.format.schema'],

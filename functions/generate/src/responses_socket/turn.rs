@@ -1,12 +1,14 @@
 //! One response of a socket: its message, its run, and the conversation that it ends.
 
-use hearth_domain::{Message, Role, RunId};
+use hearth_domain::{Message, RunId};
 use hearth_gateway::{Conversation, Delivery, RunStream};
 use hearth_wire::{
     ApiError, ErrorCode, RunEventBody,
     answer::Answers,
     json_body::parse_json,
-    openai::responses::{ResponsesRenderer, ResponsesRequest, ResponsesTurn},
+    openai::responses::{
+        ItemLayout, ResponsesRenderer, ResponsesRequest, ResponsesTurn, split_answer, stored_answer,
+    },
     stream::{Frame, Render as _},
 };
 use serde_json::{Map, Value, json};
@@ -37,6 +39,7 @@ pub(super) struct Turn {
     /// The conversation up to the answer.
     messages: Vec<Message>,
     answers: Answers,
+    layout: ItemLayout,
     is_complete: bool,
 }
 
@@ -88,13 +91,21 @@ impl Turn {
         if let Some(conversation) = conversation {
             run = gateway.keep_conversation(caller, run, conversation, on_disconnect).await?;
         }
-        Ok(Self { run, renderer, messages, answers: Answers::default(), is_complete: false })
+        Ok(Self {
+            run,
+            renderer,
+            messages,
+            answers: Answers::default(),
+            layout: ItemLayout::default(),
+            is_complete: false,
+        })
     }
 
     /// The frames of the next event; `None` after the last.
     pub(super) async fn next(&mut self) -> Option<Vec<Frame>> {
         let event = self.run.next().await?;
         self.answers.apply(&event.body);
+        self.layout.add_event(&event.body);
         self.is_complete |= matches!(event.body, RunEventBody::Done { .. });
         Some(self.renderer.frames(&event))
     }
@@ -102,11 +113,8 @@ impl Turn {
     /// The response, if it is complete and not too long, for the next one to continue.
     pub(super) fn into_latest(mut self) -> Option<Latest> {
         let answer = self.answers.all().first().filter(|_| self.is_complete)?;
-        self.messages.push(Message {
-            reasoning: answer.reasoning.clone(),
-            tool_calls: answer.tool_calls.clone(),
-            ..Message::new(Role::Assistant, answer.text_with_refusal())
-        });
+        let stored = stored_answer(answer, &self.layout, self.run.id);
+        self.messages.extend(split_answer(stored, &self.layout));
         Latest::new(self.run.id, self.messages)
     }
 }
@@ -134,6 +142,8 @@ fn parse_message(text: &str) -> Result<ResponsesRequest, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use hearth_domain::Role;
+
     use super::*;
 
     #[test]

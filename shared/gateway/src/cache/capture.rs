@@ -183,6 +183,7 @@ fn bytes_of(event: &RunEventBody) -> usize {
             added.text.len() + sealed.into_iter().flatten().map(String::len).sum::<usize>()
         }
         RunEventBody::ToolCall { arguments, .. } => arguments.len(),
+        RunEventBody::Extension { extension, .. } => extension.bytes(),
         RunEventBody::Embedding { vector, .. } => 4 * vector.len(),
         _ => 0,
     }

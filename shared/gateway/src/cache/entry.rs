@@ -118,8 +118,8 @@ pub(super) fn is_complete(reason: FinishReason) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::Reasoning;
-    use hearth_wire::{answer::Answers, event::ToolCallBegin};
+    use hearth_domain::{ClientDialect, Reasoning};
+    use hearth_wire::{answer::Answers, event::ToolCallBegin, extension::Extension};
     use proptest::prelude::*;
 
     use super::*;
@@ -140,6 +140,11 @@ mod tests {
             (0..2_u32, 0..2_u32, any::<bool>(), text).prop_map(|(choice, index, begins, arguments)| {
                 let begins = begins.then(|| ToolCallBegin { id: "1".into(), name: "look".into() });
                 RunEventBody::ToolCall { choice, index, begins, arguments }
+            }),
+            (0..2_u32, text, any::<bool>()).prop_map(|(choice, text, is_block)| {
+                let extension =
+                    if is_block { Extension::TextBlock } else { Extension::Annotation(text.into()) };
+                RunEventBody::Extension { choice, dialect: ClientDialect::Anthropic, extension }
             }),
             (0..3_u32)
                 .prop_map(|choice| RunEventBody::ChoiceDone { choice, finish_reason: FinishReason::Stop }),

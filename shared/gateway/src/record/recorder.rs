@@ -172,6 +172,12 @@ impl Recorder {
             return;
         }
         if !self.has_gap {
+            let mut event = event;
+            if let RunEventBody::Extension { extension, .. } = &mut event.body
+                && !extension.is_stored()
+            {
+                *extension = extension.stored().into_owned();
+            }
             self.pending_bytes += size(&event.body);
             self.pending.push(event);
         }
@@ -210,6 +216,7 @@ impl Recorder {
             | RunEventBody::Refusal { .. }
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
+            | RunEventBody::Extension { .. }
             | RunEventBody::StopText { .. }
             | RunEventBody::Structured { .. }
             | RunEventBody::ChoiceDone { .. }
@@ -322,6 +329,7 @@ fn size(event: &RunEventBody) -> usize {
             added.text.len() + sealed.into_iter().flatten().map(String::len).sum::<usize>()
         }
         RunEventBody::ToolCall { arguments, .. } => 64 + arguments.len(),
+        RunEventBody::Extension { extension, .. } => 64 + extension.bytes(),
         _ => 256,
     }
 }

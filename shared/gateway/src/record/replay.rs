@@ -108,6 +108,7 @@ pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) ->
         | RunEventBody::StopText { .. }
         | RunEventBody::Structured { .. }
         | RunEventBody::Reasoning { .. }
+        | RunEventBody::Extension { .. }
         | RunEventBody::ChoiceDone { .. }
         | RunEventBody::Embedding { .. }
         | RunEventBody::File { .. }

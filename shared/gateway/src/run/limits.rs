@@ -28,6 +28,7 @@ impl AnswerLimits {
                 added.text.len() + sealed.into_iter().flatten().map(String::len).sum::<usize>()
             }
             RunEventBody::ToolCall { arguments, .. } => arguments.len(),
+            RunEventBody::Extension { extension, .. } => extension.bytes(),
             RunEventBody::Embedding { vector, .. } => size_of_val(vector.as_slice()),
             RunEventBody::Artifact { .. } => {
                 self.files += 1;

@@ -6,8 +6,8 @@
 //! Usage and cost of the answer are the sums over all models. A provider reports its usage at the end, which one that
 //! broke off never reached: then it is estimated, four bytes to a token.
 
-use hearth_domain::{Cost, Generation, Message, ResponseFormat, Role, Task, Usage};
-use hearth_wire::RunEventBody;
+use hearth_domain::{ClientDialect, Cost, Generation, Message, ResponseFormat, Role, Task, Usage};
+use hearth_wire::{RunEventBody, extension::Extension};
 
 const INSTRUCTION: &str = "Your last message was cut off. Go on from exactly where it ends. Repeat nothing of it, and say \
                            nothing about having been cut off.";
@@ -22,6 +22,8 @@ pub(super) struct PartialAnswer {
     text: String,
     /// Nothing but text, which another model can continue.
     is_text_only: bool,
+    /// The client's dialect: the client has the extensions in it.
+    client: ClientDialect,
     /// Number of the conversation's own messages. Those of a continuation come after them.
     messages: usize,
     /// Limit of the whole answer's tokens.
@@ -61,6 +63,7 @@ impl PartialAnswer {
         plain.then(|| Self {
             text: String::new(),
             is_text_only: true,
+            client: generation.extra.dialect,
             messages: task.messages.len(),
             max_tokens: task.sampling.max_tokens,
             bytes: 0,
@@ -78,6 +81,10 @@ impl PartialAnswer {
             }
             RunEventBody::Usage { usage } => self.reported = Some(*usage),
             RunEventBody::Reasoning { added, .. } => self.bytes += added.text.len(),
+            RunEventBody::Extension { dialect, extension, .. } => {
+                let is_sent = matches!(extension, Extension::Annotation(_) | Extension::Item(_));
+                self.is_text_only &= !(is_sent && *dialect == self.client);
+            }
             _ => self.is_text_only = false,
         }
     }

@@ -10,6 +10,7 @@ use hearth_store::StoreError;
 use hearth_wire::{
     ApiError,
     answer::{Answer, Answers},
+    openai::responses::{ItemLayout, stored_answer},
 };
 
 use crate::{components::Components, error};
@@ -91,9 +92,7 @@ async fn settle_one(
         Some(record) if record.state.is_terminal() => apply_record(&mut ended, &record),
         Some(record) => {
             let answer = answer_so_far(gateway, run).await?;
-            ended.message.content = answer.text_with_refusal();
-            ended.message.tool_calls = answer.tool_calls;
-            ended.message.reasoning = answer.reasoning;
+            ended.message = stored_answer(&answer, &ItemLayout::default(), run);
             ended.state = SessionMessageState::Interrupted;
             ended.model = Some(record.selection.model);
             ended.finished_at = Some(Timestamp::now());

@@ -3,10 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{
-    FinishReason, OnDisconnect, Run, Session, SessionMessage, SessionMessageState, Timestamp, run::Failure,
+    FinishReason, OnDisconnect, Run, RunId, Session, SessionMessage, SessionMessageState, Timestamp,
+    run::Failure,
 };
 use hearth_store::{StoreError, sessions::SessionChange};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers, openai::responses::ItemLayout};
+use hearth_wire::{
+    ApiError, ErrorCode, RunEventBody,
+    answer::Answers,
+    openai::responses::{ItemLayout, stored_answer},
+};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -154,9 +159,7 @@ impl TurnRecorder {
         (answer.state, answer.finish_reason) = (state, reason);
         answer.finished_at = Some(Timestamp::now());
         let first = self.answers.all().first().cloned().unwrap_or_default();
-        answer.message.content = first.text_with_refusal();
-        answer.message.reasoning = first.reasoning;
-        answer.message.tool_calls = first.tool_calls;
+        answer.message = stored_answer(&first, &self.layout, answer.run.unwrap_or_else(RunId::new));
         answer.layout = json!(self.layout);
         answer.state_tokens.clone_from(&self.change.state_tokens);
         let sessions = self.gateway.store.sessions();

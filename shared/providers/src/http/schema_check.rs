@@ -13,6 +13,7 @@ use hearth_schema::{AnswerChecker, AnswerSchema, CheckResult, ExtractedJson, Vio
 use hearth_wire::{
     RunEventBody,
     answer::{Answer, Answers},
+    extension::Extension,
 };
 use serde_json::Value;
 
@@ -203,7 +204,7 @@ impl Checkers {
 }
 
 /// Replaces the texts of answers in their events: the first piece becomes the whole text, with the log-probabilities of all
-/// pieces, and the others are dropped.
+/// pieces, and the others are dropped, with their citations.
 fn with_texts(events: Vec<RunEventBody>, texts: &[(u32, String)]) -> Vec<RunEventBody> {
     if texts.is_empty() {
         return events;
@@ -211,6 +212,16 @@ fn with_texts(events: Vec<RunEventBody>, texts: &[(u32, String)]) -> Vec<RunEven
     let mut replaced: Vec<RunEventBody> = Vec::with_capacity(events.len());
     let mut places: Vec<(u32, usize)> = Vec::new();
     for event in events {
+        // They are about the pieces of the text that is replaced.
+        if let RunEventBody::Extension {
+            choice,
+            extension: Extension::TextBlock | Extension::Annotation(_),
+            ..
+        } = &event
+            && texts.iter().any(|(number, _)| number == choice)
+        {
+            continue;
+        }
         let RunEventBody::Delta { choice, logprobs, .. } = &event else {
             replaced.push(event);
             continue;

@@ -147,6 +147,20 @@ fn remove_opaque_parts(messages: &mut Vec<Message>) {
         message.extra.clear();
         !message.parts().is_empty() || !message.tool_calls.is_empty() || !message.reasoning.is_empty()
     });
+    join_reasoning(messages);
+}
+
+/// Joins turns that have reasoning alone with the assistant's turn behind them: providers refuse an empty turn.
+fn join_reasoning(messages: &mut Vec<Message>) {
+    let is_reasoning = |message: &Message| {
+        message.role == Role::Assistant && message.parts().is_empty() && message.tool_calls.is_empty()
+    };
+    for index in (1..messages.len()).rev() {
+        if messages[index].role == Role::Assistant && is_reasoning(&messages[index - 1]) {
+            let earlier = messages.remove(index - 1).reasoning;
+            messages[index - 1].reasoning.splice(0..0, earlier);
+        }
+    }
 }
 
 /// Refuses documents that the provider doesn't support.

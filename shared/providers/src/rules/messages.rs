@@ -47,6 +47,8 @@ fn prefill(rule: Rule<Prefill>, draft: &mut Draft<'_>) -> Result<(), ApiError> {
     }
     match rule.value {
         Prefill::Any => Ok(()),
+        // The model goes on with a turn that it has paused, and doesn't complete a text.
+        Prefill::Refused if is_paused(&draft.task().messages) => Ok(()),
         Prefill::Refused => {
             let problem = "must not end with an assistant's message, which this model can't continue; end with a user's \
                            message";
@@ -62,6 +64,12 @@ fn prefill(rule: Rule<Prefill>, draft: &mut Draft<'_>) -> Result<(), ApiError> {
             Ok(())
         }
     }
+}
+
+/// Returns whether the assistant's last turn, which may be several messages, has a block of the provider's own tool.
+fn is_paused(messages: &[Message]) -> bool {
+    let turn = messages.iter().rev().take_while(|message| message.role == Role::Assistant);
+    turn.flat_map(Message::opaque_parts).next().is_some()
 }
 
 fn images(rules: &Rules, draft: &Draft<'_>) -> Result<(), ApiError> {

@@ -5,7 +5,7 @@ mod answer_tool;
 use std::collections::BTreeMap;
 
 use hearth_domain::{FinishReason, TokenLogprob};
-use hearth_wire::{ApiError, RunEventBody};
+use hearth_wire::{ApiError, RunEventBody, extension::Extension};
 
 use answer_tool::AnswerToolDecoder;
 
@@ -58,6 +58,8 @@ struct RestoringDecoder {
 struct Choice {
     withheld: String,
     logprobs: Vec<TokenLogprob>,
+    /// Citations that follow the withheld text.
+    after_text: Vec<RunEventBody>,
     /// A stop text has occurred: later events are dropped.
     is_over: bool,
 }
@@ -91,11 +93,18 @@ impl RestoringDecoder {
             RunEventBody::Delta { choice, text, logprobs } => self.text(choice, &text, logprobs),
             RunEventBody::Refusal { choice, .. }
             | RunEventBody::Reasoning { choice, .. }
+            | RunEventBody::Extension {
+                choice, extension: Extension::Item(_) | Extension::TextBlock, ..
+            }
             | RunEventBody::StopText { choice, .. }
             | RunEventBody::ToolCall { choice, .. } => match self.choices.get(&choice) {
                 Some(state) if state.is_over => Vec::new(),
                 _ => self.release(choice).into_iter().chain([event]).collect(),
             },
+            // It is about text that may be withheld.
+            RunEventBody::Extension { choice, extension: Extension::Annotation(_), .. } => {
+                self.follow_text(choice, event)
+            }
             RunEventBody::ChoiceDone { choice, finish_reason } => {
                 let finish_reason = self.reason(choice, finish_reason);
                 let done = RunEventBody::ChoiceDone { choice, finish_reason };
@@ -135,23 +144,41 @@ impl RestoringDecoder {
             choice.is_over = true;
             let before = choice.split_off(number, at);
             choice.withheld.clear();
+            let citations = std::mem::take(&mut choice.after_text);
             choice.logprobs.clear();
             let stop = RunEventBody::StopText { choice: number, text: stop.clone() };
-            return before.into_iter().chain([stop]).collect();
+            return before.into_iter().chain(citations).chain([stop]).collect();
         }
         let safe = choice.withheld.len() - partial_stop_bytes(&choice.withheld, stops);
-        choice.split_off(number, safe).into_iter().collect()
+        let mut events: Vec<_> = choice.split_off(number, safe).into_iter().collect();
+        if !events.is_empty() {
+            events.append(&mut choice.after_text);
+        }
+        events
+    }
+
+    /// Returns an event that follows the text so far, unless that is withheld.
+    fn follow_text(&mut self, number: u32, event: RunEventBody) -> Vec<RunEventBody> {
+        match self.choices.get_mut(&number) {
+            Some(choice) if choice.is_over => Vec::new(),
+            Some(choice) if !choice.withheld.is_empty() => {
+                choice.after_text.push(event);
+                Vec::new()
+            }
+            _ => vec![event],
+        }
     }
 
     /// Returns the withheld text of an answer, once it can't become a stop text.
-    fn release(&mut self, number: u32) -> Option<RunEventBody> {
-        let choice = self.choices.get_mut(&number)?;
-        choice.split_off(number, choice.withheld.len())
+    fn release(&mut self, number: u32) -> Vec<RunEventBody> {
+        let Some(choice) = self.choices.get_mut(&number) else { return Vec::new() };
+        let text = choice.split_off(number, choice.withheld.len());
+        text.into_iter().chain(std::mem::take(&mut choice.after_text)).collect()
     }
 
     fn release_all(&mut self) -> Vec<RunEventBody> {
         let numbers: Vec<u32> = self.choices.keys().copied().collect();
-        numbers.into_iter().filter_map(|number| self.release(number)).collect()
+        numbers.into_iter().flat_map(|number| self.release(number)).collect()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The answer of `POST /v1/messages`.
 
-use hearth_domain::{ToolCall, Usage};
+use hearth_domain::{ClientDialect, ToolCall, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::structured::StructuredBody;
+use crate::{answer::Answer, extension::Extended, structured::StructuredBody};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -19,9 +19,9 @@ pub struct MessagesAnswer {
     pub role: String,
     /// The model that served it.
     pub model: String,
-    /// Reasoning, text and tool calls, in order.
-    pub content: Vec<MessagesAnswerBlock>,
-    /// `end_turn`, `stop_sequence`, `max_tokens`, `tool_use` or `refusal`.
+    /// Reasoning, text and tool calls, in order; of Anthropic's models also the tools that Anthropic ran, as it sent them.
+    pub content: Vec<ExtendedAnswerBlock>,
+    /// `end_turn`, `stop_sequence`, `max_tokens`, `tool_use` or `refusal`; of Anthropic's models also `pause_turn` and others.
     pub stop_reason: Option<String>,
     /// The stop text that ended the answer, if known.
     pub stop_sequence: Option<String>,
@@ -29,16 +29,19 @@ pub struct MessagesAnswer {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub stop_details: (),
-    /// Always null: the gateway runs no tools of its own.
+    /// Anthropic's container, if it ran code there. The gateway runs no tools of its own.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    pub container: (),
+    pub container: Option<Value>,
     /// Token counts.
     pub usage: MessagesUsage,
     /// Enforcement of the answer's JSON Schema, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
+
+/// A block of an answer, or one of a tool that the provider ran.
+pub type ExtendedAnswerBlock = Extended<MessagesAnswerBlock>;
 
 /// A block of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -60,7 +63,7 @@ pub enum MessagesAnswerBlock {
     Text {
         /// The text.
         text: String,
-        /// Always empty; absent where a stream begins a text.
+        /// Citations of an answer of Anthropic's models, as it sent them; absent where a stream begins a text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<Vec<Value>>)]
         citations: Option<Vec<Value>>,
@@ -84,8 +87,9 @@ pub enum MessagesAnswerBlock {
 
 impl MessagesAnswerBlock {
     /// Creates the block of a tool call.
-    pub(super) fn tool_use(call: &ToolCall, input: Map<String, Value>) -> Self {
-        let caller = MessagesCaller::default();
+    pub(super) fn tool_use(answer: &Answer, call: &ToolCall, input: Map<String, Value>) -> Self {
+        let caller = answer.extension_field(ClientDialect::Anthropic, &caller_field(&call.id));
+        let caller = caller.and_then(|caller| MessagesCaller::deserialize(caller).ok()).unwrap_or_default();
         Self::ToolUse { id: call.id.clone(), name: call.name.clone(), input, caller }
     }
 }
@@ -93,19 +97,29 @@ impl MessagesAnswerBlock {
 /// The caller of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessagesCaller {
-    /// Always `direct`: the model itself.
+    /// `direct` for the model itself; of Anthropic's models also code that Anthropic ran.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Further fields, as Anthropic's model sent them.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
+}
+
+/// Returns the extension's field of a message that has the caller of the call `id`.
+#[must_use]
+pub fn caller_field(id: &str) -> String {
+    format!("caller of {id}")
 }
 
 impl Default for MessagesCaller {
     fn default() -> Self {
-        Self { kind: "direct".to_owned() }
+        Self { kind: "direct".to_owned(), extra: Map::new() }
     }
 }
 
 /// Token counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessagesUsage {
     /// Tokens of the prompt that came from no cache.
     pub input_tokens: u32,
@@ -126,10 +140,10 @@ pub struct MessagesUsage {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub inference_geo: (),
-    /// Always null.
+    /// Uses of the tools that Anthropic ran, if it ran any.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    pub server_tool_use: (),
+    pub server_tool_use: Option<Value>,
     /// Always null.
     #[serde(default)]
     #[schema(value_type = Option<String>)]

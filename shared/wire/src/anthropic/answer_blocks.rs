@@ -1,39 +1,109 @@
 //! Converts an answer to blocks.
 
-use hearth_domain::{FinishReason, ToolCall};
+use std::ops::Range;
+
+use hearth_domain::{ClientDialect, FinishReason, Reasoning, ToolCall};
+use serde_json::Value;
 
 use super::{
-    MessagesAnswerBlock,
+    ExtendedAnswerBlock, MessagesAnswerBlock,
     thinking::{ThinkingDisplay, redacted_block, thinking_blocks},
 };
-use crate::answer::Answer;
+use crate::{
+    answer::Answer,
+    extension::{Extended, Extension},
+};
 
 /// Returns the blocks of a whole answer. Redacted reasoning is between the text and the calls that it belongs to; an
 /// answer without calls doesn't need it.
-pub(super) fn answer_blocks(answer: &Answer, display: ThinkingDisplay) -> Vec<MessagesAnswerBlock> {
-    let mut blocks: Vec<_> = match display {
-        ThinkingDisplay::Full => {
-            answer.reasoning.iter().flat_map(|block| thinking_blocks(block, true)).collect()
+pub(super) fn answer_blocks(answer: &Answer, display: ThinkingDisplay) -> Vec<ExtendedAnswerBlock> {
+    let mut content = Content { display, blocks: Vec::new(), is_text_open: false };
+    let (mut text_at, mut reasoning_at, mut calls_at) = (0, 0, 0);
+    for placed in answer.extensions_in(ClientDialect::Anthropic) {
+        content.add_reasoning(answer.reasoning.get(reasoning_at..placed.reasoning_before));
+        content.add_text(answer.text.get(text_at..placed.at));
+        content.add_calls(answer, calls_at..placed.calls_before);
+        (reasoning_at, text_at, calls_at) = (placed.reasoning_before, placed.at, placed.calls_before);
+        match &placed.extension {
+            Extension::TextBlock => content.is_text_open = false,
+            Extension::Annotation(citation) => content.add_citation(citation),
+            Extension::Item(item) => content.add_item(item),
+            Extension::Fields(_) => {}
         }
-        ThinkingDisplay::SignatureOnly => {
-            answer.reasoning.iter().flat_map(|block| thinking_blocks(block, false)).collect()
-        }
-        ThinkingDisplay::Redacted => Vec::new(),
-    };
-    let text = answer.text_with_refusal();
-    if !text.is_empty() {
-        blocks.push(MessagesAnswerBlock::Text { text, citations: Some(Vec::new()) });
     }
-    if display == ThinkingDisplay::Redacted && !answer.tool_calls.is_empty() {
-        blocks.extend(answer.reasoning.iter().filter_map(redacted_block));
-    }
-    blocks.extend(answer.tool_calls.iter().map(tool_use));
-    blocks
+    content.add_reasoning(answer.reasoning.get(reasoning_at..));
+    content.add_text(answer.text.get(text_at..));
+    content.add_text(Some(&answer.refusal));
+    content.add_calls(answer, calls_at..answer.tool_calls.len());
+    content.blocks
 }
 
-fn tool_use(call: &ToolCall) -> MessagesAnswerBlock {
+/// The content of a message, piece by piece.
+struct Content {
+    display: ThinkingDisplay,
+    blocks: Vec<ExtendedAnswerBlock>,
+    /// True if the last block is a text that continues.
+    is_text_open: bool,
+}
+
+impl Content {
+    fn extend(&mut self, blocks: impl Iterator<Item = MessagesAnswerBlock>) {
+        let before = self.blocks.len();
+        self.blocks.extend(blocks.map(Extended::Standard));
+        self.is_text_open &= self.blocks.len() == before;
+    }
+
+    fn add_reasoning(&mut self, reasoning: Option<&[Reasoning]>) {
+        let with_text = match self.display {
+            ThinkingDisplay::Full => true,
+            ThinkingDisplay::SignatureOnly => false,
+            ThinkingDisplay::Redacted => return,
+        };
+        let reasoning = reasoning.unwrap_or_default();
+        self.extend(reasoning.iter().flat_map(|block| thinking_blocks(block, with_text)));
+    }
+
+    /// Adds calls. Redacted reasoning is before the first one.
+    fn add_calls(&mut self, answer: &Answer, calls: Range<usize>) {
+        if calls.start == 0 && !calls.is_empty() && self.display == ThinkingDisplay::Redacted {
+            self.extend(answer.reasoning.iter().filter_map(redacted_block));
+        }
+        let calls = answer.tool_calls.get(calls).unwrap_or_default();
+        self.extend(calls.iter().map(|call| tool_use(answer, call)));
+    }
+
+    fn add_text(&mut self, added: Option<&str>) {
+        if let Some(added) = added.filter(|added| !added.is_empty())
+            && let Some(MessagesAnswerBlock::Text { text, .. }) = self.open_text()
+        {
+            text.push_str(added);
+        }
+    }
+
+    fn add_citation(&mut self, citation: &Value) {
+        if let Some(MessagesAnswerBlock::Text { citations, .. }) = self.open_text() {
+            citations.get_or_insert_default().push(citation.clone());
+        }
+    }
+
+    fn add_item(&mut self, item: &Value) {
+        self.is_text_open = false;
+        self.blocks.extend(Extended::of_provider(item));
+    }
+
+    /// Returns the open text, which it begins if none is.
+    fn open_text(&mut self) -> Option<&mut MessagesAnswerBlock> {
+        if !std::mem::replace(&mut self.is_text_open, true) {
+            let block = MessagesAnswerBlock::Text { text: String::new(), citations: Some(Vec::new()) };
+            self.blocks.push(block.into());
+        }
+        self.blocks.last_mut().and_then(Extended::standard_mut)
+    }
+}
+
+fn tool_use(answer: &Answer, call: &ToolCall) -> MessagesAnswerBlock {
     // Clients require an object, even if the arguments are invalid.
-    MessagesAnswerBlock::tool_use(call, serde_json::from_str(&call.arguments).unwrap_or_default())
+    MessagesAnswerBlock::tool_use(answer, call, serde_json::from_str(&call.arguments).unwrap_or_default())
 }
 
 /// The dialect's name of a finish reason. `at_stop_text`: a stop text ended the answer.

@@ -16,7 +16,10 @@ mod thinking;
 mod tools;
 mod turns;
 
-pub use answer::{MessagesAnswer, MessagesAnswerBlock, MessagesCaller, MessagesOutputTokens, MessagesUsage};
+pub use answer::{
+    ExtendedAnswerBlock, MessagesAnswer, MessagesAnswerBlock, MessagesCaller, MessagesOutputTokens,
+    MessagesUsage, caller_field,
+};
 pub use batches::{
     MessageBatch, MessageBatchCounts, MessageBatchDeleted, MessageBatchItem, MessageBatchList,
     MessageBatchQuery, MessageBatchRequest, MessageBatchResult, MessageBatchResultLine,

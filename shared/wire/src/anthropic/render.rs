@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use hearth_domain::{FinishReason, Reasoning, RunId};
+use hearth_domain::{ClientDialect, FinishReason, Reasoning, RunId};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     ApiError, RunEvent, RunEventBody,
     answer::{Answer, RunSummary, cancelled, final_outcome},
+    extension::Extension,
     json_scanner::JsonScanner,
     stream::{Frame, Render},
     structured::StructuredBody,
@@ -44,6 +46,8 @@ pub struct MessagesRenderer {
 enum OpenBlock {
     Thinking(u32),
     RedactedThinking,
+    /// A block as the provider sent it.
+    Provider,
     Text,
     ToolUse {
         number: usize,
@@ -76,6 +80,9 @@ impl Render for MessagesRenderer {
                 self.render_calls(false, &mut frames);
                 frames
             }
+            RunEventBody::Extension { choice: 0, dialect: ClientDialect::Anthropic, extension } => {
+                self.add_extension(extension)
+            }
             RunEventBody::Done { finish_reason } => self.end(*finish_reason),
             RunEventBody::Error { error } => vec![self.error(error)],
             RunEventBody::Cancelled => vec![self.error(&cancelled())],
@@ -92,7 +99,7 @@ impl Render for MessagesRenderer {
         events.iter().for_each(|event| self.run.apply(&event.body));
         let content = self.answer().map(|answer| answer_blocks(answer, self.display)).unwrap_or_default();
         let stop_sequence = self.stop_text(reason);
-        let stop_reason = Some(stop_reason(reason, stop_sequence.is_some()).to_owned());
+        let stop_reason = Some(self.stop_reason(reason, stop_sequence.is_some()));
         Ok(MessagesAnswer { content, stop_reason, stop_sequence, ..self.empty() })
     }
 }
@@ -123,6 +130,21 @@ impl MessagesRenderer {
         self.answer().and_then(|answer| answer.stop_text.clone()).filter(|_| reason == FinishReason::Stop)
     }
 
+    /// The reason for the end: Anthropic's own, of an answer that it cut.
+    fn stop_reason(&self, reason: FinishReason, at_stop_text: bool) -> String {
+        let own = self.field("stop_reason").filter(|_| reason == FinishReason::Length);
+        own.as_ref().and_then(Value::as_str).unwrap_or(stop_reason(reason, at_stop_text)).to_owned()
+    }
+
+    /// A field of Anthropic's message.
+    fn field(&self, name: &str) -> Option<Value> {
+        self.answer().and_then(|answer| answer.extension_field(ClientDialect::Anthropic, name)).cloned()
+    }
+
+    fn usage(&self) -> MessagesUsage {
+        MessagesUsage { server_tool_use: self.field("server_tool_use"), ..self.run.usage.into() }
+    }
+
     fn structured(&self) -> Option<StructuredBody> {
         self.answer().and_then(|answer| answer.structured.as_ref()).map(Into::into)
     }
@@ -137,8 +159,8 @@ impl MessagesRenderer {
             stop_reason: None,
             stop_sequence: None,
             stop_details: (),
-            container: (),
-            usage: self.run.usage.into(),
+            container: self.field("container"),
+            usage: self.usage(),
             structured: self.structured(),
         }
     }
@@ -152,14 +174,54 @@ impl MessagesRenderer {
     }
 
     fn add_text(&mut self, text: &str) -> Vec<Frame> {
+        let mut frames = self.open_text();
+        frames.push(self.delta(&json!({"type": "text_delta", "text": text})));
+        frames
+    }
+
+    /// Begins a text, unless one is open.
+    fn open_text(&mut self) -> Vec<Frame> {
         let mut frames = self.message_start();
         if self.open != Some(OpenBlock::Text) {
             self.render_calls(true, &mut frames);
             let block = MessagesAnswerBlock::Text { text: String::new(), citations: None };
             self.begin(OpenBlock::Text, &block, &mut frames);
         }
-        frames.push(self.delta(&json!({"type": "text_delta", "text": text})));
         frames
+    }
+
+    fn add_extension(&mut self, extension: &Extension) -> Vec<Frame> {
+        match extension {
+            Extension::TextBlock if self.open == Some(OpenBlock::Text) => self.close().into_iter().collect(),
+            Extension::Annotation(citation) => {
+                let mut frames = self.open_text();
+                frames.push(self.delta(&json!({"type": "citations_delta", "citation": citation})));
+                frames
+            }
+            Extension::Item(block) if block.is_object() => {
+                let mut frames = self.message_start();
+                self.render_calls(true, &mut frames);
+                self.add_provider_block(block, &mut frames);
+                frames
+            }
+            // Fields are in the last frames.
+            Extension::TextBlock | Extension::Item(_) | Extension::Fields(_) => Vec::new(),
+        }
+    }
+
+    /// Renders a block of the provider. The SDKs read the `input` of a tool from a delta.
+    fn add_provider_block(&mut self, block: &Value, frames: &mut Vec<Frame>) {
+        let input = block.get("input").and_then(Value::as_object).filter(|input| !input.is_empty());
+        let Some(input) = input else {
+            self.begin(OpenBlock::Provider, block, frames);
+            return frames.extend(self.close());
+        };
+        let mut begun = block.clone();
+        begun["input"] = json!({});
+        self.begin(OpenBlock::Provider, &begun, frames);
+        let input = json!(input).to_string();
+        frames.push(self.delta(&json!({"type": "input_json_delta", "partial_json": input})));
+        frames.extend(self.close());
     }
 
     fn add_reasoning(&mut self, index: u32, added: &Reasoning) -> Vec<Frame> {
@@ -222,7 +284,7 @@ impl MessagesRenderer {
             let number = self.call_count;
             let open = OpenBlock::ToolUse { number, rendered_bytes: 0, scanner: JsonScanner::default() };
             self.call_count += 1;
-            self.begin(open, &MessagesAnswerBlock::tool_use(call, Map::new()), frames);
+            self.begin(open, &MessagesAnswerBlock::tool_use(answer, call, Map::new()), frames);
         }
     }
 
@@ -242,7 +304,7 @@ impl MessagesRenderer {
     }
 
     /// Ends the open block, and begins another.
-    fn begin(&mut self, open: OpenBlock, block: &MessagesAnswerBlock, frames: &mut Vec<Frame>) {
+    fn begin(&mut self, open: OpenBlock, block: &impl Serialize, frames: &mut Vec<Frame>) {
         frames.extend(self.close());
         frames.push(frame("content_block_start", json!({"index": self.block_count, "content_block": block})));
         self.open = Some(open);
@@ -269,10 +331,12 @@ impl MessagesRenderer {
         }
         frames.extend(self.close());
         let stop_text = self.stop_text(reason);
-        let delta =
-            json!({"stop_reason": stop_reason(reason, stop_text.is_some()), "stop_sequence": stop_text});
-        let usage = MessagesUsage::from(self.run.usage);
-        let mut last = json!({"delta": delta, "usage": usage});
+        let stop_reason = self.stop_reason(reason, stop_text.is_some());
+        let mut delta = json!({"stop_reason": stop_reason, "stop_sequence": stop_text});
+        if let Some(container) = self.field("container") {
+            delta["container"] = container;
+        }
+        let mut last = json!({"delta": delta, "usage": self.usage()});
         if let Some(structured) = self.structured() {
             last["structured"] = json!(structured);
         }

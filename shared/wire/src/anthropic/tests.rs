@@ -580,6 +580,31 @@ fn finish_reasons_are_renamed_and_incomplete_arguments_are_empty() {
 }
 
 #[test]
+fn thinking_behind_a_text_stays_there() {
+    let thinking = |text: &str| json!({"type": "thinking", "thinking": text, "signature": "sig"});
+    let content = json!([
+        thinking("A"),
+        {"type": "text", "text": "a"},
+        thinking("B"),
+        {"type": "redacted_thinking", "data": "EncR"},
+        {"type": "tool_use", "id": "t", "name": "look", "input": {}},
+        thinking("C"),
+    ]);
+    let result = json!({"type": "tool_result", "tool_use_id": "t", "content": "seen"});
+    let messages = json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content},
+        {"role": "user", "content": [result]}]);
+    let body = json!({"model": "m", "max_tokens": 9, "messages": messages});
+    let generation = serde_json::from_value::<MessagesRequest>(body).unwrap().into_generation().unwrap();
+    let Task::Text(task) = generation.task else { panic!("no text") };
+    let shape: Vec<_> = task
+        .messages
+        .iter()
+        .map(|message| (message.content.as_str(), message.reasoning.len(), message.tool_calls.len()))
+        .collect();
+    assert_eq!(shape, [("Hi", 0, 0), ("a", 1, 0), ("", 3, 1), ("seen", 0, 0)]);
+}
+
+#[test]
 fn error_is_the_last_event() {
     let failed = RunEventBody::Error { error: ApiError::new(ErrorCode::ProviderRateLimited, "busy") };
     for (end, kind) in [(failed, "rate_limit_error"), (RunEventBody::Cancelled, "api_error")] {

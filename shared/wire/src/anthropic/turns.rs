@@ -59,7 +59,10 @@ impl MessagesTurn {
         let param = format!("{param}.content");
         match self.role {
             MessagesRole::User => user_messages(self.content, &param),
-            MessagesRole::Assistant => Ok(vec![(assistant_message(self.content, &param)?, param)]),
+            MessagesRole::Assistant => {
+                let messages = assistant_messages(self.content, &param)?.into_iter();
+                Ok(messages.map(|message| (message, param.clone())).collect())
+            }
             MessagesRole::System => Ok(vec![(self.content.into_system(&param)?, param)]),
         }
     }
@@ -83,9 +86,20 @@ fn user_messages(content: MessagesContent, param: &str) -> Result<Vec<(Message, 
     Ok(messages)
 }
 
-fn assistant_message(content: MessagesContent, param: &str) -> Result<Message, ApiError> {
+/// Converts a turn of the assistant. Reasoning after a text or another block, and before the first call, begins a further
+/// message, since a message has its reasoning before its text.
+fn assistant_messages(content: MessagesContent, param: &str) -> Result<Vec<Message>, ApiError> {
+    let mut messages = Vec::new();
     let (mut parts, mut reasoning, mut tool_calls) = (MessageParts::default(), Vec::new(), Vec::new());
-    for (param, mut block) in content.into_blocks(param)? {
+    let blocks = content.into_blocks(param)?;
+    // To a client that sees no thoughts they are rendered behind the text.
+    let sees_thoughts = blocks.iter().any(|(_, block)| block.kind == "thinking");
+    for (param, mut block) in blocks {
+        let is_reasoning = matches!(block.kind.as_str(), "thinking" | "redacted_thinking");
+        if is_reasoning && sees_thoughts && parts.has_parts() && tool_calls.is_empty() {
+            let message = std::mem::take(&mut parts).into_message(Role::Assistant);
+            messages.push(Message { reasoning: std::mem::take(&mut reasoning), ..message });
+        }
         match block.kind.as_str() {
             "tool_use" => {
                 parts.add_extra(PartPlace::Call(tool_calls.len()), block.take_vendor_fields());
@@ -110,7 +124,8 @@ fn assistant_message(content: MessagesContent, param: &str) -> Result<Message, A
             _ => block.add_to(&mut parts, &param, "")?,
         }
     }
-    Ok(Message { reasoning, tool_calls, ..parts.into_message(Role::Assistant) })
+    messages.push(Message { reasoning, tool_calls, ..parts.into_message(Role::Assistant) });
+    Ok(messages)
 }
 
 /// Returns whether `redacted` is the encrypted half of the block before it.

@@ -2,6 +2,7 @@
 
 use hearth_domain::{FinishReason, Logprob, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::GeminiContent;
@@ -30,13 +31,25 @@ pub struct GenerateContentAnswer {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GeminiCandidate {
-    /// Reasoning, text and function calls, in order.
+    /// Reasoning, text and function calls, in order; of Gemini's models also code that Google ran, and files.
     pub content: GeminiContent,
     /// `STOP`, `MAX_TOKENS` or `SAFETY`, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
     /// Index of the answer.
     pub index: u32,
+    /// Citations of a text, as Gemini's model sent them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub citation_metadata: Option<Value>,
+    /// Sources of an answer from Google's search or maps, as Gemini's model sent them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub grounding_metadata: Option<Value>,
+    /// Pages that Gemini's model has read, as it sent them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub url_context_metadata: Option<Value>,
     /// Log-probabilities of its tokens, if the request asked for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs_result: Option<GeminiLogprobs>,

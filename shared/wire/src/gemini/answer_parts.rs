@@ -1,12 +1,12 @@
 //! Converts an answer to parts.
 
-use hearth_domain::Reasoning;
+use hearth_domain::{ClientDialect, Reasoning};
 
 use super::{
     GeminiFunctionCall, GeminiPart, packed_reasoning,
     thought_signature::{self, SignedPart},
 };
-use crate::answer::Answer;
+use crate::{answer::Answer, extension::Extension};
 
 /// Returns the parts of a whole answer.
 pub(super) fn answer_parts(answer: &Answer, shows_thoughts: bool) -> Vec<GeminiPart> {
@@ -20,29 +20,47 @@ pub(super) fn answer_parts(answer: &Answer, shows_thoughts: bool) -> Vec<GeminiP
             (!is_empty).then(|| GeminiPart::thought(&block.text).with_signature(signature))
         }));
     }
-    parts.extend(text_parts(answer));
+    parts.extend(text_parts(answer, shows_thoughts));
     let mut packed = 0;
     parts.extend((0..answer.tool_calls.len()).map(|number| call_part(answer, number, &mut packed)));
     parts
 }
 
-/// Returns the text, split where signatures begin and end. A signature that matches no piece follows on an empty part.
-fn text_parts(answer: &Answer) -> Vec<GeminiPart> {
+/// Returns the text, split where signatures begin and end, and the provider's parts in it. A signature that matches no piece
+/// follows on an empty part.
+fn text_parts(answer: &Answer, shows_thoughts: bool) -> Vec<GeminiPart> {
     let text = answer.text_with_refusal();
-    let (mut parts, mut unmatched, mut end) = (Vec::new(), Vec::new(), 0);
+    let items = answer.extensions_in(ClientDialect::Gemini).filter_map(|placed| match &placed.extension {
+        Extension::Item(item) => {
+            let part = GeminiPart::of_provider(item).filter(|part| shows_thoughts || !part.is_thought())?;
+            Some((placed.at, part))
+        }
+        _ => None,
+    });
+    let (mut items, mut parts, mut unmatched) = (items.peekable(), Vec::new(), Vec::new());
+    let mut end = 0;
+    let mut add_unsigned = |end: &mut usize, to: usize, parts: &mut Vec<GeminiPart>| {
+        while let Some((at, item)) = items.next_if(|(at, _)| *at <= to) {
+            parts.extend(text.get(*end..at).filter(|before| !before.is_empty()).map(GeminiPart::text));
+            parts.push(item);
+            *end = at.max(*end);
+        }
+        parts.extend(text.get(*end..to).filter(|before| !before.is_empty()).map(GeminiPart::text));
+        *end = to.max(*end);
+    };
     for (part, signature) in signatures(answer) {
         let SignedPart::Text(from, to) = part else { continue };
         let signature = Some(signature.to_owned());
-        match text.get(end..from).zip(text.get(from..to)) {
-            Some((before, signed)) => {
-                parts.extend((!before.is_empty()).then(|| GeminiPart::text(before)));
+        match text.get(end..from).and(text.get(from..to)) {
+            Some(signed) => {
+                add_unsigned(&mut end, from, &mut parts);
                 parts.push(GeminiPart::text(signed).with_signature(signature));
                 end = to;
             }
             None => unmatched.push(GeminiPart::text("").with_signature(signature)),
         }
     }
-    parts.extend(text.get(end..).filter(|after| !after.is_empty()).map(GeminiPart::text));
+    add_unsigned(&mut end, text.len(), &mut parts);
     parts.extend(unmatched);
     parts
 }

@@ -133,6 +133,11 @@ impl GeminiPart {
         Self { text: Some(text.into()), ..Self::default() }
     }
 
+    /// Reads a part of a provider of this dialect; `None` if it isn't one.
+    pub(super) fn of_provider(part: &Value) -> Option<Self> {
+        Self::deserialize(part).ok()
+    }
+
     /// Creates a reasoning part.
     pub(super) fn thought(text: impl Into<String>) -> Self {
         Self { thought: Some(true), ..Self::text(text) }

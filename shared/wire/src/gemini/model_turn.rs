@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use hearth_domain::{Message, PartPlace, Reasoning, Role, ToolCall};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     GeminiFunctionCall, GeminiPart,
@@ -46,6 +46,9 @@ impl ModelTurn {
             self.text_bytes = to;
             self.parts.add_text(&text, "", std::mem::take(&mut part.extra));
             self.add_signature(part.thought_signature.take(), SignedPart::Text(from, to));
+        } else if part.inline_data.is_some() || part.file_data.is_some() {
+            // A file that the model made. Other providers accept files of users alone.
+            self.parts.add_opaque(param, json!(part));
         } else {
             part.add_to(&mut self.parts, param, "")?;
         }

@@ -3,7 +3,7 @@
 //!
 //! There is no final frame, and frames have no names. A call is sent whole, since a part can't be a piece of one.
 
-use hearth_domain::{FinishReason, Reasoning, RunId, TokenLogprob};
+use hearth_domain::{ClientDialect, FinishReason, Reasoning, RunId, TokenLogprob};
 
 use super::{
     GeminiCandidate, GeminiContent, GeminiError, GeminiLogprobs, GeminiPart, GeminiPromptFeedback,
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     ApiError, RunEvent, RunEventBody,
     answer::{Answer, RunSummary, cancelled, final_outcome},
+    extension::Extension,
     json_scanner::JsonScanner,
     stream::{Frame, Framing, Render},
 };
@@ -62,6 +63,15 @@ impl Render for GeminiRenderer {
             }
             RunEventBody::Reasoning { choice, added, .. } => self.reasoning_frames(*choice, added),
             RunEventBody::ToolCall { choice, index, .. } => self.call_frames(*choice, *index),
+            RunEventBody::Extension {
+                choice,
+                dialect: ClientDialect::Gemini,
+                extension: Extension::Item(item),
+            } => {
+                let part =
+                    GeminiPart::of_provider(item).filter(|part| self.shows_thoughts || !part.is_thought());
+                part.map(|part| self.frame(*choice, vec![part])).into_iter().collect()
+            }
             RunEventBody::ChoiceDone { choice, .. } => self.end(&[*choice]),
             RunEventBody::Done { .. } => {
                 let all: Vec<u32> = (0..).take(self.run.answers.all().len()).collect();
@@ -133,6 +143,7 @@ impl GeminiRenderer {
         reason == FinishReason::ContentFilter
             && answer.text_with_refusal().is_empty()
             && answer.tool_calls.is_empty()
+            && answer.extensions_in(ClientDialect::Gemini).all(|placed| !placed.is_item())
     }
 
     fn blocked(&self) -> GenerateContentAnswer {
@@ -258,10 +269,14 @@ fn error_frame(error: &ApiError, id: RunId) -> Frame {
 /// Returns the end of an answer. `reason` is the run's, for an answer without its own.
 fn ended_candidate(index: u32, answer: &Answer, reason: FinishReason) -> GeminiCandidate {
     let reason = answer.finish_reason.unwrap_or(reason);
+    let field = |name| answer.extension_field(ClientDialect::Gemini, name).cloned();
     GeminiCandidate {
         finish_reason: Some(finish_reason(reason).to_owned()),
         index,
         structured: answer.structured.as_ref().map(Into::into),
+        citation_metadata: field("citationMetadata"),
+        grounding_metadata: field("groundingMetadata"),
+        url_context_metadata: field("urlContextMetadata"),
         ..GeminiCandidate::default()
     }
 }

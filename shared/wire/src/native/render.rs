@@ -71,6 +71,7 @@ impl Render for Renderer {
             }
             RunEventBody::Started { .. }
             | RunEventBody::Reasoning { .. }
+            | RunEventBody::Extension { .. }
             | RunEventBody::StopText { .. }
             | RunEventBody::Structured { .. }
             | RunEventBody::ChoiceDone { .. }

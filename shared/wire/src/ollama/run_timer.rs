@@ -37,6 +37,7 @@ impl RunTimer {
             | RunEventBody::Refusal { .. }
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
+            | RunEventBody::Extension { .. }
             | RunEventBody::Embedding { .. } => &mut self.first_piece,
             event if event.is_terminal() => &mut self.ended,
             _ => return,

@@ -7,6 +7,7 @@
 //! expected behaviour.
 
 mod breaking;
+mod citations;
 mod clients;
 mod features;
 mod holes;

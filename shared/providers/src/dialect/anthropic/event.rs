@@ -4,7 +4,7 @@ use hearth_domain::Usage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::lenient;
+use crate::lenient::{self, is_present};
 
 /// An event of a stream, or a whole message, whose fields are at the end.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +25,7 @@ pub(super) struct Event {
     pub(super) error: Value,
     #[serde(deserialize_with = "lenient::objects")]
     content: Vec<Block>,
+    container: Value,
     #[serde(deserialize_with = "lenient::text")]
     stop_reason: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
@@ -34,8 +35,8 @@ pub(super) struct Event {
 impl Event {
     /// Returns the whole message.
     pub(super) fn into_message(self) -> Message {
-        let Self { content, stop_reason, stop_sequence, usage, .. } = self;
-        Message { content, stop_reason, stop_sequence, usage }
+        let Self { content, container, stop_reason, stop_sequence, usage, .. } = self;
+        Message { content, container, stop_reason, stop_sequence, usage }
     }
 }
 
@@ -44,6 +45,7 @@ impl Event {
 pub(super) struct Message {
     #[serde(deserialize_with = "lenient::objects")]
     pub(super) content: Vec<Block>,
+    pub(super) container: Value,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) stop_reason: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
@@ -71,6 +73,9 @@ pub(super) struct Block {
     pub(super) name: Option<String>,
     #[serde(deserialize_with = "lenient::json_text")]
     pub(super) input: Option<String>,
+    #[serde(deserialize_with = "lenient::objects")]
+    pub(super) citations: Vec<Value>,
+    pub(super) caller: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -90,10 +95,12 @@ pub(super) struct Delta {
     pub(super) stop_reason: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) stop_sequence: Option<String>,
+    pub(super) citation: Value,
+    pub(super) container: Value,
 }
 
 /// The tokens so far. A count that a frame omits is unchanged.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TokenCounts {
     #[serde(deserialize_with = "lenient::count")]
@@ -106,6 +113,8 @@ pub(super) struct TokenCounts {
     output_tokens: Option<u32>,
     #[serde(deserialize_with = "lenient::object")]
     output_tokens_details: Option<OutputTokens>,
+    /// Uses of the tools that Anthropic ran.
+    pub(super) server_tool_use: Value,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -124,6 +133,9 @@ impl TokenCounts {
         self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
         self.output_tokens = later.output_tokens.or(self.output_tokens);
         self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
+        if is_present(&later.server_tool_use) {
+            self.server_tool_use = later.server_tool_use;
+        }
     }
 }
 

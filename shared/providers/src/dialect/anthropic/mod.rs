@@ -2,6 +2,7 @@
 
 mod conversation;
 mod event;
+mod provider_block;
 pub(super) mod request;
 pub(super) mod stream;
 mod thinking;

@@ -435,6 +435,30 @@ fn stop(reason: &str) -> [Value; 2] {
 }
 
 #[test]
+fn blocks_of_the_provider_without_their_ends_stay_in_order() {
+    let mut frames = vec![
+        start(),
+        begin(0, json!({"type": "text", "text": "I search."})),
+        begin(1, json!({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}})),
+        delta(1, json!({"type": "input_json_delta", "partial_json": "{\"query\":1}"})),
+        begin(2, json!({"type": "web_search_tool_result", "tool_use_id": "s", "content": []})),
+        begin(3, json!({"type": "text", "text": ""})),
+        delta(3, json!({"type": "text_delta", "text": "Found."})),
+    ];
+    frames.extend(stop("end_turn"));
+    let kinds: Vec<String> = events(&frames)
+        .unwrap()
+        .iter()
+        .map(|event| {
+            let event = serde_json::to_value(event).unwrap();
+            let kind = &event["extension"]["item"]["type"];
+            kind.as_str().or(event["event"].as_str()).unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(kinds, ["delta", "server_tool_use", "web_search_tool_result", "delta", "usage", "done"]);
+}
+
+#[test]
 fn thoughts_text_calls_and_usage_are_decoded() {
     let mut frames = vec![
         start(),
@@ -447,7 +471,7 @@ fn thoughts_text_calls_and_usage_are_decoded() {
         close(1),
         begin(2, json!({"type": "text", "text": ""})),
         delta(2, json!({"type": "text_delta", "text": "It"})),
-        delta(2, json!({"type": "citations_delta", "citation": {}})),
+        delta(2, json!({"type": "citations_delta", "citation": {"cited_text": "a"}})),
         close(2),
         begin(3, json!({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}})),
         delta(3, json!({"type": "input_json_delta", "partial_json": "{}"})),
@@ -478,6 +502,9 @@ fn thoughts_text_calls_and_usage_are_decoded() {
             json!({"event": "reasoning", "index": 0, "text": "", "signature": "sealed"}),
             json!({"event": "reasoning", "index": 1, "text": "", "encrypted": "EncR"}),
             json!({"event": "delta", "text": "It"}),
+            json!({"event": "extension", "dialect": "anthropic", "extension": {"annotation": {"cited_text": "a"}}}),
+            json!({"event": "extension", "dialect": "anthropic", "extension": {"item": {
+                "type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}}}),
             json!({"event": "tool_call", "index": 0, "begins": {"id": "a", "name": "f"}, "arguments": ""}),
             json!({"event": "tool_call", "index": 0, "arguments": "{\"x\":"}),
             json!({"event": "tool_call", "index": 0, "arguments": "1}"}),

@@ -2,9 +2,9 @@
 
 use hearth_domain::{Logprob, TokenLogprob, Usage};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::lenient;
+use crate::lenient::{self, is_present};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -38,6 +38,28 @@ pub(super) struct Candidate {
     pub(super) finish_message: Option<String>,
     #[serde(deserialize_with = "lenient::object")]
     pub(super) logprobs_result: Option<LogprobsResult>,
+    // Only this dialect has the following fields.
+    citation_metadata: Value,
+    grounding_metadata: Value,
+    url_context_metadata: Value,
+}
+
+impl Candidate {
+    /// Takes the fields that only this dialect has, by their names.
+    pub(super) fn take_own_fields(&mut self) -> Map<String, Value> {
+        let own = [
+            ("citationMetadata", &mut self.citation_metadata),
+            ("groundingMetadata", &mut self.grounding_metadata),
+            ("urlContextMetadata", &mut self.url_context_metadata),
+        ];
+        taken(own)
+    }
+}
+
+/// Takes the values that aren't empty, with their names.
+fn taken<const N: usize>(fields: [(&str, &mut Value); N]) -> Map<String, Value> {
+    let present = fields.into_iter().filter(|(_, value)| is_present(value));
+    present.map(|(name, value)| (name.to_owned(), std::mem::take(value))).collect()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -58,6 +80,33 @@ pub(super) struct Part {
     pub(super) thought_signature: Option<String>,
     #[serde(deserialize_with = "lenient::object")]
     pub(super) function_call: Option<FunctionCall>,
+    // Only this dialect has the following parts.
+    code_execution_result: Value,
+    executable_code: Value,
+    file_data: Value,
+    inline_data: Value,
+}
+
+impl Part {
+    /// Takes the part if only this dialect has it: code that Google ran and its result, or a file.
+    pub(super) fn take_own_part(&mut self) -> Option<Value> {
+        let own = [
+            ("codeExecutionResult", &mut self.code_execution_result),
+            ("executableCode", &mut self.executable_code),
+            ("fileData", &mut self.file_data),
+            ("inlineData", &mut self.inline_data),
+        ];
+        let mut part = taken(own);
+        if part.is_empty() {
+            return None;
+        }
+        let signature = self.thought_signature.take().filter(|signature| !signature.is_empty());
+        part.extend(signature.map(|signature| ("thoughtSignature".to_owned(), signature.into())));
+        if self.thought {
+            part.insert("thought".to_owned(), true.into());
+        }
+        Some(part.into())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,8 +1,8 @@
 //! Decodes the frames of an answer. Each is a response with the next parts. No frame is marked as the last: the stream
 //! ends after a finish reason.
 
-use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, event::ToolCallBegin};
+use hearth_domain::{ClientDialect, FinishReason, Reasoning, TokenLogprob, Usage};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody, event::ToolCallBegin, extension::Extension};
 
 use super::{
     response::{Candidate, FunctionCall, Part, Response},
@@ -95,7 +95,11 @@ impl Decoder for GeminiDecoder {
 }
 
 impl GeminiDecoder {
-    fn candidate(&mut self, candidate: Candidate, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+    fn candidate(
+        &mut self,
+        mut candidate: Candidate,
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<(), ApiError> {
         let number = candidate.index.unwrap_or_default();
         let place = number as usize;
         if place >= hearth_domain::check::MAX_CHOICES as usize {
@@ -105,9 +109,13 @@ impl GeminiDecoder {
             self.candidates.resize_with(place + 1, CandidateState::default);
         }
         let state = &mut self.candidates[place];
+        let own = candidate.take_own_fields();
         let mut logprobs: Vec<TokenLogprob> = candidate.logprobs_result.unwrap_or_default().into();
         for part in candidate.content.unwrap_or_default().parts {
             state.part(number, part, &mut logprobs, events)?;
+        }
+        if !own.is_empty() {
+            events.push(extension(number, Extension::Fields(own)));
         }
         if !logprobs.is_empty() {
             events.push(RunEventBody::Delta { choice: number, text: String::new(), logprobs });
@@ -125,11 +133,12 @@ impl CandidateState {
     fn part(
         &mut self,
         choice: u32,
-        part: Part,
+        mut part: Part,
         logprobs: &mut Vec<TokenLogprob>,
         events: &mut Vec<RunEventBody>,
     ) -> Result<(), ApiError> {
-        let Part { text, thought, thought_signature, function_call } = part;
+        let own = part.take_own_part();
+        let Part { text, thought, thought_signature, function_call, .. } = part;
         let text = text.unwrap_or_default();
         let google_signature = thought_signature.filter(|signature| !signature.is_empty());
         let placed =
@@ -150,6 +159,9 @@ impl CandidateState {
                 return Err(unreadable(format!("it has more than {TOOL_CALLS_MAX_COUNT} tool calls")));
             }
             self.calls.push(id);
+        } else if let Some(own) = own {
+            self.thinking = false;
+            events.push(extension(choice, Extension::Item(own)));
         } else if thought {
             let signature = placed(SignedPart::Thought);
             if text.is_empty() && signature.is_none() {
@@ -184,6 +196,10 @@ impl CandidateState {
             self.blocks += 1;
         }
     }
+}
+
+fn extension(choice: u32, extension: Extension) -> RunEventBody {
+    RunEventBody::Extension { choice, dialect: ClientDialect::Gemini, extension }
 }
 
 /// Maps a finish reason (docs/dialects.md has the table); `None` for the unspecified one. Output that Google itself can't

@@ -57,6 +57,9 @@ pub(super) struct Delta {
     /// The older form of a tool call, without an id; some servers still send it.
     #[serde(deserialize_with = "lenient::object")]
     pub(super) function_call: Option<FunctionDelta>,
+    /// Citations of a model that searches.
+    #[serde(deserialize_with = "lenient::objects")]
+    pub(super) annotations: Vec<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,7 +1,7 @@
 //! Decodes the frames of an answer: chunks, and `[DONE]`. A server that can't stream sends the whole completion in one.
 
-use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage, check::MAX_CHOICES};
-use hearth_wire::{ApiError, RunEventBody};
+use hearth_domain::{ClientDialect, FinishReason, Reasoning, TokenLogprob, Usage, check::MAX_CHOICES};
+use hearth_wire::{ApiError, RunEventBody, extension::Extension};
 
 use super::chunk::{CallDelta, Chunk, ChunkChoice, Delta, LogprobEntry};
 use crate::{
@@ -29,6 +29,8 @@ struct Choice {
     refused: bool,
     /// True if a piece of it has arrived: a whole message after its pieces is ignored.
     begun: bool,
+    /// True if it has citations.
+    annotated: bool,
     ended: Option<EndReason>,
 }
 
@@ -100,7 +102,16 @@ impl ChatDecoder {
             return Err(failure(&chunk.error));
         }
         let choice = &mut self.choices[number as usize];
-        let delta = chunk.delta.or(chunk.message.filter(|_| !choice.begun)).unwrap_or_default();
+        let mut message = chunk.message;
+        let mut delta = match chunk.delta {
+            Some(delta) => delta,
+            None if choice.begun => Delta::default(),
+            None => message.take().unwrap_or_default(),
+        };
+        // After its pieces a whole message may have citations alone.
+        if let Some(message) = message.filter(|_| !choice.annotated && delta.annotations.is_empty()) {
+            delta.annotations.extend(message.annotations);
+        }
         let logprobs = chunk.logprobs.unwrap_or_default().content;
         let logprobs = logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
         choice.delta(number, delta, logprobs, events)?;
@@ -115,7 +126,7 @@ impl ChatDecoder {
 
 impl Choice {
     fn new(number: u32) -> Self {
-        Self { calls: ToolCalls::new(number), refused: false, begun: false, ended: None }
+        Self { calls: ToolCalls::new(number), refused: false, begun: false, annotated: false, ended: None }
     }
 
     fn delta(
@@ -135,6 +146,12 @@ impl Choice {
         if !text.is_empty() || !logprobs.is_empty() {
             events.push(RunEventBody::Delta { choice, text, logprobs });
         }
+        self.annotated |= !delta.annotations.is_empty();
+        events.extend(delta.annotations.into_iter().map(|annotation| RunEventBody::Extension {
+            choice,
+            dialect: ClientDialect::OpenAiChat,
+            extension: Extension::Annotation(annotation),
+        }));
         if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
             self.refused = true;
             events.push(RunEventBody::Refusal { choice, text });

@@ -17,6 +17,8 @@ pub(super) struct Event {
     #[serde(deserialize_with = "lenient::count")]
     pub(super) output_index: Option<u32>,
     #[serde(deserialize_with = "lenient::count")]
+    pub(super) content_index: Option<u32>,
+    #[serde(deserialize_with = "lenient::count")]
     pub(super) summary_index: Option<u32>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) delta: Option<String>,
@@ -25,6 +27,8 @@ pub(super) struct Event {
     pub(super) text: Option<String>,
     #[serde(deserialize_with = "lenient::objects")]
     pub(super) logprobs: Vec<LogprobEntry>,
+    /// Citation of a text.
+    pub(super) annotation: Value,
     #[serde(deserialize_with = "lenient::object")]
     pub(super) item: Option<OutputItem>,
     #[serde(deserialize_with = "lenient::object")]
@@ -76,6 +80,8 @@ pub(super) struct Part {
     pub(super) text: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) refusal: Option<String>,
+    #[serde(deserialize_with = "lenient::objects")]
+    pub(super) annotations: Vec<Value>,
     /// Log-probabilities of a text without deltas.
     #[serde(deserialize_with = "lenient::objects")]
     pub(super) logprobs: Vec<LogprobEntry>,

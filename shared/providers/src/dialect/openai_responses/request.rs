@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use hearth_domain::{
-    ClientDialect, Document, DocumentSource, Message, Part, ResponseFormat, Role, Sampling, TextTask, Tool,
-    ToolChoice,
+    ClientDialect, Document, DocumentSource, Message, Opaque, Part, ResponseFormat, Role, Sampling, TextTask,
+    Tool, ToolChoice,
 };
 
 use super::encrypted_reasoning;
@@ -36,12 +36,13 @@ pub(in crate::dialect) fn body<'a>(
         body.remove("stream_options");
     }
     body.set("store", false);
-    let mut include = Vec::new();
+    let include = body.remove("include").and_then(Json::into_list);
+    let mut include: Vec<Json<'_>> = include.unwrap_or_default();
     if is_reasoning_model(call.model.as_str()) {
-        include.push("reasoning.encrypted_content");
+        include.push("reasoning.encrypted_content".into());
     }
     if let Some(top) = task.top_logprobs {
-        include.push("message.output_text.logprobs");
+        include.push("message.output_text.logprobs".into());
         body.set("top_logprobs", top);
     }
     if !include.is_empty() {
@@ -125,6 +126,9 @@ fn format(task: &TextTask, client: ClientDialect) -> Option<Object<'_>> {
 fn items(message: &Message, pass: PassThrough) -> Vec<Json<'_>> {
     let item = match message.role {
         Role::Assistant => return assistant_items(message),
+        Role::User if message.opaque_parts().next().is_some_and(Opaque::is_item) => {
+            return message.opaque_parts().map(|opaque| Json::from(&opaque.value)).collect();
+        }
         Role::Tool => object! {
             "type": "function_call_output", "call_id": message.tool_call_id.as_deref(),
             "output": content(message, pass),

@@ -3,8 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use hearth_domain::{FinishReason, Reasoning};
-use hearth_wire::{ApiError, RunEventBody};
+use hearth_domain::{ClientDialect, FinishReason, Reasoning};
+use hearth_wire::{ApiError, RunEventBody, extension::Extension};
+use serde_json::{Map, Value};
 
 use super::{
     encrypted_reasoning,
@@ -35,6 +36,14 @@ pub(in crate::dialect) struct ResponsesDecoder {
     open: HashSet<u32>,
     /// The places of messages whose text has begun.
     texts: HashSet<u32>,
+    /// The places of messages with an annotation.
+    annotated: HashSet<u32>,
+    /// The places and ids of the provider's items that have ended.
+    provider_items: HashSet<(u32, Option<String>)>,
+    /// Number of texts so far.
+    text_count: usize,
+    /// The place of the text that is the latest part of the answer, and the number of its part.
+    open_text: Option<(u32, u32)>,
     /// The place of the latest event.
     latest: u32,
     refused: bool,
@@ -57,6 +66,10 @@ impl Default for ResponsesDecoder {
             calls: ToolCalls::new(0),
             open: HashSet::new(),
             texts: HashSet::new(),
+            annotated: HashSet::new(),
+            provider_items: HashSet::new(),
+            text_count: 0,
+            open_text: None,
             latest: 0,
             refused: false,
             begun: false,
@@ -77,6 +90,7 @@ impl Decoder for ResponsesDecoder {
         }
         let place = event.output_index.unwrap_or(self.latest);
         self.latest = place;
+        let part_number = event.content_index.unwrap_or_default();
         let delta = event.delta.take().filter(|delta| !delta.is_empty());
         let before = events.len();
         match kind {
@@ -84,24 +98,32 @@ impl Decoder for ResponsesDecoder {
                 let logprobs: Vec<_> =
                     event.logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
                 if delta.is_some() || !logprobs.is_empty() {
-                    self.record_text(place)?;
+                    self.begin_text((place, part_number), events)?;
                     let text = delta.unwrap_or_default();
                     events.push(RunEventBody::Delta { choice: 0, text, logprobs });
                 }
             }
             "response.output_text.done" => {
-                let part = Part { text: event.text, refusal: None, logprobs: event.logprobs };
+                let part = Part { text: event.text, logprobs: event.logprobs, ..Part::default() };
                 self.message(place, vec![part], events)?;
+            }
+            "response.output_text.annotation.added" if event.annotation.is_object() => {
+                self.begin_text((place, part_number), events)?;
+                self.annotated.insert(place);
+                events.push(extension(Extension::Annotation(event.annotation)));
             }
             "response.refusal.delta" => {
                 if let Some(text) = delta {
                     self.refused = true;
+                    self.open_text = None;
                     self.record_text(place)?;
                     events.push(RunEventBody::Refusal { choice: 0, text });
                 }
             }
             "response.output_item.added" => self.begin(place, event.item.unwrap_or_default(), events)?,
-            "response.output_item.done" => self.finish(place, event.item.unwrap_or_default(), events)?,
+            "response.output_item.done" => {
+                self.finish(place, event.item.unwrap_or_default(), || item_of(frame.data), events)?;
+            }
             "response.function_call_arguments.delta" => {
                 if !self.open.contains(&place) {
                     return Err(unreadable("arguments of a tool call that didn't begin"));
@@ -119,17 +141,17 @@ impl Decoder for ResponsesDecoder {
                 }
             }
             "response.completed" => {
-                events.extend(self.done(event.response.unwrap_or_default(), "completed")?)
+                events.extend(self.done(event.response.unwrap_or_default(), "completed", frame.data)?)
             }
             "response.incomplete" => {
-                events.extend(self.done(event.response.unwrap_or_default(), "incomplete")?);
+                events.extend(self.done(event.response.unwrap_or_default(), "incomplete", frame.data)?);
             }
             "response.failed" | "response.cancelled" => {
                 return Err(failure(&event.response.unwrap_or_default().error));
             }
             "error" => return Err(named_failure(frame.data)),
             "" if event.object.as_deref() == Some("response") => {
-                events.extend(self.done(event.into_response(), "")?);
+                events.extend(self.done(event.into_response(), "", frame.data)?);
             }
             "" => return stated_failure(frame.data).map_or(Ok(()), Err),
             // Beginnings, ends that repeat the content, and events that weren't requested.
@@ -154,8 +176,12 @@ impl ResponsesDecoder {
         events: &mut Vec<RunEventBody>,
     ) -> Result<(), ApiError> {
         match item.kind.as_deref() {
-            Some("reasoning") => self.block(place).map(|_| ()),
+            Some("reasoning") => {
+                self.open_text = None;
+                self.block(place).map(|_| ())
+            }
             Some("function_call") => {
+                self.open_text = None;
                 self.open.insert(place);
                 let (id, name, index) = (item.call_id, item.name, Some(place));
                 self.calls.add(Piece { index, id, name, arguments: String::new() }, events)
@@ -164,13 +190,18 @@ impl ResponsesDecoder {
         }
     }
 
-    /// Decodes the end of an item: emits the content that wasn't in deltas.
+    /// Decodes the end of an item: emits the content that wasn't in deltas. `whole`: the item as JSON, for one of a type that
+    /// only this dialect has.
     fn finish(
         &mut self,
         place: u32,
         mut item: OutputItem,
+        whole: impl FnOnce() -> Option<Value>,
         events: &mut Vec<RunEventBody>,
     ) -> Result<(), ApiError> {
+        if item.kind.as_deref() != Some("message") {
+            self.open_text = None;
+        }
         match item.kind.as_deref() {
             Some("function_call") => {
                 let whole = item.arguments.take().unwrap_or_default();
@@ -192,7 +223,19 @@ impl ResponsesDecoder {
                 Ok(())
             }
             Some("message") => self.message(place, item.content, events),
-            _ => Ok(()),
+            Some("") | None => Ok(()),
+            Some(_) => {
+                let Some(whole) = whole().filter(Value::is_object) else { return Ok(()) };
+                let id = whole["id"].as_str().map(str::to_owned);
+                // Some servers send an end twice.
+                if self.provider_items.insert((place, id)) {
+                    events.push(extension(Extension::Item(whole)));
+                }
+                if self.provider_items.len() > ITEMS_MAX_COUNT {
+                    return Err(too_many_items());
+                }
+                Ok(())
+            }
         }
     }
 
@@ -204,20 +247,58 @@ impl ResponsesDecoder {
         events: &mut Vec<RunEventBody>,
     ) -> Result<(), ApiError> {
         if self.texts.contains(&place) {
+            // Some servers send the citations at the end alone.
+            if let Some((open, number)) = self.open_text
+                && open == place
+                && !self.annotated.contains(&place)
+            {
+                let annotations = parts.into_iter().nth(number as usize).map(|part| part.annotations);
+                self.annotate(place, annotations.unwrap_or_default().into_iter(), events);
+            }
             return Ok(());
         }
-        for Part { text, refusal, logprobs } in parts {
+        for (number, Part { text, refusal, logprobs, annotations }) in (0..).zip(parts) {
             let logprobs: Vec<_> = logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
             let text = text.unwrap_or_default();
+            if !text.is_empty() || !logprobs.is_empty() || !annotations.is_empty() {
+                self.begin_text((place, number), events)?;
+            }
             if !text.is_empty() || !logprobs.is_empty() {
-                self.record_text(place)?;
                 events.push(RunEventBody::Delta { choice: 0, text, logprobs });
             }
+            self.annotate(place, annotations.into_iter(), events);
             if let Some(text) = refusal.filter(|text| !text.is_empty()) {
                 self.record_text(place)?;
+                self.open_text = None;
                 self.refused = true;
                 events.push(RunEventBody::Refusal { choice: 0, text });
             }
+        }
+        Ok(())
+    }
+
+    fn annotate(
+        &mut self,
+        place: u32,
+        annotations: impl Iterator<Item = Value>,
+        events: &mut Vec<RunEventBody>,
+    ) {
+        let before = events.len();
+        events.extend(annotations.map(Extension::Annotation).map(extension));
+        if events.len() > before {
+            self.annotated.insert(place);
+        }
+    }
+
+    /// Begins the text of a part of a message, unless it is open.
+    fn begin_text(&mut self, part: (u32, u32), events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        self.record_text(part.0)?;
+        if self.open_text.replace(part).is_some_and(|open| open != part) {
+            self.text_count += 1;
+            if self.text_count > ITEMS_MAX_COUNT {
+                return Err(too_many_items());
+            }
+            events.push(extension(Extension::TextBlock));
         }
         Ok(())
     }
@@ -228,6 +309,7 @@ impl ResponsesDecoder {
     }
 
     fn think(&mut self, place: u32, text: String) -> Result<RunEventBody, ApiError> {
+        self.open_text = None;
         let block = self.block(place)?;
         block.has_text = true;
         let added = Reasoning { text, ..Reasoning::default() };
@@ -245,11 +327,16 @@ impl ResponsesDecoder {
     }
 
     /// Decodes the end of the response. `status`: the event's; the response's own status has precedence.
-    fn done(&mut self, response: Response, status: &str) -> Result<Vec<RunEventBody>, ApiError> {
+    /// `data`: its frame.
+    fn done(&mut self, response: Response, status: &str, data: &str) -> Result<Vec<RunEventBody>, ApiError> {
         let mut events = Vec::new();
         if !self.begun {
+            let mut items = None;
             for (place, item) in (0..).zip(response.output) {
-                self.finish(place, item, &mut events)?;
+                let whole = || {
+                    items.get_or_insert_with(|| items_of(data)).get_mut(place as usize).map(std::mem::take)
+                };
+                self.finish(place, item, whole, &mut events)?;
             }
         }
         self.calls.finish(&mut events)?;
@@ -270,6 +357,28 @@ impl ResponsesDecoder {
         events.extend(response.usage.map(|usage| RunEventBody::Usage { usage: usage.into() }));
         events.push(RunEventBody::Done { finish_reason });
         Ok(events)
+    }
+}
+
+fn extension(extension: Extension) -> RunEventBody {
+    RunEventBody::extension(ClientDialect::OpenAiResponses, extension)
+}
+
+/// Returns the item of a frame.
+fn item_of(data: &str) -> Option<Value> {
+    json::parse::<Map<String, Value>>(data).ok()??.remove("item")
+}
+
+/// Returns the items of a whole response, or of the frame that ends one.
+fn items_of(data: &str) -> Vec<Value> {
+    let mut fields = json::parse::<Map<String, Value>>(data).ok().flatten().unwrap_or_default();
+    let output = match fields.remove("response") {
+        Some(Value::Object(mut response)) => response.remove("output"),
+        _ => fields.remove("output"),
+    };
+    match output {
+        Some(Value::Array(items)) => items.into_iter().filter(Value::is_object).collect(),
+        item => item.into_iter().collect(),
     }
 }
 

@@ -1,5 +1,6 @@
-use hearth_domain::{Logprob, Usage};
-use hearth_wire::event::ToolCallBegin;
+use hearth_domain::{ClientDialect, Logprob, Usage};
+use hearth_wire::{event::ToolCallBegin, extension::Extension};
+use serde_json::{Map, json};
 
 use super::*;
 
@@ -152,4 +153,26 @@ fn arguments_of_the_answer_tool_are_the_text() {
         restored,
         [RunEventBody::text("{\"a\":"), RunEventBody::text("1}"), usage(), done(FinishReason::Stop)]
     );
+}
+
+#[test]
+fn stop_text_around_a_citation_ends_the_answer() {
+    let extension = |extension| RunEventBody::extension(ClientDialect::Gemini, extension);
+    let citation = || extension(Extension::Annotation(json!({"url": "https://example.org"})));
+    let fields = || extension(Extension::Fields(Map::new()));
+    let text = RunEventBody::text;
+    let events =
+        vec![text("one S"), fields(), citation(), text("TOP two"), fields(), done(FinishReason::Length)];
+    let stop = RunEventBody::StopText { choice: 0, text: "STOP".into() };
+    let expected = [text("one "), fields(), citation(), stop, fields(), done(FinishReason::Stop)];
+    assert_eq!(restored(stops(&["STOP"]), events), expected);
+    // Text that is no stop text after all comes before its citation.
+    let events = vec![text("one S"), citation(), text("o."), done(FinishReason::Stop)];
+    let expected = [text("one "), text("So."), citation(), done(FinishReason::Stop)];
+    assert_eq!(restored(stops(&["STOP"]), events), expected);
+    // A further block of text isn't joined with withheld text.
+    let block = || extension(Extension::TextBlock);
+    let events = vec![text("E"), block(), text("xplained"), done(FinishReason::Stop)];
+    let expected = [text("E"), block(), text("xplained"), done(FinishReason::Stop)];
+    assert_eq!(restored(stops(&["END"]), events), expected);
 }

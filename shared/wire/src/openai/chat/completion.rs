@@ -2,6 +2,7 @@
 
 use hearth_domain::Usage;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -62,6 +63,10 @@ pub struct ChatAnswer {
     /// Tool calls, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallBody>>,
+    /// Citations of an answer of a provider of this dialect, as it sent them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub annotations: Vec<Value>,
 }
 
 /// One chunk of a streamed completion.
@@ -119,6 +124,10 @@ pub struct ChunkDelta {
     /// Pieces of tool calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallDelta>>,
+    /// All citations, in the choice's last piece but one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub annotations: Vec<Value>,
 }
 
 /// Token counts.

@@ -1,12 +1,14 @@
 //! Renders run events as chat completion chunks.
 
-use hearth_domain::{FinishReason, Reasoning, RunId, Timestamp, check::MAX_CHOICES};
+use hearth_domain::{ClientDialect, FinishReason, Reasoning, RunId, Timestamp, check::MAX_CHOICES};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChunkChoice, ChunkDelta};
 use crate::{
     ApiError, RunEvent, RunEventBody,
     answer::{Answer, RunSummary, cancelled, final_outcome},
+    extension::Extension,
     logprobs::LogprobsBody,
     openai::error_frame::error_frame,
     reasoning::{ReasoningDetail, reasoning_details},
@@ -88,10 +90,12 @@ impl Render for ChatRenderer {
                 self.begun_chunk(*choice, delta, None, None, frames)
             }
             RunEventBody::ChoiceDone { choice, finish_reason } => {
+                self.annotations_chunk(*choice, frames);
                 self.begun_chunk(*choice, ChunkDelta::default(), None, Some(*finish_reason), frames)
             }
             RunEventBody::Done { finish_reason } => {
                 for choice in self.run.answers.unfinished() {
+                    self.annotations_chunk(choice, frames);
                     self.begun_chunk(choice, ChunkDelta::default(), None, Some(*finish_reason), frames);
                 }
                 if self.include_usage {
@@ -151,6 +155,15 @@ impl ChatRenderer {
         }
         let delta = ChunkDelta { reasoning_content: text, reasoning_details: whole, ..ChunkDelta::default() };
         self.begun_chunk(choice, delta, None, None, frames);
+    }
+
+    /// Renders the citations of a choice. They come together at its end, since the SDKs can't join lists of several chunks.
+    fn annotations_chunk(&mut self, choice: u32, frames: &mut Vec<Frame>) {
+        let annotations = self.run.answers.all().get(choice as usize).map(annotations).unwrap_or_default();
+        if !annotations.is_empty() {
+            let delta = ChunkDelta { annotations, ..ChunkDelta::default() };
+            self.begun_chunk(choice, delta, None, None, frames);
+        }
     }
 
     /// Renders a chunk, preceded by the choice's role chunk if it is missing.
@@ -215,6 +228,16 @@ impl ChatRenderer {
     }
 }
 
+/// Returns the citations of an answer.
+fn annotations(answer: &Answer) -> Vec<Value> {
+    let annotations = answer.extensions_in(ClientDialect::OpenAiChat);
+    let annotations = annotations.filter_map(|placed| match &placed.extension {
+        Extension::Annotation(annotation) => Some(annotation.clone()),
+        _ => None,
+    });
+    annotations.collect()
+}
+
 fn choice(index: u32, answer: &Answer) -> ChatChoice {
     let calls: Vec<ToolCallBody> = answer.tool_calls.iter().cloned().map(Into::into).collect();
     let reasoning: String = answer.reasoning.iter().map(|block| block.text.as_str()).collect();
@@ -229,6 +252,7 @@ fn choice(index: u32, answer: &Answer) -> ChatChoice {
             reasoning_content: (!reasoning.is_empty()).then_some(reasoning),
             reasoning_details: reasoning_details(&answer.reasoning),
             tool_calls: (!calls.is_empty()).then_some(calls),
+            annotations: annotations(answer),
         },
         logprobs: LogprobsBody::of(&answer.logprobs),
         finish_reason: answer

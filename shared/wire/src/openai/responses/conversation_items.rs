@@ -1,11 +1,15 @@
 //! Items of a conversation: made of the messages of a session, and converted to them.
 
-use hearth_domain::{Message, Part, Role, RunId, SessionMessage, SessionMessageId, SessionMessageState};
+use hearth_domain::{
+    Message, Opaque, Part, Role, RunId, SessionMessage, SessionMessageId, SessionMessageState,
+};
 use serde_json::{Value, json};
 
 use super::{
     InputItem, ItemLayout, OutputItem, OutputPart, OutputText, ReasoningText, ResponsesInput, item_id,
-    item_id::format_item_id, item_layout::AnswerPart, item_layout::StoredItem,
+    item_id::{format_item_id, provider_item},
+    item_layout::AnswerPart,
+    item_layout::StoredItem,
 };
 use crate::ApiError;
 
@@ -51,6 +55,14 @@ pub fn items_of_message(stored: &SessionMessage) -> Vec<Value> {
             "type": "function_call_output", "id": id, "status": status,
             "call_id": message.tool_call_id, "output": message.content,
         })],
+        Role::User if message.opaque_parts().next().is_some_and(Opaque::is_item) => {
+            let with_id = |opaque: &Opaque| {
+                let mut item = opaque.value.clone();
+                item["id"] = json!(id);
+                item
+            };
+            message.opaque_parts().map(with_id).collect()
+        }
         Role::User | Role::System => vec![json!({
             "type": "message", "id": id, "status": status, "role": message.role,
             "content": message.parts().into_iter().map(input_part).collect::<Vec<_>>(),
@@ -82,11 +94,12 @@ fn items_of_answer(stored: &SessionMessage, status: &str) -> Vec<Value> {
 
 fn answer_item(
     answer: &Message,
-    StoredItem { part, text }: StoredItem<'_>,
+    stored: StoredItem<'_>,
     base: &str,
     index: usize,
     status: &str,
 ) -> Option<Value> {
+    let StoredItem { part, text, annotations } = stored;
     let (id, status) = (|prefix| format_item_id(prefix, base, index), status.to_owned());
     let message = |part| OutputItem::Message {
         id: id(item_id::MESSAGE),
@@ -96,7 +109,8 @@ fn answer_item(
     };
     let item = match part {
         AnswerPart::Text => {
-            message(OutputPart::Text(OutputText { text: text.to_owned(), ..OutputText::default() }))
+            let (text, annotations) = (text.to_owned(), annotations.to_vec());
+            message(OutputPart::Text(OutputText { text, annotations, ..OutputText::default() }))
         }
         AnswerPart::Refusal => message(OutputPart::refusal(text.to_owned())),
         AnswerPart::Reasoning(number) => {
@@ -116,6 +130,13 @@ fn answer_item(
             let (call_id, name, arguments) = (call.id, call.name, call.arguments);
             let id = id(item_id::FUNCTION_CALL);
             OutputItem::FunctionCall { id, status, call_id, name, namespace: None, arguments }
+        }
+        AnswerPart::Omitted => {
+            return Some(json!(provider_item(stored.omitted()?.as_object()?, base, index)));
+        }
+        AnswerPart::Item(number) => {
+            let item = answer.opaque_parts().nth(number as usize)?.value.as_object()?;
+            return Some(json!(provider_item(item, base, index)));
         }
     };
     Some(json!(item))

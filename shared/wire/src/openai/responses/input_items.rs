@@ -1,11 +1,18 @@
 //! The field `input` of a request: a text or a list of items.
 
-use serde::{Deserialize, Deserializer, Serialize, de::SeqAccess};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, SeqAccess, value::MapAccessDeserializer},
+};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::ResponsesTool;
-use crate::forms::{self, Forms};
+use crate::{
+    ApiError,
+    forms::{self, Forms},
+    json_body::from_value,
+};
 
 /// A user's text, or a list of items.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -40,7 +47,8 @@ impl<'de> Deserialize<'de> for ResponsesInput {
 pub struct InputItem {
     /// `message`, which may be left out, `function_call`, `function_call_output`, `custom_tool_call`,
     /// `custom_tool_call_output` or `reasoning`; `item_reference`, for an item of a stored response; or
-    /// `additional_tools`, which adds tools to the request's.
+    /// `additional_tools`, which adds tools to the request's. An item of another type, such as `mcp_call` of an earlier
+    /// response, is passed on to a provider of this dialect.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(example = "message")]
     pub kind: Option<String>,
@@ -65,23 +73,29 @@ pub struct InputItem {
     pub namespace: Option<String>,
     /// Arguments of a function call, as JSON text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub arguments: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub arguments: Option<Value>,
     /// Input of a custom tool call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
     /// Of `additional_tools`: the tools.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(no_recursion)]
-    pub tools: Option<Vec<ResponsesTool>>,
+    #[schema(value_type = Option<Vec<ResponsesTool>>, no_recursion)]
+    pub tools: Option<Vec<Value>>,
     /// Output of a tool: a text, or `input_text` and `input_image` parts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<ItemContent>,
+    #[schema(value_type = Option<ItemContent>)]
+    pub output: Option<ItemOutput>,
     /// Summary of the reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Vec<ItemPart>>,
     /// Encrypted reasoning, as an earlier response contained it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encrypted_content: Option<String>,
+    /// Unknown fields, for a provider of this dialect.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// Author of a message.
@@ -126,13 +140,45 @@ impl<'de> Deserialize<'de> for ItemContent {
     }
 }
 
+/// Output of a tool: of a function, or of a tool of the provider's own.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum ItemOutput {
+    /// Text or parts.
+    Content(ItemContent),
+    /// Any other object.
+    Other(Map<String, Value>),
+}
+
+impl<'de> Forms<'de> for ItemOutput {
+    const EXPECTED: &'static str = ItemContent::EXPECTED;
+
+    fn from_text(text: String) -> Result<Self, String> {
+        Ok(Self::Content(ItemContent::Text(text)))
+    }
+
+    fn from_list<A: SeqAccess<'de>>(parts: A) -> Result<Self, A::Error> {
+        forms::items(parts).map(|parts| Self::Content(ItemContent::Parts(parts)))
+    }
+
+    fn from_object<A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error> {
+        Map::deserialize(MapAccessDeserializer::new(fields)).map(Self::Other)
+    }
+}
+
+impl<'de> Deserialize<'de> for ItemOutput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        forms::deserialize(deserializer)
+    }
+}
+
 /// One part of an item.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ItemPart {
     /// `input_text`, `input_image`, `input_file`, `output_text` or `refusal`; `summary_text` or `reasoning_text` in a
     /// `reasoning` item. A part of another type is passed on to a provider of this dialect, and refused elsewhere.
-    #[serde(rename = "type")]
-    #[schema(example = "input_text")]
+    #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
+    #[schema(required = true, example = "input_text")]
     pub kind: String,
     /// The text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,21 +209,31 @@ pub struct ItemPart {
 
 impl ResponsesInput {
     /// Takes the tools out of the `additional_tools` items, each list with the item's field for errors.
-    pub(super) fn take_additional_tools(&mut self) -> Vec<(String, Vec<ResponsesTool>)> {
-        let Self::Items(items) = self else { return Vec::new() };
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field of a tool that isn't one.
+    pub(super) fn take_additional_tools(&mut self) -> Result<Vec<(String, Vec<ResponsesTool>)>, ApiError> {
+        let Self::Items(items) = self else { return Ok(Vec::new()) };
         let mut taken = Vec::new();
-        for (index, item) in items.iter_mut().enumerate() {
-            if item.additional_tools().is_some() {
-                taken.push((format!("input[{index}]"), item.tools.take().unwrap_or_default()));
-            }
+        for (index, item) in items.iter_mut().enumerate().filter(|(_, item)| item.has_additional_tools()) {
+            let param = format!("input[{index}]");
+            let tools = item.tools.take().unwrap_or_default().into_iter().enumerate();
+            let tools = tools.map(|(number, tool)| from_value(tool, &format!("{param}.tools[{number}]")));
+            let tools = tools.collect::<Result<_, _>>()?;
+            taken.push((param, tools));
         }
-        taken
+        Ok(taken)
     }
 }
 
 impl InputItem {
     /// The tools of an `additional_tools` item.
-    pub(super) fn additional_tools(&self) -> Option<&Vec<ResponsesTool>> {
-        self.tools.as_ref().filter(|_| self.kind.as_deref() == Some("additional_tools"))
+    pub(super) fn additional_tools(&self) -> impl Iterator<Item = ResponsesTool> {
+        let tools = self.tools.iter().flatten().filter(|_| self.has_additional_tools());
+        tools.filter_map(|tool| ResponsesTool::deserialize(tool).ok())
+    }
+
+    fn has_additional_tools(&self) -> bool {
+        self.tools.is_some() && self.kind.as_deref() == Some("additional_tools")
     }
 }

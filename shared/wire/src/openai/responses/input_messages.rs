@@ -3,19 +3,34 @@
 //! This API splits an assistant's turn into several items: its reasoning, its text, each of its calls. They become one
 //! message.
 
-use hearth_domain::{Document, DocumentSource, Image, Message, Reasoning, Role, ToolCall};
-use serde_json::{Map, json};
+use hearth_domain::{
+    Attachment, AttachmentContent, Document, DocumentSource, Image, Message, Opaque, PartExtra, PartPlace,
+    Reasoning, Role, ToolCall,
+};
+use serde_json::{Map, Value, json};
 
 use super::{
-    InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput, custom_tools::custom_arguments,
+    InputItem, ItemContent, ItemOutput, ItemPart, ItemRole, ResponsesInput, custom_tools::custom_arguments,
     encrypted_content, tool_names::function_name,
 };
 use crate::{
     ApiError,
     content::{document_source, is_stored},
+    forms::Forms as _,
     message_parts::MessageParts,
-    required::required,
+    required::{missing, required},
 };
+
+/// Items of tools that the provider itself ran. Another provider doesn't need them: their results are in the text that follows
+/// (<https://platform.openai.com/docs/api-reference/responses/object>).
+const PROVIDER_ITEMS: [&str; 6] = [
+    "code_interpreter_call",
+    "file_search_call",
+    "image_generation_call",
+    "mcp_call",
+    "mcp_list_tools",
+    "web_search_call",
+];
 
 /// Messages, each with the index of its first item.
 pub(super) type IndexedMessages = Vec<(usize, Message)>;
@@ -47,8 +62,9 @@ impl InputItem {
             None | Some("message") => self.append_message(messages, index, &param),
             Some("reasoning") => {
                 let block = self.into_reasoning(&param)?;
-                // Reasoning between two calls belongs to their turn; reasoning after the text begins another turn.
-                let continues = |turn: &Message| turn.content.is_empty() || !turn.tool_calls.is_empty();
+                // Reasoning between two calls belongs to their turn; reasoning after a text or an item begins another turn.
+                let is_open = |turn: &Message| turn.content.is_empty() && turn.attachments.is_empty();
+                let continues = |turn: &Message| is_open(turn) || !turn.tool_calls.is_empty();
                 assistant_turn(messages, index, continues).reasoning.push(block);
                 Ok(())
             }
@@ -57,7 +73,7 @@ impl InputItem {
                 let call = ToolCall {
                     id: required(self.call_id, &param, "call_id")?,
                     name: function_name(self.namespace.as_deref(), &name),
-                    arguments: required(self.arguments, &param, "arguments")?,
+                    arguments: text(required(self.arguments, &param, "arguments")?, &param, "arguments")?,
                 };
                 assistant_turn(messages, index, |_| true).tool_calls.push(call);
                 Ok(())
@@ -72,24 +88,37 @@ impl InputItem {
                 assistant_turn(messages, index, |_| true).tool_calls.push(call);
                 Ok(())
             }
-            // A search that the provider ran: its results are in the text that follows.
-            Some("web_search_call") => Ok(()),
+            Some(kind) if PROVIDER_ITEMS.contains(&kind) => {
+                let turn = assistant_turn(messages, index, |turn| turn.tool_calls.is_empty());
+                turn.attachments.push(self.into_opaque(param, turn.content.len()));
+                Ok(())
+            }
             Some("function_call_output" | "custom_tool_call_output") => {
                 let id = required(self.call_id, &param, "call_id")?;
-                let output = required(self.output, &param, "output")?;
+                let ItemOutput::Content(output) = required(self.output, &param, "output")? else {
+                    let param = format!("{param}.output");
+                    return Err(ApiError::invalid(
+                        &param,
+                        format!("{param} must be {}", ItemOutput::EXPECTED),
+                    ));
+                };
                 let result = output.into_message(Role::Tool, &format!("{param}.output"))?;
                 messages.push((index, Message { tool_call_id: Some(id), ..result }));
                 Ok(())
             }
-            Some(other) => {
-                let message = format!(
-                    "an item of type {other:?} is not supported; supported are message, function_call, \
-                     function_call_output, custom_tool_call, custom_tool_call_output, reasoning, additional_tools \
-                     and item_reference"
-                );
-                Err(ApiError::invalid(format!("{param}.type"), message))
+            // Of a tool that the client runs, an answer to the provider, the earlier conversation in the provider's form, or a new
+            // type: another provider must not miss it.
+            Some(_) => {
+                let attachments = vec![self.into_opaque(param, 0)];
+                messages.push((index, Message { attachments, ..Message::new(Role::User, "") }));
+                Ok(())
             }
         }
+    }
+
+    fn into_opaque(self, param: String, at: usize) -> Attachment {
+        let content = AttachmentContent::Opaque(Opaque { param, value: json!(self) });
+        Attachment { at, images_before: 0, content }
     }
 
     fn append_message(
@@ -106,9 +135,13 @@ impl InputItem {
         let content = required(self.content, param, "content")?;
         let message = content.into_message(role, &format!("{param}.content"))?;
         if role == Role::Assistant {
-            let turn = assistant_turn(messages, index, |turn| turn.content.is_empty());
+            let continues = |turn: &Message| turn.content.is_empty() && turn.images.is_empty();
+            let turn = assistant_turn(messages, index, continues);
             (turn.content, turn.images) = (message.content, message.images);
-            (turn.attachments, turn.extra) = (message.attachments, message.extra);
+            // Items of the provider come before the text.
+            let items = turn.attachments.len();
+            turn.attachments.extend(message.attachments);
+            turn.extra = message.extra.into_iter().map(|extra| after_parts(extra, items)).collect();
         } else {
             messages.push((index, message));
         }
@@ -129,6 +162,14 @@ impl InputItem {
     }
 }
 
+/// Moves the unknown fields of a part to the number that it has after `count` further parts.
+fn after_parts(extra: PartExtra, count: usize) -> PartExtra {
+    match extra.of {
+        PartPlace::Part(number) => PartExtra { of: PartPlace::Part(number + count), ..extra },
+        PartPlace::Message | PartPlace::Call(_) => extra,
+    }
+}
+
 /// Returns the last message if it is the assistant's and `continues` accepts it, else a new one.
 fn assistant_turn(
     messages: &mut IndexedMessages,
@@ -141,6 +182,14 @@ fn assistant_turn(
     }
     let last = messages.len() - 1;
     &mut messages[last].1
+}
+
+/// Returns a text; `name` is its field below `param`.
+fn text(value: Value, param: &str, name: &str) -> Result<String, ApiError> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(ApiError::invalid(format!("{param}.{name}"), format!("{param}.{name} must be a string"))),
+    }
 }
 
 fn joined_texts(parts: Vec<ItemPart>, param: &str) -> Result<String, ApiError> {
@@ -194,6 +243,7 @@ impl ItemContent {
                     let source = document_source(data, &format!("{param}.{field}"))?;
                     message.add_document(Document { source, name: part.filename }, part.extra);
                 }
+                "" => return Err(missing(format!("{param}.type"))),
                 _ => message.add_opaque(param, json!(part)),
             }
         }

@@ -1,10 +1,22 @@
 //! The order of a response's items. A stored answer has its text, reasoning and calls in separate fields; the layout
 //! records their order in the output, so that the index in an item's id still leads to the item.
 
-use hearth_domain::Message;
-use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
-use crate::RunEventBody;
+use hearth_domain::{ClientDialect, Message, Role, RunId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::item_id::provider_item;
+use crate::{
+    RunEventBody,
+    answer::Answer,
+    extension::{Extension, value_bytes},
+    message_parts::MessageParts,
+};
+
+/// Largest size in memory of the stored citations of an answer: they are in an item of the table, which has at most 400 KB.
+const ANNOTATIONS_MAX_BYTES: usize = 128 << 10;
 
 /// The part of an answer that an item contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +31,10 @@ pub(super) enum AnswerPart {
     Reasoning(u32),
     /// The call with this number.
     Call(u32),
+    /// The provider's item with this number, an opaque part of the stored answer.
+    Item(u32),
+    /// A provider's item that was too large to be stored.
+    Omitted,
 }
 
 /// The items of one response, in order.
@@ -26,12 +42,15 @@ pub(super) enum AnswerPart {
 #[serde(transparent)]
 pub struct ItemLayout(Vec<Item>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Item {
     part: AnswerPart,
     /// Length of its piece of the text or of the refusal.
     #[serde(default, skip_serializing_if = "is_zero")]
     bytes: usize,
+    /// Citations of its piece of the text; of an item that was omitted its type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    annotations: Vec<Value>,
     /// True while later events may extend it.
     #[serde(skip)]
     open: bool,
@@ -43,6 +62,15 @@ pub(super) struct StoredItem<'a> {
     pub(super) part: AnswerPart,
     /// Its piece of the text or of the refusal.
     pub(super) text: &'a str,
+    /// Annotations of the text.
+    pub(super) annotations: &'a [Value],
+}
+
+impl StoredItem<'_> {
+    /// An item in place of the provider's one that was omitted.
+    pub(super) fn omitted(&self) -> Option<&Value> {
+        self.annotations.first().filter(|_| self.part == AnswerPart::Omitted)
+    }
 }
 
 impl ItemLayout {
@@ -57,10 +85,10 @@ impl ItemLayout {
     pub fn add_event(&mut self, event: &RunEventBody) {
         match event {
             RunEventBody::Delta { choice: 0, text, logprobs } if !text.is_empty() || !logprobs.is_empty() => {
-                self.extend_message(AnswerPart::Text, text.len());
+                self.open_message(AnswerPart::Text).bytes += text.len();
             }
             RunEventBody::Refusal { choice: 0, text } if !text.is_empty() => {
-                self.extend_message(AnswerPart::Refusal, text.len());
+                self.open_message(AnswerPart::Refusal).bytes += text.len();
             }
             RunEventBody::Reasoning { choice: 0, index, added } => {
                 let part = AnswerPart::Reasoning(*index);
@@ -75,28 +103,61 @@ impl ItemLayout {
                     self.begin(part);
                 }
             }
+            RunEventBody::Extension { choice: 0, dialect: ClientDialect::OpenAiResponses, extension } => {
+                self.add_extension(extension);
+            }
             _ => {}
         }
     }
 
-    fn extend_message(&mut self, part: AnswerPart, bytes: usize) {
-        if !self.0.iter().any(|item| item.open && item.part == part) {
+    fn add_extension(&mut self, extension: &Extension) {
+        match extension {
+            Extension::TextBlock => {
+                for item in &mut self.0 {
+                    item.open &= item.part != AnswerPart::Text;
+                }
+            }
+            Extension::Annotation(annotation) => {
+                let stored: usize = self.0.iter().flat_map(|item| &item.annotations).map(value_bytes).sum();
+                let is_stored = stored + value_bytes(annotation) <= ANNOTATIONS_MAX_BYTES;
+                let text = self.open_message(AnswerPart::Text);
+                text.annotations.extend(is_stored.then(|| annotation.clone()));
+            }
+            Extension::Item(item) if item.is_object() && extension.is_stored() => {
+                let items = self.0.iter().filter(|item| matches!(item.part, AnswerPart::Item(_)));
+                let number = u32::try_from(items.count()).unwrap_or(u32::MAX);
+                self.begin(AnswerPart::Item(number));
+            }
+            Extension::Item(item) if item.is_object() => {
+                self.begin(AnswerPart::Omitted);
+                if let (Some(last), Extension::Item(item)) = (self.0.last_mut(), extension.stored().as_ref())
+                {
+                    last.annotations.push(item.clone());
+                }
+            }
+            Extension::Item(_) | Extension::Fields(_) => {}
+        }
+    }
+
+    /// Returns the open message with this part, which it begins if there is none.
+    fn open_message(&mut self, part: AnswerPart) -> &mut Item {
+        let open = self.0.iter().rposition(|item| item.open && item.part == part);
+        let index = open.unwrap_or_else(|| {
             self.begin(part);
-        }
-        if let Some(item) = self.0.iter_mut().rfind(|item| item.open && item.part == part) {
-            item.bytes += bytes;
-        }
+            self.0.len() - 1
+        });
+        &mut self.0[index]
     }
 
     fn begin(&mut self, part: AnswerPart) {
         for item in &mut self.0 {
             item.open &= matches!(item.part, AnswerPart::Call(_));
         }
-        self.0.push(Item { part, bytes: 0, open: true });
+        self.0.push(Item { part, bytes: 0, annotations: Vec::new(), open: true });
     }
 
     /// Returns the items of `answer` in order. Without a layout the order is reasoning, text, calls.
-    pub(super) fn items<'a>(&self, answer: &'a Message) -> Vec<StoredItem<'a>> {
+    pub(super) fn items<'a>(&'a self, answer: &'a Message) -> Vec<StoredItem<'a>> {
         if self.is_empty() {
             return default_order(answer);
         }
@@ -104,29 +165,110 @@ impl ItemLayout {
         let text_bytes =
             self.0.iter().filter(|item| item.part == AnswerPart::Text).map(|item| item.bytes).sum();
         let (mut text_at, mut refusal_at) = (0, text_bytes);
-        let stored = |item: &Item| {
+        let stored = |item: &'a Item| {
             let at = match item.part {
                 AnswerPart::Text => &mut text_at,
                 AnswerPart::Refusal => &mut refusal_at,
-                AnswerPart::Reasoning(_) | AnswerPart::Call(_) => {
-                    return StoredItem { part: item.part, text: "" };
+                AnswerPart::Reasoning(_)
+                | AnswerPart::Call(_)
+                | AnswerPart::Item(_)
+                | AnswerPart::Omitted => {
+                    return StoredItem { part: item.part, text: "", annotations: &item.annotations };
                 }
             };
             let from = std::mem::replace(at, *at + item.bytes);
-            StoredItem { part: item.part, text: answer.content.get(from..*at).unwrap_or_default() }
+            let text = answer.content.get(from..*at).unwrap_or_default();
+            StoredItem { part: item.part, text, annotations: &item.annotations }
         };
         self.0.iter().map(stored).collect()
     }
 }
 
+/// Converts the answer of the run `run` to the message that is stored of it: the text followed by the refusal, with the
+/// provider's items in this dialect, which have the ids that the client got. `layout` has the citations.
+#[must_use]
+pub fn stored_answer(answer: &Answer, layout: &ItemLayout, run: RunId) -> Message {
+    let run = run.to_string();
+    let indices = layout.0.iter().enumerate().filter(|(_, item)| matches!(item.part, AnswerPart::Item(_)));
+    let mut indices = indices.map(|(index, _)| index);
+    let (mut parts, mut end) = (MessageParts::default(), 0);
+    for placed in answer.extensions_in(ClientDialect::OpenAiResponses) {
+        if let Extension::Item(Value::Object(item)) = &placed.extension
+            && placed.extension.is_stored()
+        {
+            parts.add_text(answer.text.get(end..placed.at).unwrap_or_default(), "", Map::new());
+            let item = indices.next().map_or_else(|| item.clone(), |index| provider_item(item, &run, index));
+            parts.add_opaque("output", item.into());
+            end = placed.at;
+        }
+    }
+    let mut text = answer.text.get(end..).unwrap_or_default().to_owned();
+    text.push_str(&answer.refusal);
+    parts.add_text(text, "", Map::new());
+    let (reasoning, tool_calls) = (answer.reasoning.clone(), answer.tool_calls.clone());
+    Message { reasoning, tool_calls, ..parts.into_message(Role::Assistant) }
+}
+
+/// Splits a stored answer where reasoning follows a text or an item of the provider, since a message has its reasoning before its
+/// text. What follows the first call stays in one message with it.
+#[must_use]
+pub fn split_answer(answer: Message, layout: &ItemLayout) -> Vec<Message> {
+    let mut seen = HashSet::new();
+    let mut items = layout.items(&answer);
+    // A block of reasoning in several pieces is several items, each with its whole text.
+    items.retain(|item| match item.part {
+        AnswerPart::Reasoning(number) => seen.insert(number),
+        _ => true,
+    });
+    let is_reasoning = |item: &StoredItem<'_>| matches!(item.part, AnswerPart::Reasoning(_));
+    let before_calls = items.iter().take_while(|item| !matches!(item.part, AnswerPart::Call(_)));
+    let pairs = before_calls.clone().zip(before_calls.skip(1));
+    if !pairs.into_iter().any(|(before, item)| !is_reasoning(before) && is_reasoning(item)) {
+        return vec![answer];
+    }
+    let mut messages: Vec<Message> = Vec::new();
+    let mut parts = MessageParts::default();
+    let mut message = Message::new(Role::Assistant, "");
+    for item in items {
+        match item.part {
+            AnswerPart::Reasoning(number) => {
+                if parts.has_parts() && message.tool_calls.is_empty() {
+                    messages.push(with_parts(&mut message, &mut parts));
+                }
+                message.reasoning.extend(answer.reasoning.get(number as usize).cloned());
+            }
+            AnswerPart::Text | AnswerPart::Refusal => parts.add_text(item.text, "", Map::new()),
+            AnswerPart::Call(number) => {
+                message.tool_calls.extend(answer.tool_calls.get(number as usize).cloned());
+            }
+            AnswerPart::Item(number) => {
+                if let Some(opaque) = answer.opaque_parts().nth(number as usize) {
+                    parts.add_opaque(opaque.param.clone(), opaque.value.clone());
+                }
+            }
+            AnswerPart::Omitted => {}
+        }
+    }
+    messages.push(with_parts(&mut message, &mut parts));
+    messages
+}
+
+/// Takes a message, with these parts.
+fn with_parts(message: &mut Message, parts: &mut MessageParts) -> Message {
+    let Message { reasoning, tool_calls, .. } = std::mem::replace(message, Message::new(Role::Assistant, ""));
+    Message { reasoning, tool_calls, ..std::mem::take(parts).into_message(Role::Assistant) }
+}
+
 fn default_order(answer: &Message) -> Vec<StoredItem<'_>> {
-    let without_text = |part| StoredItem { part, text: "" };
+    let without_text = |part| StoredItem { part, text: "", annotations: &[] };
     let reasoning = (0..).zip(&answer.reasoning);
     let mut items: Vec<_> =
         reasoning.map(|(number, _)| without_text(AnswerPart::Reasoning(number))).collect();
+    let provider_items = (0..).zip(answer.opaque_parts());
+    items.extend(provider_items.map(|(number, _)| without_text(AnswerPart::Item(number))));
     // An empty message is an item if it is the only one.
     if !answer.content.is_empty() || (items.is_empty() && answer.tool_calls.is_empty()) {
-        items.push(StoredItem { part: AnswerPart::Text, text: &answer.content });
+        items.push(StoredItem { part: AnswerPart::Text, text: &answer.content, annotations: &[] });
     }
     items.extend((0..).zip(&answer.tool_calls).map(|(number, _)| without_text(AnswerPart::Call(number))));
     items
@@ -139,15 +281,18 @@ fn is_zero(bytes: &usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{FinishReason, Reasoning, Role, RunId, ToolCall};
+    use hearth_domain::{FinishReason, Reasoning, Role, Run, RunId, RunState, ToolCall, UserId};
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::{
         RunEvent,
         answer::Answers,
         event::ToolCallBegin,
-        openai::responses::{OutputItem, RenderOptions, RequestEcho, ResponsesRenderer},
+        openai::responses::{
+            ExtendedOutputItem, RenderOptions, RequestEcho, ResponseObject, ResponsesRenderer,
+        },
         stream::Render as _,
     };
 
@@ -164,49 +309,96 @@ mod tests {
                 let begins = begins.then(|| ToolCallBegin { id: format!("c{index}"), name: "look".into() });
                 RunEventBody::ToolCall { choice: 0, index, begins, arguments: String::new() }
             }),
+            prop_oneof![
+                Just(Extension::TextBlock),
+                (0..3).prop_map(|number| Extension::Annotation(json!({"number": number}))),
+                (0..3).prop_map(|number| Extension::Item(
+                    json!({"type": "mcp_call", "id": "mcp_1", "n": number})
+                )),
+            ]
+            .prop_map(|extension| RunEventBody::extension(ClientDialect::OpenAiResponses, extension)),
         ]
     }
 
-    /// The kind of an item, and its text if it is a message.
-    fn kind_and_text(item: &OutputItem) -> (&'static str, String) {
-        match item {
-            OutputItem::Message { content, .. } => {
-                let part = serde_json::to_value(&content[0]).unwrap();
-                let text = part["text"].as_str().or(part["refusal"].as_str()).unwrap().to_owned();
-                ("message", text)
+    /// Returns whether an event doesn't skip a number, as no provider does.
+    fn is_next(body: &RunEventBody, answer: &Answer) -> bool {
+        match body {
+            RunEventBody::Reasoning { index, .. } => *index as usize <= answer.reasoning.len(),
+            RunEventBody::ToolCall { index, begins, .. } => {
+                let calls = answer.tool_calls.len();
+                if begins.is_some() { *index as usize == calls } else { (*index as usize) < calls }
             }
-            OutputItem::Reasoning { .. } => ("reasoning", String::new()),
-            _ => ("call", String::new()),
+            _ => true,
         }
+    }
+
+    /// An item without its status.
+    fn content(item: &ExtendedOutputItem) -> Value {
+        let mut item = serde_json::to_value(item).unwrap();
+        // A block of reasoning in several pieces is several items with its whole text.
+        if item["type"] == "reasoning" {
+            return json!({"type": "reasoning", "id": item["id"]});
+        }
+        let fields = item.as_object_mut().unwrap();
+        fields.remove("status");
+        // Of one that isn't stored.
+        fields.remove("output");
+        item
     }
 
     proptest! {
         #[test]
-        fn layout_equals_the_order_of_rendered_items(bodies in prop::collection::vec(event(), 0..12)) {
+        fn stored_answer_is_rendered_like_its_events(bodies in prop::collection::vec(event(), 0..12)) {
             let (mut layout, mut answers) = (ItemLayout::default(), Answers::default());
-            for body in &bodies {
-                layout.add_event(body);
-                answers.apply(body);
-            }
-            let answer = answers.all()[0].clone();
-            let message = Message {
-                reasoning: answer.reasoning.clone(), tool_calls: answer.tool_calls.clone(),
-                ..Message::new(Role::Assistant, answer.text_with_refusal())
-            };
+            let bodies: Vec<_> = bodies.into_iter().filter(|body| {
+                let fits = is_next(body, &answers.all()[0]);
+                if fits {
+                    layout.add_event(body);
+                    answers.apply(body);
+                }
+                fits
+            }).collect();
+            let id = RunId::new();
+            let message = stored_answer(&answers.all()[0], &layout, id);
             let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
             let events: Vec<_> =
                 (1..).zip(bodies).chain([(99, done)]).map(|(seq, body)| RunEvent { seq, body }).collect();
-            let renderer = ResponsesRenderer::new(RunId::new(), RequestEcho::default(), RenderOptions::default());
+            let (echo, options) = (RequestEcho::default(), RenderOptions::default());
+            let renderer = ResponsesRenderer::new(id, echo.clone(), options.clone());
             let response = renderer.into_answer(&events).unwrap();
-            let expected: Vec<_> = response.output.iter().map(kind_and_text).collect();
             let stored: ItemLayout = serde_json::from_value(serde_json::to_value(&layout).unwrap()).unwrap();
-            let items: Vec<_> = stored.items(&message).into_iter().map(|item| match item.part {
-                AnswerPart::Text | AnswerPart::Refusal => ("message", item.text.to_owned()),
-                AnswerPart::Reasoning(_) => ("reasoning", String::new()),
-                AnswerPart::Call(_) => ("call", String::new()),
-            }).collect();
-            prop_assert_eq!(items, expected);
+            let run = Run { id, state: RunState::Completed, ..Run::example(UserId::new()) };
+            let again = ResponsesRenderer::from_record(&run, &message, &stored, echo, options);
+            let contents = |response: &ResponseObject| response.output.iter().map(content).collect::<Vec<_>>();
+            prop_assert_eq!(contents(&again), contents(&response));
         }
+    }
+
+    #[test]
+    fn reasoning_stays_before_the_item_that_it_led_to() {
+        let reasoning = |text: &str| Reasoning { text: text.into(), ..Reasoning::default() };
+        let thought = |index, text| RunEventBody::Reasoning { choice: 0, index, added: reasoning(text) };
+        let search = || Extension::Item(json!({"type": "web_search_call", "id": "ws_1"}));
+        let events = [
+            thought(0, "A"),
+            RunEventBody::extension(ClientDialect::OpenAiResponses, search()),
+            thought(1, "B"),
+            RunEventBody::text("Found."),
+        ];
+        let (mut layout, mut answers) = (ItemLayout::default(), Answers::default());
+        for event in &events {
+            layout.add_event(event);
+            answers.apply(event);
+        }
+        let stored = stored_answer(&answers.all()[0], &layout, RunId::new());
+        let turns = split_answer(stored, &layout);
+        let shape: Vec<_> = turns
+            .iter()
+            .map(|turn| (turn.reasoning.clone(), turn.content.as_str(), turn.opaque_parts().count()))
+            .collect();
+        assert_eq!(shape, [(vec![reasoning("A")], "", 1), (vec![reasoning("B")], "Found.", 0)]);
+        let plain = Message { reasoning: vec![reasoning("A")], ..Message::new(Role::Assistant, "Hi") };
+        assert_eq!(split_answer(plain.clone(), &ItemLayout::default()), [plain]);
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub use conversations::{
     ConversationReference, CreateConversation, CreateConversationItems, DeletedConversation, ItemOrder,
     UpdateConversation, conversation_not_found,
 };
-pub use input_items::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput};
-pub use item_layout::ItemLayout;
-pub use output_item::{OutputItem, OutputPart, OutputRefusal, OutputText, ReasoningText};
+pub use input_items::{InputItem, ItemContent, ItemOutput, ItemPart, ItemRole, ResponsesInput};
+pub use item_layout::{ItemLayout, split_answer, stored_answer};
+pub use output_item::{ExtendedOutputItem, OutputItem, OutputPart, OutputRefusal, OutputText, ReasoningText};
 pub use reasoning::ReasoningBody;
 pub use references::ItemReference;
 pub use render::ResponsesRenderer;

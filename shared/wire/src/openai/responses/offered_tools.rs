@@ -10,9 +10,9 @@ use serde_json::json;
 use super::{ResponsesTool, custom_tools::custom_function, tool_names::function_name};
 use crate::{ApiError, offered_tools::OfferedTools, required::required};
 
-/// Types of tools that clients run themselves, and that coding agents offer beside functions for the same work. The
-/// gateway can't pass on their calls, which are items of their own, so the tools are left out.
-const LEFT_OUT: [&str; 3] = ["local_shell", "shell", "apply_patch"];
+/// Types of tools that a model can answer without: searches, code that the provider runs, and tools that coding agents offer beside
+/// functions for the same work.
+const OPTIONAL_HOSTED: [&str; 5] = ["apply_patch", "code_interpreter", "local_shell", "shell", "tool_search"];
 
 /// The dependence of a request on a hosted tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,29 +21,15 @@ enum Hosting {
     Optional,
     /// Its data or rights exist at one provider alone.
     Required,
-    /// Its items in the answer aren't read, so it is left out.
-    Unsupported,
 }
 
 impl Hosting {
     fn of(tool: &ResponsesTool) -> Self {
         match tool.kind.as_str() {
-            // The client searches, and answers with items that aren't read.
-            "tool_search" if tool.settings.get("execution").is_some_and(|runner| runner == "client") => {
-                Self::Unsupported
-            }
-            "code_interpreter" | "tool_search" => Self::Optional,
-            kind if kind.starts_with("web_search") => Self::Optional,
+            kind if OPTIONAL_HOSTED.contains(&kind) || kind.starts_with("web_search") => Self::Optional,
             _ => Self::Required,
         }
     }
-}
-
-/// Returns whether a provider of this dialect runs tools of this type itself, and an answer is complete without the
-/// items of their calls.
-fn is_hosted(kind: &str) -> bool {
-    kind.starts_with("web_search")
-        || matches!(kind, "file_search" | "code_interpreter" | "mcp" | "tool_search")
 }
 
 /// Adds a tool of the request to `offered`. `param` is its field, for the error.
@@ -82,11 +68,10 @@ fn add_in_namespace(
             let name = required(tool.name, param, "name")?;
             custom_function(function_name(namespace, &name), tool.description, tool.format.as_ref())
         }
-        kind if namespace.is_none() && is_hosted(kind) => {
+        _ if namespace.is_none() => {
             add_hosted(offered, &tool);
             return Ok(());
         }
-        kind if namespace.is_none() && LEFT_OUT.contains(&kind) => return Ok(()),
         kind => return Err(unsupported_tool(kind, param)),
     };
     offered.add_function(function, param.to_owned(), tool.settings);
@@ -94,10 +79,8 @@ fn add_in_namespace(
 }
 
 fn add_hosted(offered: &mut OfferedTools, tool: &ResponsesTool) {
-    match Hosting::of(tool) {
-        Hosting::Unsupported => return,
-        Hosting::Optional => {}
-        Hosting::Required => offered.hosted.needed = Some(tool.kind.clone()),
+    if Hosting::of(tool) == Hosting::Required {
+        offered.hosted.needed = Some(tool.kind.clone());
     }
     offered.hosted.definitions.push(json!(tool));
 }

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::logprobs::TokenLogprobBody;
+use crate::{extension::Extended, logprobs::TokenLogprobBody};
+
+/// An item of the output, or one of a tool that the provider ran.
+pub type ExtendedOutputItem = Extended<OutputItem>;
 
 /// An item of the output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -97,7 +100,7 @@ pub struct OutputText {
     pub kind: String,
     /// The text.
     pub text: String,
-    /// Always empty.
+    /// Citations of an answer of OpenAI's models, as it sent them.
     #[schema(value_type = Vec<Object>)]
     pub annotations: Vec<Value>,
     /// Log-probabilities of its tokens, if the request asked for them.

@@ -2,6 +2,7 @@
 //! of sending it.
 
 use hearth_domain::{Message, RunId};
+use serde::Deserialize as _;
 
 use super::{
     InputItem, ItemContent, ItemLayout, ItemPart, ItemRole, ResponsesInput, ResponsesRequest,
@@ -57,7 +58,12 @@ impl ResponsesRequest {
     ) -> Result<(), ApiError> {
         let stored = layout.items(answer).get(reference.id.index).copied();
         let resolved = stored.and_then(|stored| input_item(answer, stored));
-        let resolved = resolved.filter(|(prefixes, _)| prefixes.contains(&reference.id.prefix.as_str()));
+        let prefix = reference.id.prefix.as_str();
+        let resolved = resolved.filter(|(prefixes, item)| {
+            // An item of the provider has its own prefix.
+            let own = item.id.as_deref().and_then(|id| id.split_once('_'));
+            prefixes.contains(&prefix) || prefixes.is_empty() && own.is_some_and(|(own, _)| own == prefix)
+        });
         if let (Some((_, resolved)), Some(ResponsesInput::Items(items))) = (resolved, &mut self.input)
             && let Some(item) = items.get_mut(reference.input_index)
         {
@@ -87,10 +93,11 @@ fn item_not_found(input_index: usize) -> ApiError {
     ApiError::new(ErrorCode::NotFound, message).at(format!("input[{input_index}].id"))
 }
 
-/// Converts a stored item to an input item. Also returns the prefixes that its id may have.
+/// Converts a stored item to an input item. Also returns the prefixes that its id may have; none of an item of the provider,
+/// which has its id.
 fn input_item(
     answer: &Message,
-    StoredItem { part, text }: StoredItem<'_>,
+    StoredItem { part, text, .. }: StoredItem<'_>,
 ) -> Option<(&'static [&'static str], InputItem)> {
     let of_kind = |kind: &str| InputItem { kind: Some(kind.to_owned()), ..InputItem::default() };
     Some(match part {
@@ -113,11 +120,16 @@ fn input_item(
         AnswerPart::Call(number) => {
             let call = answer.tool_calls.get(number as usize)?;
             let (call_id, name) = (Some(call.id.clone()), Some(call.name.clone()));
-            let arguments = Some(call.arguments.clone());
+            let arguments = Some(call.arguments.clone().into());
             (
                 &[item_id::FUNCTION_CALL, item_id::CUSTOM_TOOL_CALL],
                 InputItem { call_id, name, arguments, ..of_kind("function_call") },
             )
+        }
+        AnswerPart::Omitted => return None,
+        AnswerPart::Item(number) => {
+            let item = &answer.opaque_parts().nth(number as usize)?.value;
+            (&[], InputItem::deserialize(item).ok()?)
         }
     })
 }

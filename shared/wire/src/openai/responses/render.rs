@@ -4,10 +4,11 @@
 //! (<https://platform.openai.com/docs/api-reference/responses-streaming>).
 
 mod message;
+mod provider_item;
 mod reasoning;
 mod tool_call;
 
-use hearth_domain::{FinishReason, Message, Run, RunId, RunState, Timestamp, ToolCall, Usage};
+use hearth_domain::{ClientDialect, FinishReason, Message, Run, RunId, RunState, Timestamp, ToolCall, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -84,6 +85,9 @@ impl Render for ResponsesRenderer {
             RunEventBody::Reasoning { choice: 0, index, added } => self.add_reasoning(*index, added),
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
                 self.add_to_call(*index, begins.as_ref(), arguments);
+            }
+            RunEventBody::Extension { choice: 0, dialect: ClientDialect::OpenAiResponses, extension } => {
+                self.add_extension(extension);
             }
             RunEventBody::Structured { choice: 0, structured } => {
                 self.response.structured = Some(structured.into());
@@ -201,9 +205,20 @@ impl ResponsesRenderer {
         self.response
     }
 
-    fn add_stored(&mut self, answer: &Message, StoredItem { part, text }: StoredItem<'_>) {
+    fn add_stored(&mut self, answer: &Message, stored: StoredItem<'_>) {
+        let StoredItem { part, text, annotations } = stored;
         match part {
-            AnswerPart::Text => self.add_text(text, &[]),
+            AnswerPart::Omitted => {
+                if let Some(item) = stored.omitted() {
+                    self.add_provider_item(item);
+                }
+            }
+            AnswerPart::Text => {
+                // Each stored text is an item of its own.
+                self.end_text();
+                self.add_text(text, &[]);
+                annotations.iter().for_each(|annotation| self.add_annotation(annotation));
+            }
             AnswerPart::Refusal => self.add_refusal(text),
             AnswerPart::Reasoning(number) => {
                 if let Some(block) = answer.reasoning.get(number as usize) {
@@ -214,6 +229,11 @@ impl ResponsesRenderer {
                 if let Some(ToolCall { id, name, arguments }) = answer.tool_calls.get(number as usize) {
                     let begins = ToolCallBegin { id: id.clone(), name: name.clone() };
                     self.add_to_call(number, Some(&begins), arguments);
+                }
+            }
+            AnswerPart::Item(number) => {
+                if let Some(opaque) = answer.opaque_parts().nth(number as usize) {
+                    self.add_provider_item(&opaque.value);
                 }
             }
         }
@@ -275,8 +295,13 @@ impl ResponsesRenderer {
         let fields = json!({"output_index": index, "item": item.without_content()});
         self.emit("response.output_item.added", fields);
         self.items.push(RenderedItem { part, open: true });
-        self.response.output.push(item);
+        self.response.output.push(item.into());
         index
+    }
+
+    /// The item at `index`, unless it is the provider's.
+    fn item_mut(&mut self, index: usize) -> Option<&mut OutputItem> {
+        self.response.output.get_mut(index)?.standard_mut()
     }
 
     /// Ends all open items but calls, before another item begins. Calls stay open: some providers stream several at once.
@@ -297,7 +322,8 @@ impl ResponsesRenderer {
 
     fn end_item(&mut self, index: usize, end_status: &str) {
         self.items[index].open = false;
-        match &mut self.response.output[index] {
+        let Some(item) = self.item_mut(index) else { return };
+        match item {
             OutputItem::Message { content, status, .. } => {
                 end_status.clone_into(status);
                 if let Some(part) = content.first().cloned() {
@@ -334,7 +360,9 @@ impl ResponsesRenderer {
 
     /// Emits an event of the item at `index`.
     fn emit_for_item(&mut self, index: usize, name: &'static str, mut fields: Value) {
-        fields["item_id"] = json!(self.response.output[index].id());
+        if let Some(item) = self.item_mut(index) {
+            fields["item_id"] = json!(item.id());
+        }
         fields["output_index"] = json!(index);
         self.emit(name, fields);
     }

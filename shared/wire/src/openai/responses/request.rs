@@ -70,7 +70,8 @@ pub struct ResponsesRequest {
     pub max_output_tokens: Option<u32>,
     /// Number of most likely tokens to return for each position, 0 to 20.
     pub top_logprobs: Option<u32>,
-    /// Further content of the response: `message.output_text.logprobs`, `reasoning.encrypted_content`.
+    /// Further content of the response: `message.output_text.logprobs`, `reasoning.encrypted_content`. Other values are passed
+    /// on to a provider of this dialect.
     pub include: Option<Vec<String>>,
     /// Data of the client's own, which the response repeats.
     #[schema(value_type = Option<Object>)]
@@ -187,8 +188,8 @@ impl ResponsesRequest {
             Some(ResponsesInput::Items(items)) => items.as_slice(),
             _ => &[],
         };
-        let additional = items.iter().filter_map(InputItem::additional_tools).flatten();
-        let client_names = ClientNames::of(self.tools.iter().flatten().chain(additional));
+        let additional: Vec<_> = items.iter().flat_map(InputItem::additional_tools).collect();
+        let client_names = ClientNames::of(self.tools.iter().flatten().chain(&additional));
         RenderOptions { include_encrypted: self.includes(INCLUDE_ENCRYPTED), client_names }
     }
 
@@ -243,7 +244,7 @@ impl ResponsesRequest {
         let mut item_indices = Vec::new();
         let mut offered = OfferedTools::default();
         if let Some(mut input) = self.input.take() {
-            for (param, tools) in input.take_additional_tools() {
+            for (param, tools) in input.take_additional_tools()? {
                 for (index, tool) in tools.into_iter().enumerate() {
                     add_tool(&mut offered, tool, &format!("{param}.tools[{index}]"))?;
                 }
@@ -340,6 +341,11 @@ impl ResponsesRequest {
     /// Takes the fields that the gateway doesn't support, for a provider of this dialect.
     fn extra(&mut self) -> Map<String, Value> {
         let mut extra = std::mem::take(&mut self.extra);
+        let own = |value: &&String| matches!(value.as_str(), INCLUDE_LOGPROBS | INCLUDE_ENCRYPTED);
+        let include: Vec<&String> = self.include.iter().flatten().filter(|value| !own(value)).collect();
+        if !include.is_empty() {
+            extra.insert("include".to_owned(), json!(include));
+        }
         if let Some(verbosity) = self.text.as_ref().and_then(|text| text.verbosity.as_ref()) {
             extra.insert("text".to_owned(), json!({"verbosity": verbosity}));
         }

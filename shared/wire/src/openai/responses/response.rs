@@ -4,7 +4,7 @@ use hearth_domain::Usage;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{OutputItem, RequestEcho};
+use super::{ExtendedOutputItem, RequestEcho};
 use crate::structured::StructuredBody;
 
 /// A response.
@@ -26,8 +26,8 @@ pub struct ResponseObject {
     pub incomplete_details: Option<IncompleteDetails>,
     /// The model that served it.
     pub model: String,
-    /// The items of the answer, in order.
-    pub output: Vec<OutputItem>,
+    /// The items of the answer, in order; of OpenAI's models also the tools that OpenAI ran, as it sent them.
+    pub output: Vec<ExtendedOutputItem>,
     /// Token counts, once it has ended.
     pub usage: Option<ResponseUsage>,
     /// Enforcement of the answer's JSON Schema, if it had one.

@@ -236,7 +236,6 @@ fn unsupported_request_is_refused_with_the_fields_name() {
         (json!({"input": null}), "input"),
         (json!({"input": [user, {"role": "user"}]}), "input[1].content"),
         (json!({"input": [{"content": "hi"}]}), "input[0].role"),
-        (json!({"input": [{"type": "computer_call", "id": "ws_1"}]}), "input[0].type"),
         (json!({"input": [user, output("c1", json!("21"))]}), "input[1].call_id"),
         (json!({"input": [{"type": "function_call", "call_id": "c1", "name": "f"}]}), "input[0].arguments"),
         (
@@ -247,10 +246,18 @@ fn unsupported_request_is_refused_with_the_fields_name() {
             json!({"input": [{"type": "reasoning", "summary": [{"type": "summary_text"}]}]}),
             "input[0].summary[0].text",
         ),
+        (
+            json!({"input": [{"type": "function_call", "call_id": "c1", "name": "f", "arguments": {}}]}),
+            "input[0].arguments",
+        ),
+        (
+            json!({"input": [called("c1"), {"type": "function_call_output", "call_id": "c1", "output": {}}]}),
+            "input[1].output",
+        ),
+        (part(json!({"text": "hi"})), "input[0].content[0].type"),
         (part(json!({"type": "input_image"})), "input[0].content[0].image_url"),
         (part(json!({"type": "input_file", "file_data": "JVBERg=="})), "input[0].content[0].file_data"),
         (part(json!({"type": "input_text"})), "input[0].content[0].text"),
-        (json!({"tools": [weather(), {"type": "image_generation"}]}), "tools[1].type"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].name"),
         (json!({"tools": [weather(), weather()]}), "tools[1].name"),
         (json!({"tools": [{"type": "function", "name": "f", "parameters": []}]}), "tools[0].parameters"),
@@ -652,4 +659,27 @@ fn refusal_is_a_part_of_its_own() {
     let response = &events[events.len() - 1]["response"];
     assert_eq!((&response["status"], &response["incomplete_details"]), (&json!("completed"), &json!(null)));
     assert_eq!(response["output"][0]["content"], json!([part]));
+}
+
+#[test]
+fn items_of_other_types_reach_the_task_in_their_order() {
+    let search = json!({"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "a"}});
+    let approval = json!({"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": true});
+    let reasoning = json!({"type": "reasoning", "summary": []});
+    let text = json!({"role": "assistant", "content": [{"type": "output_text", "text": "Found."}]});
+    let input = json!([reasoning, search, reasoning, text, approval]);
+    let messages = turn(json!({"input": input})).unwrap().messages;
+    let shape: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            let opaque: Vec<_> = message.opaque_parts().map(|part| part.value.clone()).collect();
+            (message.role, message.content.as_str(), message.reasoning.len(), opaque)
+        })
+        .collect();
+    let expected = [
+        (Role::Assistant, "", 1, vec![search]),
+        (Role::Assistant, "Found.", 1, vec![]),
+        (Role::User, "", 0, vec![approval]),
+    ];
+    assert_eq!(shape, expected);
 }

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 /// A tool.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
 pub struct ResponsesTool {
-    /// `function`; `custom`, which takes a text; `namespace`, which contains functions; or a hosted tool, which a provider
-    /// of this dialect runs itself: `web_search`, `file_search`, `code_interpreter` or `mcp`.
+    /// `function`; `custom`, which takes a text; `namespace`, which contains functions; or a tool of a provider of this
+    /// dialect, such as `web_search`, `file_search`, `code_interpreter`, `image_generation`, `mcp` or `computer`.
     #[serde(rename = "type")]
     #[schema(example = "function")]
     pub kind: String,

@@ -171,15 +171,19 @@ fn required_hosted_tool_needs_a_provider_of_this_dialect() {
 }
 
 #[test]
-fn search_run_by_the_client_is_left_out() {
-    let (_, hosted) = turn(&json!({"tools": [{"type": "tool_search", "execution": "client"}]})).unwrap();
-    assert_eq!(hosted, HostedTools::default());
+fn tools_of_the_clients_own_are_optional_and_new_types_are_required() {
+    let hosted = |kind: &str| turn(&json!({"tools": [{"type": kind, "execution": "client"}]})).unwrap().1;
+    for (kind, needed) in
+        [("tool_search", None), ("shell", None), ("computer", Some("computer")), ("new", Some("new"))]
+    {
+        let hosted = hosted(kind);
+        assert_eq!((hosted.definitions.len(), hosted.needed.as_deref()), (1, needed), "{kind}");
+    }
 }
 
 #[test]
 fn unsupported_tools_are_refused() {
     let cases = [
-        (json!({"tools": [{"type": "computer_use_preview"}]}), "tools[0].type"),
         (json!({"tools": [{"type": "namespace", "tools": []}]}), "tools[0].name"),
         (
             json!({"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "web_search"}]}]}),
@@ -195,8 +199,9 @@ fn unsupported_tools_are_refused() {
             "tool_choice.tools[0]",
         ),
         (
-            json!({"input": [{"type": "additional_tools", "tools": [{"type": "computer"}]}]}),
-            "input[0].tools[0].type",
+            json!({"input": [{"type": "additional_tools", "tools": [
+                {"type": "namespace", "name": "n", "tools": [{"type": "computer"}]}]}]}),
+            "input[0].tools[0].tools[0].type",
         ),
         (
             json!({"tools": [{"type": "web_search"}, {"type": "namespace", "name": "n", "tools": [

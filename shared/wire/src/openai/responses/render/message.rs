@@ -3,7 +3,7 @@
 use hearth_domain::TokenLogprob;
 use serde_json::{Value, json};
 
-use super::{IN_PROGRESS, ResponsesRenderer};
+use super::{COMPLETED, IN_PROGRESS, ResponsesRenderer};
 use crate::{
     logprobs::token_logprobs,
     openai::responses::{OutputItem, OutputPart, item_id, item_layout::AnswerPart},
@@ -22,6 +22,23 @@ impl ResponsesRenderer {
         }
         let fields = json!({"content_index": 0, "delta": text, "logprobs": logprobs});
         self.emit_for_item(index, "response.output_text.delta", fields);
+    }
+
+    /// Adds a citation to the open text.
+    pub(super) fn add_annotation(&mut self, annotation: &Value) {
+        let index = self.open_message(AnswerPart::Text);
+        let Some(OutputPart::Text(part)) = self.message_part(index) else { return };
+        let number = part.annotations.len();
+        part.annotations.push(annotation.clone());
+        let fields = json!({"content_index": 0, "annotation_index": number, "annotation": annotation});
+        self.emit_for_item(index, "response.output_text.annotation.added", fields);
+    }
+
+    /// Ends the open text: the next one is another message.
+    pub(super) fn end_text(&mut self) {
+        if let Some(index) = self.items.iter().rposition(|item| item.open && item.part == AnswerPart::Text) {
+            self.end_item(index, COMPLETED);
+        }
     }
 
     pub(super) fn add_refusal(&mut self, text: &str) {
@@ -60,7 +77,7 @@ impl ResponsesRenderer {
     }
 
     fn message_part(&mut self, index: usize) -> Option<&mut OutputPart> {
-        match self.response.output.get_mut(index) {
+        match self.item_mut(index) {
             Some(OutputItem::Message { content, .. }) => content.first_mut(),
             _ => None,
         }

@@ -28,8 +28,7 @@ impl ResponsesRenderer {
             None => self.begin_reasoning(part),
         };
         let encrypted = encrypted_content::encode(added).filter(|_| self.options.include_encrypted);
-        let Some(OutputItem::Reasoning { summary, content, encrypted_content, .. }) =
-            self.response.output.get_mut(index)
+        let Some(OutputItem::Reasoning { summary, content, encrypted_content, .. }) = self.item_mut(index)
         else {
             return;
         };

@@ -20,7 +20,7 @@ impl ResponsesRenderer {
             // Arguments of a call that never began are dropped.
             (None, None) => return,
         };
-        match self.response.output.get_mut(index) {
+        match self.item_mut(index) {
             Some(OutputItem::FunctionCall { arguments, .. }) => arguments.push_str(added),
             // The input is emitted at the end, when the JSON around it is whole.
             Some(OutputItem::CustomToolCall { input, .. }) => {
