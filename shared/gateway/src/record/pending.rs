@@ -8,7 +8,7 @@
 //!             wait_current         the terminal event      wait_current
 //! ```
 //!
-//! A run that ends before its beginning is written is ended without `begin_tried`, which comes with `done` then.
+//! A run that ends before the write of its beginning is ended without `begin_tried`, which comes with `done` then.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -282,6 +282,11 @@ impl Recorder {
         self.pending_bytes = 0;
     }
 
+    /// True if the client gets the answer as a stream, whose head waits for the run's beginning.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.delivery == Delivery::Stream
+    }
+
     /// True if the write of the run's beginning was started, and hasn't failed.
     pub(super) fn begin_started(&self) -> bool {
         self.begin_started

@@ -193,9 +193,12 @@ impl Recording {
         self.0.due.notify_one();
         self.0.room.notify_waiters();
         let receipt = progress.receipt();
+        // The head of a stream waits for its beginning.
+        let is_awaited =
+            (progress.is_wanted() || recorder.is_streamed()) && !self.0.begin_stored.load(Ordering::Acquire);
         let mut rest = pin_in_place(|| finish(Arc::clone(&self.0), recorder, progress));
         if (&mut rest).now_or_never().is_none() {
-            self.0.writer.end_writes().add(rest);
+            self.0.writer.end_writes().add(rest, is_awaited);
         }
         Some(receipt)
     }
@@ -282,6 +285,9 @@ async fn finish(shared: Arc<Shared>, mut recorder: Box<Recorder>, progress: Prog
     // The write in progress comes first: a reader of a record that has ended finds all events.
     if let Some(running) = shared.write.lock().await.take() {
         running.await;
+        if shared.begin_stored.load(Ordering::Acquire) {
+            progress.set_begin_tried();
+        }
     }
     let announced = shared.writer.announce_end(&recorder.run).await;
     match Stage::Record.measure(shared.write_end(&mut recorder)).await {

@@ -15,7 +15,8 @@ use crate::{StoreError, database::Write};
 const QUEUE_MAX_BYTES: usize = 16 << 20;
 /// Minimum number of bytes that a write counts for.
 const WRITE_MIN_BYTES: usize = 1 << 10;
-/// The time for which a write that isn't urgent waits for other writes, to be committed with them.
+/// The time after a group within which a write that isn't urgent waits for other writes, to be committed with them. After a pause it
+/// is committed at once.
 const BATCH_WINDOW: Duration = Duration::from_millis(2);
 /// The same for a write that nothing waits for. A commit writes every page that has changed, of the table and of its indexes: a larger
 /// group has fewer for each of its writes. An answer waits for records that are 25 ms late.
@@ -29,18 +30,20 @@ const GROUP_MAX_COUNT: usize = 256;
 pub(super) enum Urgency {
     /// Commit it at once, since its caller waits for it.
     Now,
-    /// It may wait for others, up to [`BATCH_WINDOW`].
+    /// It may wait for others, until [`BATCH_WINDOW`] after the group before.
     Soon,
     /// Nothing waits for it: it may wait for others, up to [`DEFERRED_WINDOW`].
     Deferred,
 }
 
 impl Urgency {
-    fn window(self) -> Duration {
+    /// Returns when a write that is queued `now` is to be committed, at the latest. `last_group`: when the writer took the group
+    /// before.
+    fn due_at(self, now: Instant, last_group: Option<Instant>) -> Instant {
         match self {
-            Self::Now => Duration::ZERO,
-            Self::Soon => BATCH_WINDOW,
-            Self::Deferred => DEFERRED_WINDOW,
+            Self::Now => now,
+            Self::Soon => last_group.map_or(now, |last| now.max(last + BATCH_WINDOW)),
+            Self::Deferred => now + DEFERRED_WINDOW,
         }
     }
 }
@@ -113,6 +116,8 @@ struct State {
     committing: Option<Instant>,
     /// The earliest time at which one of `jobs` is due; none if there are none.
     due_at: Option<Instant>,
+    /// When the writer took the latest group.
+    last_group: Option<Instant>,
     closed: bool,
 }
 
@@ -148,7 +153,7 @@ impl Queue {
             return Err(closed("write"));
         }
         let queued_at = Instant::now();
-        let due_at = queued_at + urgency.window();
+        let due_at = urgency.due_at(queued_at, state.last_group);
         state.jobs.push_back(Job { task, reply, queued_at, due_at, room });
         // The writer checks the queue before it sleeps; wake it only if this job changes when it commits.
         let is_first_due = state.due_at.is_none_or(|earliest| due_at < earliest);
@@ -215,6 +220,7 @@ impl State {
         let count = self.jobs.len().min(GROUP_MAX_COUNT);
         let group: Vec<Job> = self.jobs.drain(..count).collect();
         self.committing = group.first().map(|job| job.queued_at);
+        self.last_group = Some(Instant::now());
         self.due_at = self.jobs.iter().map(|job| job.due_at).min();
         group
     }
@@ -266,6 +272,18 @@ mod tests {
             waiting.await.unwrap();
             small.await.unwrap();
         }
+    }
+
+    #[test]
+    fn write_after_a_pause_is_committed_at_once() {
+        let now = Instant::now();
+        let long_ago = now.checked_sub(BATCH_WINDOW * 3).unwrap();
+        let due_in = |urgency: Urgency, last| urgency.due_at(now, last) - now;
+        assert_eq!(due_in(Urgency::Soon, None), Duration::ZERO);
+        assert_eq!(due_in(Urgency::Soon, Some(long_ago)), Duration::ZERO);
+        assert_eq!(due_in(Urgency::Soon, Some(now)), BATCH_WINDOW);
+        assert_eq!(due_in(Urgency::Now, Some(now)), Duration::ZERO);
+        assert_eq!(due_in(Urgency::Deferred, Some(long_ago)), DEFERRED_WINDOW);
     }
 
     #[tokio::test]
