@@ -116,8 +116,13 @@ impl ConverseDecoder {
             self.calls.add(Piece { index: Some(index), arguments, ..Piece::default() }, events)?;
         }
         if let Some(ReasoningDelta { text, signature, redacted_content: encrypted }) = reasoning_content {
+            let present = |text: &String| !text.is_empty();
+            let (signature, encrypted) = (signature.filter(present), encrypted.filter(present));
             let added = Reasoning { text: text.unwrap_or_default(), signature, encrypted };
-            events.push(RunEventBody::Reasoning { choice: 0, index: self.thoughts_of(index), added });
+            let number = self.thoughts_of(index);
+            if added != Reasoning::default() {
+                events.push(RunEventBody::Reasoning { choice: 0, index: number, added });
+            }
         }
         events.extend(text.filter(|text| !text.is_empty()).map(RunEventBody::text));
         Ok(())

@@ -261,6 +261,8 @@ fn text_thoughts_calls_and_usage_are_decoded() {
     let events = events(&[
         ("messageStart", json!({"role": "assistant"})),
         delta(0, &json!({"reasoningContent": {"text": "Hm."}})),
+        delta(0, &json!({"reasoningContent": {"text": "", "signature": ""}})),
+        delta(0, &json!({"reasoningContent": {}})),
         delta(0, &json!({"reasoningContent": {"signature": "EqQB"}})),
         stops(0),
         delta(1, &json!({"reasoningContent": {"redactedContent": "AAEC"}})),
