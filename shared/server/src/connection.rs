@@ -94,6 +94,8 @@ impl Connection {
             async move {
                 let mut request = request;
                 if !has_one_host(&request) {
+                    // The access log begins behind the router.
+                    tracing::info!(client = %peer, "a request without exactly one Host was refused");
                     return Ok(refuse_host().map(|body| SentBody { body, _busy: busy }));
                 }
                 request.extensions_mut().insert(address);
