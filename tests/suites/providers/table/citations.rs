@@ -28,10 +28,10 @@ fn search_citation() -> Value {
 fn anthropic() -> Cited {
     let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "Shannon"}});
     let page = json!({"type": "web_search_result", "url": "https://example.org/shannon", "encrypted_content": "EqgB"});
-    let found = json!({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [page]});
+    let result = json!({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [page]});
     let cited = json!({"type": "text", "text": "born in 1916", "citations": [search_citation()]});
     let content = json!([
-        {"type": "text", "text": "I search. ", "citations": []}, search, found,
+        {"type": "text", "text": "I search. ", "citations": []}, search, result,
         {"type": "text", "text": "He was ", "citations": []}, cited,
         {"type": "text", "text": ".", "citations": []},
     ]);
@@ -81,7 +81,7 @@ fn anthropic() -> Cited {
                 "content_block": {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}}),
             json!({"type": "content_block_delta", "index": 1,
                 "delta": {"type": "input_json_delta", "partial_json": "{\"query\":\"Shannon\"}"}}),
-            json!({"type": "content_block_start", "index": 2, "content_block": found}),
+            json!({"type": "content_block_start", "index": 2, "content_block": result}),
             json!({"type": "content_block_delta", "index": 4,
                 "delta": {"type": "citations_delta", "citation": search_citation()}}),
             json!({"type": "content_block_start", "index": 5, "content_block": {"type": "text", "text": ""}}),
@@ -370,9 +370,9 @@ async fn approval_of_a_call_names_the_request_that_the_client_got() {
     let tools = json!({"type": "mcp_list_tools", "id": "mcpl_vendor", "server_label": "wiki",
         "tools": [{"name": "ask", "input_schema": {"type": "object"}, "annotations": null}]});
     let usage = json!({"input_tokens": 5, "output_tokens": 7});
-    let asked =
+    let response =
         json!({"object": "response", "status": "completed", "output": [tools, request], "usage": usage});
-    upstream.reply(Reply::json(200, &asked));
+    upstream.reply(Reply::json(200, &response));
     let body = json!({"model": "responses:big", "input": "Ask the wiki.", "max_output_tokens": 100,
         "tools": [{"type": "mcp", "server_label": "wiki", "server_url": "https://example.org/mcp"}]});
     let answer = client.post("/v1/responses", &body).await.json();

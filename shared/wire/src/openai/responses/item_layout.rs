@@ -1,18 +1,13 @@
 //! The order of a response's items. A stored answer has its text, reasoning and calls in separate fields; the layout
 //! records their order in the output, so that the index in an item's id still leads to the item.
 
-use std::collections::HashSet;
-
-use hearth_domain::{ClientDialect, Message, Role, RunId};
+use hearth_domain::{ClientDialect, Message};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::item_id::provider_item;
 use crate::{
     RunEventBody,
-    answer::Answer,
     extension::{Extension, value_bytes},
-    message_parts::MessageParts,
 };
 
 /// Largest size in memory of the stored citations of an answer: they are in an item of the table, which has at most 400 KB.
@@ -40,7 +35,12 @@ pub(super) enum AnswerPart {
 /// The items of one response, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ItemLayout(Vec<Item>);
+pub struct ItemLayout(
+    Vec<Item>,
+    /// Bytes of the citations so far.
+    #[serde(skip)]
+    usize,
+);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Item {
@@ -78,6 +78,12 @@ impl ItemLayout {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns the indices of the provider's items that are stored.
+    pub(super) fn provider_items(&self) -> impl Iterator<Item = usize> {
+        let items = self.0.iter().enumerate();
+        items.filter(|(_, item)| matches!(item.part, AnswerPart::Item(_))).map(|(index, _)| index)
     }
 
     /// Adds a run's next event, by the renderer's rules: a text, a refusal and a reasoning block end when another item
@@ -118,14 +124,13 @@ impl ItemLayout {
                 }
             }
             Extension::Annotation(annotation) => {
-                let stored: usize = self.0.iter().flat_map(|item| &item.annotations).map(value_bytes).sum();
-                let is_stored = stored + value_bytes(annotation) <= ANNOTATIONS_MAX_BYTES;
+                self.1 = self.1.saturating_add(value_bytes(annotation));
+                let is_stored = self.1 <= ANNOTATIONS_MAX_BYTES;
                 let text = self.open_message(AnswerPart::Text);
                 text.annotations.extend(is_stored.then(|| annotation.clone()));
             }
             Extension::Item(item) if item.is_object() && extension.is_stored() => {
-                let items = self.0.iter().filter(|item| matches!(item.part, AnswerPart::Item(_)));
-                let number = u32::try_from(items.count()).unwrap_or(u32::MAX);
+                let number = u32::try_from(self.provider_items().count()).unwrap_or(u32::MAX);
                 self.begin(AnswerPart::Item(number));
             }
             Extension::Item(item) if item.is_object() => {
@@ -184,81 +189,6 @@ impl ItemLayout {
     }
 }
 
-/// Converts the answer of the run `run` to the message that is stored of it: the text followed by the refusal, with the
-/// provider's items in this dialect, which have the ids that the client got. `layout` has the citations.
-#[must_use]
-pub fn stored_answer(answer: &Answer, layout: &ItemLayout, run: RunId) -> Message {
-    let run = run.to_string();
-    let indices = layout.0.iter().enumerate().filter(|(_, item)| matches!(item.part, AnswerPart::Item(_)));
-    let mut indices = indices.map(|(index, _)| index);
-    let (mut parts, mut end) = (MessageParts::default(), 0);
-    for placed in answer.extensions_in(ClientDialect::OpenAiResponses) {
-        if let Extension::Item(Value::Object(item)) = &placed.extension
-            && placed.extension.is_stored()
-        {
-            parts.add_text(answer.text.get(end..placed.at).unwrap_or_default(), "", Map::new());
-            let item = indices.next().map_or_else(|| item.clone(), |index| provider_item(item, &run, index));
-            parts.add_opaque("output", item.into());
-            end = placed.at;
-        }
-    }
-    let mut text = answer.text.get(end..).unwrap_or_default().to_owned();
-    text.push_str(&answer.refusal);
-    parts.add_text(text, "", Map::new());
-    let (reasoning, tool_calls) = (answer.reasoning.clone(), answer.tool_calls.clone());
-    Message { reasoning, tool_calls, ..parts.into_message(Role::Assistant) }
-}
-
-/// Splits a stored answer where reasoning follows a text or an item of the provider, since a message has its reasoning before its
-/// text. What follows the first call stays in one message with it.
-#[must_use]
-pub fn split_answer(answer: Message, layout: &ItemLayout) -> Vec<Message> {
-    let mut seen = HashSet::new();
-    let mut items = layout.items(&answer);
-    // A block of reasoning in several pieces is several items, each with its whole text.
-    items.retain(|item| match item.part {
-        AnswerPart::Reasoning(number) => seen.insert(number),
-        _ => true,
-    });
-    let is_reasoning = |item: &StoredItem<'_>| matches!(item.part, AnswerPart::Reasoning(_));
-    let before_calls = items.iter().take_while(|item| !matches!(item.part, AnswerPart::Call(_)));
-    let pairs = before_calls.clone().zip(before_calls.skip(1));
-    if !pairs.into_iter().any(|(before, item)| !is_reasoning(before) && is_reasoning(item)) {
-        return vec![answer];
-    }
-    let mut messages: Vec<Message> = Vec::new();
-    let mut parts = MessageParts::default();
-    let mut message = Message::new(Role::Assistant, "");
-    for item in items {
-        match item.part {
-            AnswerPart::Reasoning(number) => {
-                if parts.has_parts() && message.tool_calls.is_empty() {
-                    messages.push(with_parts(&mut message, &mut parts));
-                }
-                message.reasoning.extend(answer.reasoning.get(number as usize).cloned());
-            }
-            AnswerPart::Text | AnswerPart::Refusal => parts.add_text(item.text, "", Map::new()),
-            AnswerPart::Call(number) => {
-                message.tool_calls.extend(answer.tool_calls.get(number as usize).cloned());
-            }
-            AnswerPart::Item(number) => {
-                if let Some(opaque) = answer.opaque_parts().nth(number as usize) {
-                    parts.add_opaque(opaque.param.clone(), opaque.value.clone());
-                }
-            }
-            AnswerPart::Omitted => {}
-        }
-    }
-    messages.push(with_parts(&mut message, &mut parts));
-    messages
-}
-
-/// Takes a message, with these parts.
-fn with_parts(message: &mut Message, parts: &mut MessageParts) -> Message {
-    let Message { reasoning, tool_calls, .. } = std::mem::replace(message, Message::new(Role::Assistant, ""));
-    Message { reasoning, tool_calls, ..std::mem::take(parts).into_message(Role::Assistant) }
-}
-
 fn default_order(answer: &Message) -> Vec<StoredItem<'_>> {
     let without_text = |part| StoredItem { part, text: "", annotations: &[] };
     let reasoning = (0..).zip(&answer.reasoning);
@@ -288,10 +218,10 @@ mod tests {
     use super::*;
     use crate::{
         RunEvent,
-        answer::Answers,
+        answer::{Answer, Answers},
         event::ToolCallBegin,
         openai::responses::{
-            ExtendedOutputItem, RenderOptions, RequestEcho, ResponseObject, ResponsesRenderer,
+            ExtendedOutputItem, RenderOptions, RequestEcho, ResponseObject, ResponsesRenderer, stored_answer,
         },
         stream::Render as _,
     };
@@ -372,33 +302,6 @@ mod tests {
             let contents = |response: &ResponseObject| response.output.iter().map(content).collect::<Vec<_>>();
             prop_assert_eq!(contents(&again), contents(&response));
         }
-    }
-
-    #[test]
-    fn reasoning_stays_before_the_item_that_it_led_to() {
-        let reasoning = |text: &str| Reasoning { text: text.into(), ..Reasoning::default() };
-        let thought = |index, text| RunEventBody::Reasoning { choice: 0, index, added: reasoning(text) };
-        let search = || Extension::Item(json!({"type": "web_search_call", "id": "ws_1"}));
-        let events = [
-            thought(0, "A"),
-            RunEventBody::extension(ClientDialect::OpenAiResponses, search()),
-            thought(1, "B"),
-            RunEventBody::text("Found."),
-        ];
-        let (mut layout, mut answers) = (ItemLayout::default(), Answers::default());
-        for event in &events {
-            layout.add_event(event);
-            answers.apply(event);
-        }
-        let stored = stored_answer(&answers.all()[0], &layout, RunId::new());
-        let turns = split_answer(stored, &layout);
-        let shape: Vec<_> = turns
-            .iter()
-            .map(|turn| (turn.reasoning.clone(), turn.content.as_str(), turn.opaque_parts().count()))
-            .collect();
-        assert_eq!(shape, [(vec![reasoning("A")], "", 1), (vec![reasoning("B")], "Found.", 0)]);
-        let plain = Message { reasoning: vec![reasoning("A")], ..Message::new(Role::Assistant, "Hi") };
-        assert_eq!(split_answer(plain.clone(), &ItemLayout::default()), [plain]);
     }
 
     #[test]

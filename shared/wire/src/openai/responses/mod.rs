@@ -17,6 +17,7 @@ mod render_options;
 mod request;
 mod request_echo;
 mod response;
+mod stored_answer;
 mod text_format;
 mod tool_choice;
 mod tool_names;
@@ -29,7 +30,7 @@ pub use conversations::{
     UpdateConversation, conversation_not_found,
 };
 pub use input_items::{InputItem, ItemContent, ItemOutput, ItemPart, ItemRole, ResponsesInput};
-pub use item_layout::{ItemLayout, split_answer, stored_answer};
+pub use item_layout::ItemLayout;
 pub use output_item::{ExtendedOutputItem, OutputItem, OutputPart, OutputRefusal, OutputText, ReasoningText};
 pub use reasoning::ReasoningBody;
 pub use references::ItemReference;
@@ -42,6 +43,7 @@ pub use response::{
     DeletedResponse, IncompleteDetails, InputTokensDetails, OutputTokensDetails, ResponseFailure,
     ResponseObject, ResponseQuery, ResponseUsage,
 };
+pub use stored_answer::{split_answer, stored_answer};
 pub use text_format::{TextBody, TextFormat};
 pub use tool_choice::{ResponsesChosenTools, ResponsesToolChoice, ResponsesToolName};
 pub use tools::ResponsesTool;
