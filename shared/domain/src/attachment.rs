@@ -1,15 +1,15 @@
 //! Documents in messages, and message parts that only the client's dialect can express.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// Piece of a message at its position in the message's text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "StoredAttachment<AttachmentContent>")]
 pub struct Attachment {
     /// Byte offset in the message's text at which it stands.
     pub at: usize,
     /// Number of the message's images that stand before it.
-    #[serde(default)]
     pub images_before: usize,
     /// The piece.
     pub content: AttachmentContent,
@@ -25,6 +25,61 @@ pub enum AttachmentContent {
     Opaque(Opaque),
     /// End of a text part. The next bytes, this many, only separate it from the next part.
     Break(usize),
+    /// Place of the next block of reasoning. Blocks without a place come before the parts.
+    #[serde(skip)]
+    Reasoning,
+    /// Place of the next tool call. Calls without a place come after the parts.
+    #[serde(skip)]
+    Call,
+}
+
+/// An attachment as it is stored and sent to nodes.
+#[derive(Serialize, Deserialize)]
+struct StoredAttachment<C> {
+    at: usize,
+    #[serde(default)]
+    images_before: usize,
+    content: C,
+    /// The piece whose place it is. Its content is the end of a text part then, as which programs read it that don't know this
+    /// field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<PlacedPiece>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PlacedPiece {
+    Reasoning,
+    Call,
+}
+
+impl From<StoredAttachment<Self>> for AttachmentContent {
+    fn from(stored: StoredAttachment<Self>) -> Self {
+        match stored.place {
+            Some(PlacedPiece::Reasoning) => Self::Reasoning,
+            Some(PlacedPiece::Call) => Self::Call,
+            None => stored.content,
+        }
+    }
+}
+
+impl From<StoredAttachment<AttachmentContent>> for Attachment {
+    fn from(stored: StoredAttachment<AttachmentContent>) -> Self {
+        Self { at: stored.at, images_before: stored.images_before, content: stored.into() }
+    }
+}
+
+impl Serialize for Attachment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const END: AttachmentContent = AttachmentContent::Break(0);
+        let (content, place) = match &self.content {
+            AttachmentContent::Reasoning => (&END, Some(PlacedPiece::Reasoning)),
+            AttachmentContent::Call => (&END, Some(PlacedPiece::Call)),
+            content => (content, None),
+        };
+        StoredAttachment { at: self.at, images_before: self.images_before, content, place }
+            .serialize(serializer)
+    }
 }
 
 /// A file that a model reads.
@@ -81,7 +136,7 @@ pub struct PartExtra {
 }
 
 /// A piece of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartPlace {
     /// The message itself; in a tool's message the result.
@@ -113,5 +168,27 @@ impl DocumentSource {
             Some((media_type, data)) => Self::Data { media_type, data: data.to_owned() },
             None => Self::Url(url),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_end_of_a_text_for_earlier_programs() {
+        let place = |content| Attachment { at: 2, images_before: 1, content };
+        for (content, name) in
+            [(AttachmentContent::Call, "call"), (AttachmentContent::Reasoning, "reasoning")]
+        {
+            let stored = serde_json::to_value(place(content.clone())).unwrap();
+            assert_eq!(stored, json!({"at": 2, "images_before": 1, "content": {"break": 0}, "place": name}));
+            assert_eq!(serde_json::from_value::<Attachment>(stored).unwrap(), place(content));
+        }
+        let end = json!({"at": 2, "content": {"break": 1}});
+        let read: Attachment = serde_json::from_value(end).unwrap();
+        assert_eq!((read.images_before, read.content), (0, AttachmentContent::Break(1)));
     }
 }

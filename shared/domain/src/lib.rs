@@ -99,7 +99,7 @@ pub use mac_address::MacAddress;
 pub use member_role::MemberRole;
 pub use mesh::Mesh;
 pub use mesh_task::MeshTask;
-pub use message::{Message, Part, Role};
+pub use message::{Message, Part, Piece, Role};
 pub use model::{Capability, Modality, Model, ModelDescription, ModelLifecycle, ModelSource, RuntimeState};
 pub use model_family::modality_of;
 pub use model_info::{Input, ModelInfo, Price, Tier};

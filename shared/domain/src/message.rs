@@ -49,13 +49,14 @@ pub struct Message {
     /// Images, ordered by position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<PlacedImage>,
-    /// Documents, ends of text parts, and parts that only the client's dialect can express, ordered by position.
+    /// Documents, ends of text parts, parts that only the client's dialect can express, and the places of reasoning and calls
+    /// among them, ordered by position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     /// Unknown fields of its pieces, in the client's dialect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<PartExtra>,
-    /// Reasoning of the model before the text.
+    /// Reasoning of the model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasoning: Vec<Reasoning>,
     /// Tool calls of this turn.
@@ -90,7 +91,7 @@ impl Message {
     }
 }
 
-/// Part of a message, in order.
+/// Part of a message's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// Text, never empty.
@@ -103,36 +104,74 @@ pub enum Part<'a> {
     Opaque(&'a Opaque),
 }
 
+/// Part, block of reasoning, or call of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Block of reasoning.
+    Reasoning(&'a Reasoning),
+    /// Part of the content, with its number among the parts.
+    Part(usize, Part<'a>),
+    /// Call, with its number among the calls.
+    Call(usize, &'a ToolCall),
+}
+
 impl Message {
     /// Returns the parts in order. A position outside the text, or within a character, is moved to the next possible
     /// one.
     pub fn parts(&self) -> Vec<Part<'_>> {
-        let (mut parts, mut done) = (Vec::new(), 0);
+        let pieces = self.pieces().into_iter().filter_map(|piece| match piece {
+            Piece::Part(_, part) => Some(part),
+            Piece::Reasoning(_) | Piece::Call(..) => None,
+        });
+        pieces.collect()
+    }
+
+    /// Returns the reasoning, the parts and the calls in order.
+    pub fn pieces(&self) -> Vec<Piece<'_>> {
+        let places = self.attachments.iter().filter(|piece| piece.content == AttachmentContent::Reasoning);
+        let mut reasoning = self.reasoning.iter();
+        let unplaced = self.reasoning.len().saturating_sub(places.count());
+        let mut pieces: Vec<_> = reasoning.by_ref().take(unplaced).map(Piece::Reasoning).collect();
+        let mut calls = self.tool_calls.iter().enumerate();
         let mut images = self.images.iter().enumerate().peekable();
+        let mut texts = Texts { message: self, done: 0, parts: 0 };
         for attachment in &self.attachments {
             while let Some((_, placed)) = images.next_if(|(index, _)| *index < attachment.images_before) {
-                self.text_until(placed.at, &mut done, &mut parts);
-                parts.push(Part::Image(&placed.image));
+                texts.until(placed.at, &mut pieces);
+                texts.push(Part::Image(&placed.image), &mut pieces);
             }
-            self.text_until(attachment.at, &mut done, &mut parts);
+            texts.until(attachment.at, &mut pieces);
             match &attachment.content {
-                AttachmentContent::Document(document) => parts.push(Part::Document(document)),
-                AttachmentContent::Opaque(opaque) => parts.push(Part::Opaque(opaque)),
-                AttachmentContent::Break(gap) => done = self.boundary(done.saturating_add(*gap)),
+                AttachmentContent::Document(document) => texts.push(Part::Document(document), &mut pieces),
+                AttachmentContent::Opaque(opaque) => texts.push(Part::Opaque(opaque), &mut pieces),
+                AttachmentContent::Break(gap) => texts.skip(*gap),
+                AttachmentContent::Reasoning => pieces.extend(reasoning.next().map(Piece::Reasoning)),
+                AttachmentContent::Call => {
+                    pieces.extend(calls.next().map(|(number, call)| Piece::Call(number, call)));
+                }
             }
         }
         for (_, placed) in images {
-            self.text_until(placed.at, &mut done, &mut parts);
-            parts.push(Part::Image(&placed.image));
+            texts.until(placed.at, &mut pieces);
+            texts.push(Part::Image(&placed.image), &mut pieces);
         }
-        self.text_until(self.content.len(), &mut done, &mut parts);
-        parts
+        texts.until(self.content.len(), &mut pieces);
+        pieces.extend(calls.map(|(number, call)| Piece::Call(number, call)));
+        pieces
     }
 
     /// Returns the parts in order, each with its unknown fields.
     pub fn parts_with_extra(&self) -> Vec<(Part<'_>, Option<&Map<String, Value>>)> {
+        let fields = self.extra_by_place();
         let parts = self.parts().into_iter().enumerate();
-        parts.map(|(number, part)| (part, self.extra_of(PartPlace::Part(number)))).collect()
+        parts.map(|(number, part)| (part, fields.get(&PartPlace::Part(number)).copied())).collect()
+    }
+
+    /// Returns the unknown fields of all pieces, each by its piece.
+    #[must_use]
+    pub fn extra_by_place(&self) -> HashMap<PartPlace, &Map<String, Value>> {
+        // Of several entries of one piece the first one is valid.
+        self.extra.iter().rev().map(|extra| (extra.of, &extra.fields)).collect()
     }
 
     /// Returns the unknown fields of a piece.
@@ -141,11 +180,19 @@ impl Message {
         self.extra.iter().find(|extra| extra.of == place).map(|extra| &extra.fields)
     }
 
+    /// Returns the byte offset in the message's text of `part`, a text of its [`parts`](Self::parts).
+    #[must_use]
+    pub fn offset_of(&self, part: &str) -> usize {
+        part.as_ptr().addr().saturating_sub(self.content.as_ptr().addr())
+    }
+
     /// Returns whether it has no images, documents or opaque parts.
     #[must_use]
     pub fn is_text_only(&self) -> bool {
-        let is_break = |piece: &Attachment| matches!(piece.content, AttachmentContent::Break(_));
-        self.images.is_empty() && self.attachments.iter().all(is_break)
+        let is_part = |piece: &Attachment| {
+            matches!(piece.content, AttachmentContent::Document(_) | AttachmentContent::Opaque(_))
+        };
+        self.images.is_empty() && !self.attachments.iter().any(is_part)
     }
 
     /// Returns its documents.
@@ -164,18 +211,40 @@ impl Message {
         })
     }
 
-    /// Adds the text from `done` to `at`, unless it is empty.
-    fn text_until<'a>(&'a self, at: usize, done: &mut usize, parts: &mut Vec<Part<'a>>) {
-        let at = self.boundary(at).max(*done);
-        let text = self.content.get(*done..at).filter(|text| !text.is_empty());
-        parts.extend(text.map(Part::Text));
-        *done = at;
-    }
-
     /// Returns the first character boundary at or after `at`.
     fn boundary(&self, at: usize) -> usize {
         let place = (at..self.content.len()).find(|at| self.content.is_char_boundary(*at));
         place.unwrap_or(self.content.len())
+    }
+}
+
+/// The texts of a message between its other pieces.
+struct Texts<'a> {
+    message: &'a Message,
+    /// Bytes of the text that are done.
+    done: usize,
+    /// Number of parts so far.
+    parts: usize,
+}
+
+impl<'a> Texts<'a> {
+    /// Adds the text up to `at`, unless it is empty.
+    fn until(&mut self, at: usize, pieces: &mut Vec<Piece<'a>>) {
+        let at = self.message.boundary(at).max(self.done);
+        if let Some(text) = self.message.content.get(self.done..at).filter(|text| !text.is_empty()) {
+            self.push(Part::Text(text), pieces);
+        }
+        self.done = at;
+    }
+
+    /// Leaves out the next bytes, this many.
+    fn skip(&mut self, bytes: usize) {
+        self.done = self.message.boundary(self.done.saturating_add(bytes));
+    }
+
+    fn push(&mut self, part: Part<'a>, pieces: &mut Vec<Piece<'a>>) {
+        pieces.push(Piece::Part(self.parts, part));
+        self.parts += 1;
     }
 }
 
@@ -253,6 +322,37 @@ mod tests {
         // It is stored and sent to nodes as JSON.
         let text = serde_json::to_string(&message).unwrap();
         assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), message);
+    }
+
+    #[test]
+    fn reasoning_and_calls_stand_at_their_places() {
+        let block = |text: &str| Reasoning { text: text.to_owned(), ..Reasoning::default() };
+        let call = |id: &str| ToolCall { id: id.into(), name: "look".into(), arguments: "{}".into() };
+        let (a, b, first, second) = (block("a"), block("b"), call("1"), call("2"));
+        let place = |at, content| Attachment { at, images_before: 0, content };
+        let mut message = Message {
+            reasoning: vec![a.clone(), b.clone()],
+            tool_calls: vec![first.clone(), second.clone()],
+            ..Message::new(Role::Assistant, "xy")
+        };
+        let (x, y) = (Piece::Part(0, Part::Text("x")), Piece::Part(1, Part::Text("y")));
+        let whole = Piece::Part(0, Part::Text("xy"));
+        let (a, b) = (Piece::Reasoning(&a), Piece::Reasoning(&b));
+        let (first, second) = (Piece::Call(0, &first), Piece::Call(1, &second));
+        assert_eq!(message.pieces(), [a, b, whole, first, second]);
+        message.attachments = vec![place(1, AttachmentContent::Call), place(1, AttachmentContent::Reasoning)];
+        assert!(message.is_text_only());
+        assert_eq!(message.pieces(), [a, x, first, b, y, second]);
+        assert_eq!(message.parts(), [Part::Text("x"), Part::Text("y")]);
+        let offsets = message.parts().into_iter().map(|part| match part {
+            Part::Text(text) => message.offset_of(text),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(offsets.collect::<Vec<_>>(), [0, 1]);
+        // Places without a block or a call don't matter.
+        message.attachments.extend(std::iter::repeat_n(place(2, AttachmentContent::Call), 3));
+        message.reasoning.clear();
+        assert_eq!(message.pieces(), [x, first, y, second]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The answers of a run, assembled from its events.
 
+use std::ops::Range;
+
 use hearth_domain::{
     ClientDialect, FinishReason, Reasoning, Structured, TokenLogprob, ToolCall, Usage, check::MAX_CHOICES,
 };
@@ -9,7 +11,7 @@ use serde_json::Value;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::ToolCallBegin,
-    extension::{Extension, PlacedExtension},
+    extension::{DialectExtension, Extension},
 };
 
 /// One answer, complete or in progress.
@@ -24,7 +26,9 @@ pub struct Answer {
     /// Tool calls.
     pub tool_calls: Vec<ToolCall>,
     /// Parts for clients of the provider's dialect, in order.
-    pub extensions: Vec<PlacedExtension>,
+    pub extensions: Vec<DialectExtension>,
+    /// Text, refusal, reasoning, calls and extensions, in the order in which they began.
+    pub pieces: Vec<AnswerPiece>,
     /// Log-probabilities of the text's tokens, if the request asked for them.
     pub logprobs: Vec<TokenLogprob>,
     /// The stop text that ended the answer, if known.
@@ -33,6 +37,21 @@ pub struct Answer {
     pub structured: Option<Structured>,
     /// Reason for the end, once the answer has ended.
     pub finish_reason: Option<FinishReason>,
+}
+
+/// Piece of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerPiece {
+    /// These bytes of the text.
+    Text(Range<usize>),
+    /// These bytes of the refusal.
+    Refusal(Range<usize>),
+    /// The reasoning block of this number.
+    Reasoning(usize),
+    /// The call of this number.
+    Call(usize),
+    /// The extension of this number.
+    Extension(usize),
 }
 
 /// A run's answers, by number; there is at least one.
@@ -47,8 +66,18 @@ impl Answer {
     }
 
     /// The extensions in this dialect, in order.
-    pub fn extensions_in(&self, dialect: ClientDialect) -> impl Iterator<Item = &PlacedExtension> {
+    pub fn extensions_in(&self, dialect: ClientDialect) -> impl Iterator<Item = &DialectExtension> {
         self.extensions.iter().filter(move |placed| placed.dialect == dialect)
+    }
+
+    /// Adds the next piece. A text continues the text right before it.
+    fn add_piece(&mut self, piece: AnswerPiece) {
+        match (self.pieces.last_mut(), piece) {
+            (_, AnswerPiece::Text(added) | AnswerPiece::Refusal(added)) if added.is_empty() => {}
+            (Some(AnswerPiece::Text(last)), AnswerPiece::Text(added))
+            | (Some(AnswerPiece::Refusal(last)), AnswerPiece::Refusal(added)) => last.end = added.end,
+            (_, piece) => self.pieces.push(piece),
+        }
     }
 
     /// The last value of a field of the answer itself in this dialect.
@@ -73,13 +102,17 @@ impl Answers {
         match event {
             RunEventBody::Delta { choice, text, logprobs } => {
                 if let Some(answer) = self.get_mut(*choice) {
+                    let start = answer.text.len();
                     answer.text.push_str(text);
+                    answer.add_piece(AnswerPiece::Text(start..answer.text.len()));
                     answer.logprobs.extend_from_slice(logprobs);
                 }
             }
             RunEventBody::Refusal { choice, text } => {
                 if let Some(answer) = self.get_mut(*choice) {
+                    let start = answer.refusal.len();
                     answer.refusal.push_str(text);
+                    answer.add_piece(AnswerPiece::Refusal(start..answer.refusal.len()));
                 }
             }
             RunEventBody::StopText { choice, text } => {
@@ -89,23 +122,27 @@ impl Answers {
             }
             RunEventBody::Reasoning { choice, index, added } => {
                 if let Some(answer) = self.get_mut(*choice) {
+                    let number = answer.reasoning.len();
                     apply_reasoning_delta(&mut answer.reasoning, *index, added);
+                    if answer.reasoning.len() > number {
+                        answer.add_piece(AnswerPiece::Reasoning(number));
+                    }
                 }
             }
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 if let Some(answer) = self.get_mut(*choice) {
+                    let number = answer.tool_calls.len();
                     apply_tool_delta(&mut answer.tool_calls, *index, begins.as_ref(), arguments);
+                    if answer.tool_calls.len() > number {
+                        answer.add_piece(AnswerPiece::Call(number));
+                    }
                 }
             }
             RunEventBody::Extension { choice, dialect, extension } => {
                 if let Some(answer) = self.get_mut(*choice) {
-                    answer.extensions.push(PlacedExtension {
-                        dialect: *dialect,
-                        at: answer.text.len(),
-                        reasoning_before: answer.reasoning.len(),
-                        calls_before: answer.tool_calls.len(),
-                        extension: extension.clone(),
-                    });
+                    answer.add_piece(AnswerPiece::Extension(answer.extensions.len()));
+                    let extension = extension.clone();
+                    answer.extensions.push(DialectExtension { dialect: *dialect, extension });
                 }
             }
             RunEventBody::Structured { choice, structured } => {
@@ -245,6 +282,40 @@ mod tests {
     fn call(index: u32, begins: Option<&str>, arguments: &str) -> RunEventBody {
         let begins = begins.map(|name| ToolCallBegin { id: format!("call_{index}"), name: name.into() });
         RunEventBody::ToolCall { choice: 0, index, begins, arguments: arguments.into() }
+    }
+
+    #[test]
+    fn pieces_have_the_order_in_which_they_began() {
+        let thought = |index, text: &str| RunEventBody::Reasoning {
+            choice: 0,
+            index,
+            added: Reasoning { text: text.into(), ..Reasoning::default() },
+        };
+        let fields = Extension::Fields(serde_json::Map::new());
+        let answers = answers(&[
+            delta(0, ""),
+            delta(0, "a"),
+            delta(1, "other"),
+            delta(0, "b"),
+            thought(0, "A"),
+            call(0, Some("look"), "{"),
+            delta(0, "c"),
+            call(0, None, "}"),
+            thought(0, "B"),
+            delta(0, "d"),
+            RunEventBody::Refusal { choice: 0, text: "no".into() },
+            RunEventBody::extension(ClientDialect::Gemini, fields),
+        ]);
+        let expected = [
+            AnswerPiece::Text(0..2),
+            AnswerPiece::Reasoning(0),
+            AnswerPiece::Call(0),
+            AnswerPiece::Text(2..4),
+            AnswerPiece::Refusal(0..2),
+            AnswerPiece::Extension(0),
+        ];
+        assert_eq!(answers.all()[0].pieces, expected);
+        assert_eq!(answers.all()[1].pieces, [AnswerPiece::Text(0..5)]);
     }
 
     #[test]

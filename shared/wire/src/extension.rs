@@ -26,6 +26,8 @@ pub enum Extension {
     /// A further block of text begins: Anthropic's `text`, or an `output_text` of the responses API. The first block, and one
     /// after another part of the answer, begins without it.
     TextBlock,
+    /// Phase of the open text, or of the one that begins: `commentary` or `final_answer` of a message of the responses API.
+    Phase(String),
     /// Citation of the open text block: an entry of Anthropic's `citations`, or of OpenAI's `annotations`.
     Annotation(Value),
     /// Whole block of Anthropic's `content`, item of a response's `output`, or part of Gemini's `content`, that is neither
@@ -36,22 +38,16 @@ pub enum Extension {
     Fields(Map<String, Value>),
 }
 
-/// Extension and its place in an answer.
+/// Extension of an answer, and the dialect that has it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PlacedExtension {
+pub struct DialectExtension {
     /// Dialect of the provider.
     pub dialect: ClientDialect,
-    /// Bytes of the answer's text before it.
-    pub at: usize,
-    /// Number of the answer's reasoning blocks before it.
-    pub reasoning_before: usize,
-    /// Number of the answer's tool calls before it.
-    pub calls_before: usize,
     /// Extension.
     pub extension: Extension,
 }
 
-impl PlacedExtension {
+impl DialectExtension {
     /// Returns whether it is a whole block, item or part.
     pub(crate) fn is_item(&self) -> bool {
         matches!(self.extension, Extension::Item(_))
@@ -73,6 +69,7 @@ impl Extension {
         }
         Cow::Owned(match self {
             Self::TextBlock => Self::TextBlock,
+            Self::Phase(_) => Self::Phase(String::new()),
             Self::Annotation(value) => Self::Annotation(placeholder(value)),
             Self::Item(value) => Self::Item(placeholder(value)),
             Self::Fields(_) => Self::Fields(Map::new()),
@@ -83,7 +80,7 @@ impl Extension {
     #[must_use]
     pub fn is_too_deep(&self) -> bool {
         match self {
-            Self::TextBlock => false,
+            Self::TextBlock | Self::Phase(_) => false,
             Self::Annotation(value) | Self::Item(value) => is_deeper_than(value, MAX_DEPTH),
             Self::Fields(fields) => fields.values().any(|value| is_deeper_than(value, MAX_DEPTH - 1)),
         }
@@ -94,6 +91,7 @@ impl Extension {
     pub fn bytes(&self) -> usize {
         match self {
             Self::TextBlock => VALUE_BYTES,
+            Self::Phase(phase) => VALUE_BYTES + phase.len(),
             Self::Annotation(value) | Self::Item(value) => value_bytes(value),
             Self::Fields(fields) => fields_bytes(fields),
         }
@@ -104,6 +102,8 @@ impl Extension {
 const VALUE_BYTES: usize = size_of::<Value>();
 /// Size in memory of an object's field without its name's text and its value: its hash, its name, and its place in the table.
 const FIELD_BYTES: usize = 48;
+/// Fields in the place of a part that is too large to be stored.
+pub(crate) const PLACEHOLDER_FIELDS: [&str; 6] = ["type", "id", "tool_use_id", "status", "arguments", "code"];
 /// Longest text in the place of a part that is too large to be stored.
 const SHORT_TEXT_MAX_BYTES: usize = 4 << 10;
 /// Deepest nesting of a provider's JSON. A record wraps it in further levels, and JSON of more than 127 can't be read.
@@ -116,12 +116,13 @@ fn placeholder(value: &Value) -> Value {
         let text = value.get(name).and_then(Value::as_str)?;
         Some(if text.len() <= SHORT_TEXT_MAX_BYTES { text } else { "" })
     };
-    let fields = ["type", "id", "tool_use_id", "status", "arguments", "code"].into_iter();
+    let fields = PLACEHOLDER_FIELDS.into_iter();
     let fields = fields.filter_map(|name| Some((name.to_owned(), Value::from(short(name)?))));
     fields.collect::<Map<_, _>>().into()
 }
 
-fn is_deeper_than(value: &Value, depth: usize) -> bool {
+/// Returns whether objects and lists in one another have more than `depth` levels.
+pub(crate) fn is_deeper_than(value: &Value, depth: usize) -> bool {
     match value {
         Value::Array(values) => depth == 0 || values.iter().any(|value| is_deeper_than(value, depth - 1)),
         Value::Object(fields) => depth == 0 || fields.values().any(|value| is_deeper_than(value, depth - 1)),
@@ -209,6 +210,7 @@ mod tests {
         let fields = json!({"groundingMetadata": {"webSearchQueries": ["a"]}});
         let extensions = [
             Extension::TextBlock,
+            Extension::Phase("commentary".to_owned()),
             Extension::Annotation(json!({"type": "url_citation", "url": "https://example.org"})),
             Extension::Item(json!({"type": "web_search_call", "id": "ws_1"})),
             Extension::Fields(fields.as_object().unwrap().clone()),

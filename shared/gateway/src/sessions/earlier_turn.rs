@@ -9,7 +9,7 @@ use hearth_wire::{
 };
 use serde_json::Value;
 
-use super::{branch_end::read_branch_end, turn::TurnSource};
+use super::{branch_end::read_branch_end, history::sent_message, turn::TurnSource};
 use crate::{Gateway, access::Caller, error};
 
 /// Field of an answer's options in place of those that are too long to be stored.
@@ -153,7 +153,7 @@ impl Gateway {
         }
         let path = read_branch_end(&self.0, id, Some(answer.id)).await?;
         let messages = path.messages.into_iter().filter(|stored| stored.deleted_at.is_none());
-        Ok(messages.map(|stored| stored.message).collect())
+        Ok(messages.map(|stored| sent_message(&stored)).collect())
     }
 }
 

@@ -6,6 +6,9 @@ use hearth_domain::{
     Artifact, ArtifactId, Image, Message, Modality, PlacedImage, Role, SessionMessage, SessionMessageId,
     SessionMessageState,
 };
+use hearth_wire::openai::responses::{CONVERSATION, ItemLayout, name_stored_parts, sent_answer};
+use serde::Deserialize as _;
+use serde_json::Value;
 
 /// The messages of a path that have content, oldest first. The state of an answer that broke off doesn't matter: its text is
 /// what the user has seen.
@@ -14,11 +17,10 @@ pub(super) fn with_content(path: &[SessionMessage]) -> Vec<&SessionMessage> {
 }
 
 fn has_content(stored: &SessionMessage) -> bool {
-    let Message { role, content, images, attachments, tool_calls, .. } = &stored.message;
+    let Message { role, content, tool_calls, .. } = &stored.message;
     let is_answer = *role == Role::Assistant;
     let is_empty = content.is_empty()
-        && images.is_empty()
-        && attachments.is_empty()
+        && stored.message.is_text_only()
         && tool_calls.is_empty()
         && stored.artifacts.is_empty();
     !(is_answer && (is_empty || stored.state == SessionMessageState::Pending))
@@ -37,7 +39,7 @@ pub(super) fn text_messages(
     let mut messages: Vec<HistoryMessage> = Vec::new();
     let mut pictures: Vec<Image> = Vec::new();
     for stored in with_content(path) {
-        let mut message = stored.message.clone();
+        let mut message = sent_message(stored);
         if message.role == Role::Assistant && !stored.artifacts.is_empty() {
             message.content = described(&message.content, &stored.artifacts);
             pictures.extend(pictures_among(&stored.artifacts, readable));
@@ -58,7 +60,18 @@ pub(super) fn text_messages(
             _ => messages.push((stored.id, message)),
         }
     }
+    for (_, message) in &mut messages {
+        name_stored_parts(std::slice::from_mut(message), CONVERSATION);
+    }
     messages
+}
+
+/// The message as a next request has it.
+pub(super) fn sent_message(stored: &SessionMessage) -> Message {
+    match &stored.layout {
+        Value::Null => stored.message.clone(),
+        layout => sent_answer(stored.message.clone(), &ItemLayout::deserialize(layout).unwrap_or_default()),
+    }
 }
 
 /// The pictures after the last message of a user: those that belong to the next one.
@@ -131,7 +144,7 @@ fn is_plain_user(message: &Message) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::Timestamp;
+    use hearth_domain::{Attachment, AttachmentContent, Timestamp};
 
     use super::*;
 
@@ -191,5 +204,8 @@ mod tests {
         let broken =
             SessionMessage { state: SessionMessageState::Interrupted, ..stored(Role::Assistant, "so far") };
         assert_eq!(text_messages(&[stored(Role::User, "one"), broken], false, &HashSet::new()).len(), 2);
+        let place = Attachment { at: 0, images_before: 0, content: AttachmentContent::Reasoning };
+        let only_place = Message { attachments: vec![place], ..Message::new(Role::Assistant, "") };
+        assert_eq!(with_content(&[SessionMessage::new(only_place)]).len(), 0);
     }
 }

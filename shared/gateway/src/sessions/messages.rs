@@ -101,7 +101,9 @@ impl Gateway {
             let images = std::mem::take(&mut stored.message.images);
             let moved = images.into_iter().map(|image| hearth_domain::PlacedImage { at: 0, ..image });
             let mut attachments = std::mem::take(&mut stored.message.attachments);
-            attachments.retain(|attachment| !matches!(attachment.content, AttachmentContent::Break(_)));
+            attachments.retain(|attachment| {
+                matches!(attachment.content, AttachmentContent::Document(_) | AttachmentContent::Opaque(_))
+            });
             attachments.iter_mut().for_each(|attachment| attachment.at = 0);
             stored.message = Message {
                 images: moved.collect(),

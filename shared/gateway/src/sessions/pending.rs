@@ -12,6 +12,7 @@ use hearth_wire::{
     answer::{Answer, Answers},
     openai::responses::{ItemLayout, stored_answer},
 };
+use serde_json::json;
 
 use crate::{components::Components, error};
 
@@ -91,8 +92,9 @@ async fn settle_one(
     match record {
         Some(record) if record.state.is_terminal() => apply_record(&mut ended, &record),
         Some(record) => {
-            let answer = answer_so_far(gateway, run).await?;
-            ended.message = stored_answer(&answer, &ItemLayout::default(), run);
+            let (answer, layout) = answer_so_far(gateway, run).await?;
+            ended.message = stored_answer(&answer, &layout, run);
+            ended.layout = json!(layout);
             ended.state = SessionMessageState::Interrupted;
             ended.model = Some(record.selection.model);
             ended.finished_at = Some(Timestamp::now());
@@ -116,16 +118,20 @@ async fn settle_one(
     Ok(())
 }
 
-/// The first answer of a run as far as its events are stored. They are read page by page: an answer is smaller than its events.
-async fn answer_so_far(gateway: &Components, run: RunId) -> Result<Answer, ApiError> {
-    let (mut answers, mut seq) = (Answers::default(), 0);
+/// The first answer of a run as far as its events are stored, with the order of its items. The events are read page by page: an
+/// answer is smaller than its events.
+async fn answer_so_far(gateway: &Components, run: RunId) -> Result<(Answer, ItemLayout), ApiError> {
+    let (mut answers, mut layout, mut seq) = (Answers::default(), ItemLayout::default(), 0);
     loop {
         let page = gateway.store.runs().events_page(run, seq).await.map_err(error::store)?;
         let Some(last) = page.last() else { break };
         seq = last.seq;
-        page.iter().for_each(|event| answers.apply(&event.body));
+        for event in &page {
+            answers.apply(&event.body);
+            layout.add_event(&event.body);
+        }
     }
-    Ok(answers.all().first().cloned().unwrap_or_default())
+    Ok((answers.all().first().cloned().unwrap_or_default(), layout))
 }
 
 /// True if a process that shares the store may carry out the turn.

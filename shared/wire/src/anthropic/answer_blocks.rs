@@ -1,7 +1,5 @@
 //! Converts an answer to blocks.
 
-use std::ops::Range;
-
 use hearth_domain::{ClientDialect, FinishReason, Reasoning, ToolCall};
 use serde_json::Value;
 
@@ -10,31 +8,23 @@ use super::{
     thinking::{ThinkingDisplay, redacted_block, thinking_blocks},
 };
 use crate::{
-    answer::Answer,
-    extension::{Extended, Extension},
+    answer::{Answer, AnswerPiece},
+    extension::{DialectExtension, Extended, Extension},
 };
 
-/// Returns the blocks of a whole answer. Redacted reasoning is between the text and the calls that it belongs to; an
-/// answer without calls doesn't need it.
+/// Returns the blocks of a whole answer, in the order of its pieces. Redacted reasoning is between the text and the calls that it
+/// belongs to; an answer without calls doesn't need it.
 pub(super) fn answer_blocks(answer: &Answer, display: ThinkingDisplay) -> Vec<ExtendedAnswerBlock> {
     let mut content = Content { display, blocks: Vec::new(), is_text_open: false };
-    let (mut text_at, mut reasoning_at, mut calls_at) = (0, 0, 0);
-    for placed in answer.extensions_in(ClientDialect::Anthropic) {
-        content.add_reasoning(answer.reasoning.get(reasoning_at..placed.reasoning_before));
-        content.add_text(answer.text.get(text_at..placed.at));
-        content.add_calls(answer, calls_at..placed.calls_before);
-        (reasoning_at, text_at, calls_at) = (placed.reasoning_before, placed.at, placed.calls_before);
-        match &placed.extension {
-            Extension::TextBlock => content.is_text_open = false,
-            Extension::Annotation(citation) => content.add_citation(citation),
-            Extension::Item(item) => content.add_item(item),
-            Extension::Fields(_) => {}
+    for piece in &answer.pieces {
+        match piece {
+            AnswerPiece::Text(bytes) => content.add_text(answer.text.get(bytes.clone())),
+            AnswerPiece::Refusal(bytes) => content.add_text(answer.refusal.get(bytes.clone())),
+            AnswerPiece::Reasoning(number) => content.add_reasoning(answer.reasoning.get(*number)),
+            AnswerPiece::Call(number) => content.add_call(answer, *number),
+            AnswerPiece::Extension(number) => content.add_extension(answer.extensions.get(*number)),
         }
     }
-    content.add_reasoning(answer.reasoning.get(reasoning_at..));
-    content.add_text(answer.text.get(text_at..));
-    content.add_text(Some(&answer.refusal));
-    content.add_calls(answer, calls_at..answer.tool_calls.len());
     content.blocks
 }
 
@@ -53,23 +43,31 @@ impl Content {
         self.is_text_open &= self.blocks.len() == before;
     }
 
-    fn add_reasoning(&mut self, reasoning: Option<&[Reasoning]>) {
+    fn add_reasoning(&mut self, block: Option<&Reasoning>) {
         let with_text = match self.display {
             ThinkingDisplay::Full => true,
             ThinkingDisplay::SignatureOnly => false,
             ThinkingDisplay::Redacted => return,
         };
-        let reasoning = reasoning.unwrap_or_default();
-        self.extend(reasoning.iter().flat_map(|block| thinking_blocks(block, with_text)));
+        self.extend(block.into_iter().flat_map(|block| thinking_blocks(block, with_text)));
     }
 
-    /// Adds calls. Redacted reasoning is before the first one.
-    fn add_calls(&mut self, answer: &Answer, calls: Range<usize>) {
-        if calls.start == 0 && !calls.is_empty() && self.display == ThinkingDisplay::Redacted {
+    /// Adds a call. Redacted reasoning is before the first one.
+    fn add_call(&mut self, answer: &Answer, number: usize) {
+        if number == 0 && self.display == ThinkingDisplay::Redacted {
             self.extend(answer.reasoning.iter().filter_map(redacted_block));
         }
-        let calls = answer.tool_calls.get(calls).unwrap_or_default();
-        self.extend(calls.iter().map(|call| tool_use(answer, call)));
+        self.extend(answer.tool_calls.get(number).into_iter().map(|call| tool_use(answer, call)));
+    }
+
+    fn add_extension(&mut self, placed: Option<&DialectExtension>) {
+        let placed = placed.filter(|placed| placed.dialect == ClientDialect::Anthropic);
+        match placed.map(|placed| &placed.extension) {
+            Some(Extension::TextBlock) => self.is_text_open = false,
+            Some(Extension::Annotation(citation)) => self.add_citation(citation),
+            Some(Extension::Item(item)) => self.add_item(item),
+            Some(Extension::Phase(_) | Extension::Fields(_)) | None => {}
+        }
     }
 
     fn add_text(&mut self, added: Option<&str>) {

@@ -205,7 +205,9 @@ impl MessagesRenderer {
                 frames
             }
             // Fields are in the last frames.
-            Extension::TextBlock | Extension::Item(_) | Extension::Fields(_) => Vec::new(),
+            Extension::TextBlock | Extension::Phase(_) | Extension::Item(_) | Extension::Fields(_) => {
+                Vec::new()
+            }
         }
     }
 

@@ -59,10 +59,7 @@ impl MessagesTurn {
         let param = format!("{param}.content");
         match self.role {
             MessagesRole::User => user_messages(self.content, &param),
-            MessagesRole::Assistant => {
-                let messages = assistant_messages(self.content, &param)?.into_iter();
-                Ok(messages.map(|message| (message, param.clone())).collect())
-            }
+            MessagesRole::Assistant => Ok(vec![(assistant_message(self.content, &param)?, param)]),
             MessagesRole::System => Ok(vec![(self.content.into_system(&param)?, param)]),
         }
     }
@@ -86,24 +83,22 @@ fn user_messages(content: MessagesContent, param: &str) -> Result<Vec<(Message, 
     Ok(messages)
 }
 
-/// Converts a turn of the assistant. Reasoning after a text or another block, and before the first call, begins a further
-/// message, since a message has its reasoning before its text.
-fn assistant_messages(content: MessagesContent, param: &str) -> Result<Vec<Message>, ApiError> {
-    let mut messages = Vec::new();
+/// Converts a turn of the assistant.
+fn assistant_message(content: MessagesContent, param: &str) -> Result<Message, ApiError> {
     let (mut parts, mut reasoning, mut tool_calls) = (MessageParts::default(), Vec::new(), Vec::new());
     let blocks = content.into_blocks(param)?;
-    // To a client that sees no thoughts they are rendered behind the text.
+    // To a client that sees no thoughts they are rendered behind the text: their place doesn't matter.
     let sees_thoughts = blocks.iter().any(|(_, block)| block.kind == "thinking");
+    let (mut is_after_text, mut is_after_thinking) = (false, false);
     for (param, mut block) in blocks {
-        let is_reasoning = matches!(block.kind.as_str(), "thinking" | "redacted_thinking");
-        if is_reasoning && sees_thoughts && parts.has_parts() && tool_calls.is_empty() {
-            let message = std::mem::take(&mut parts).into_message(Role::Assistant);
-            messages.push(Message { reasoning: std::mem::take(&mut reasoning), ..message });
-        }
+        let reasoning_before = reasoning.len();
+        let follows_text = std::mem::replace(&mut is_after_text, block.kind == "text");
+        let follows_thinking = std::mem::replace(&mut is_after_thinking, block.kind == "thinking");
         match block.kind.as_str() {
             "tool_use" => {
                 parts.add_extra(PartPlace::Call(tool_calls.len()), block.take_vendor_fields());
                 tool_calls.push(block.into_call(&param)?);
+                parts.add_call_place();
             }
             "thinking" => {
                 let text = required(block.thinking, &param, "thinking")?;
@@ -114,18 +109,25 @@ fn assistant_messages(content: MessagesContent, param: &str) -> Result<Vec<Messa
                 let redacted = unpack_redacted(required(block.data, &param, "data")?);
                 match reasoning.last_mut() {
                     // A block of another vendor, which was rendered as two.
-                    Some(readable) if is_encrypted_half(readable, &redacted) => {
+                    Some(readable) if follows_thinking && is_encrypted_half(readable, &redacted) => {
                         readable.encrypted = redacted.encrypted;
                     }
                     _ => reasoning.push(redacted),
                 }
             }
-            // Texts of an assistant's message continue each other.
-            _ => block.add_to(&mut parts, &param, "")?,
+            // Texts of an assistant's message continue each other, unless another block is between them.
+            _ => {
+                if !follows_text {
+                    parts.begin_item();
+                }
+                block.add_to(&mut parts, &param, "")?;
+            }
+        }
+        if sees_thoughts && reasoning.len() > reasoning_before {
+            parts.add_reasoning_place();
         }
     }
-    messages.push(Message { reasoning, tool_calls, ..parts.into_message(Role::Assistant) });
-    Ok(messages)
+    Ok(Message { reasoning, tool_calls, ..parts.into_message(Role::Assistant) })
 }
 
 /// Returns whether `redacted` is the encrypted half of the block before it.

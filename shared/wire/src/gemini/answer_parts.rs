@@ -4,65 +4,116 @@ use hearth_domain::{ClientDialect, Reasoning};
 
 use super::{
     GeminiFunctionCall, GeminiPart, packed_reasoning,
-    thought_signature::{self, SignedPart},
+    thought_signature::{self, SignedPart, TextSignature},
 };
-use crate::{answer::Answer, extension::Extension};
+use crate::{
+    answer::{Answer, AnswerPiece},
+    extension::{DialectExtension, Extension},
+};
 
-/// Returns the parts of a whole answer.
+/// Returns the parts of a whole answer, in the order of its events.
 pub(super) fn answer_parts(answer: &Answer, shows_thoughts: bool) -> Vec<GeminiPart> {
-    let mut parts = Vec::new();
-    if shows_thoughts {
-        parts.extend(answer.reasoning.iter().filter_map(|block| {
-            let signed = block.signature.as_deref().and_then(thought_signature::decode);
-            let signature = signed.filter(|(part, _)| *part == SignedPart::Thought);
-            let signature = signature.map(|(_, signature)| signature.to_owned());
-            let is_empty = block.text.is_empty() && signature.is_none();
-            (!is_empty).then(|| GeminiPart::thought(&block.text).with_signature(signature))
-        }));
-    }
-    parts.extend(text_parts(answer, shows_thoughts));
+    let mut content =
+        Content { shows_thoughts, parts: Vec::new(), text: String::new(), start: 0, signatures: Vec::new() };
     let mut packed = 0;
-    parts.extend((0..answer.tool_calls.len()).map(|number| call_part(answer, number, &mut packed)));
-    parts
+    for piece in &answer.pieces {
+        match piece {
+            AnswerPiece::Text(bytes) => {
+                content.add_text(answer.text.get(bytes.clone()).unwrap_or_default(), bytes.start);
+            }
+            AnswerPiece::Refusal(bytes) => {
+                let refusal = answer.refusal.get(bytes.clone()).unwrap_or_default();
+                content.add_text(refusal, answer.text.len() + bytes.start);
+            }
+            AnswerPiece::Reasoning(number) => {
+                if let Some(block) = answer.reasoning.get(*number) {
+                    content.add_reasoning(block);
+                }
+            }
+            AnswerPiece::Call(number) => content.add(call_part(answer, *number, &mut packed)),
+            AnswerPiece::Extension(number) => {
+                if let Some(placed) = answer.extensions.get(*number) {
+                    content.add_extension(placed);
+                }
+            }
+        }
+    }
+    content.end_text();
+    content.parts
 }
 
-/// Returns the text, split where signatures begin and end, and the provider's parts in it. A signature that matches no piece
-/// follows on an empty part.
-fn text_parts(answer: &Answer, shows_thoughts: bool) -> Vec<GeminiPart> {
-    let text = answer.text_with_refusal();
-    let items = answer.extensions_in(ClientDialect::Gemini).filter_map(|placed| match &placed.extension {
-        Extension::Item(item) => {
-            let part = GeminiPart::of_provider(item).filter(|part| shows_thoughts || !part.is_thought())?;
-            Some((placed.at, part))
+/// The content of an answer, piece by piece.
+struct Content<'a> {
+    shows_thoughts: bool,
+    parts: Vec<GeminiPart>,
+    /// Text that is no part yet, since it may continue.
+    text: String,
+    /// First byte of this text in the answer's text.
+    start: usize,
+    /// Signatures of this text.
+    signatures: Vec<TextSignature<'a>>,
+}
+
+impl<'a> Content<'a> {
+    /// Adds a part behind the text.
+    fn add(&mut self, part: GeminiPart) {
+        self.end_text();
+        self.parts.push(part);
+    }
+
+    fn add_text(&mut self, text: &str, start: usize) {
+        if self.text.is_empty() {
+            self.start = start;
         }
-        _ => None,
-    });
-    let (mut items, mut parts, mut unmatched) = (items.peekable(), Vec::new(), Vec::new());
-    let mut end = 0;
-    let mut add_unsigned = |end: &mut usize, to: usize, parts: &mut Vec<GeminiPart>| {
-        while let Some((at, item)) = items.next_if(|(at, _)| *at <= to) {
-            parts.extend(text.get(*end..at).filter(|before| !before.is_empty()).map(GeminiPart::text));
-            parts.push(item);
-            *end = at.max(*end);
-        }
-        parts.extend(text.get(*end..to).filter(|before| !before.is_empty()).map(GeminiPart::text));
-        *end = to.max(*end);
-    };
-    for (part, signature) in signatures(answer) {
-        let SignedPart::Text(from, to) = part else { continue };
-        let signature = Some(signature.to_owned());
-        match text.get(end..from).and(text.get(from..to)) {
-            Some(signed) => {
-                add_unsigned(&mut end, from, &mut parts);
-                parts.push(GeminiPart::text(signed).with_signature(signature));
-                end = to;
+        self.text.push_str(text);
+    }
+
+    /// Ends the text, split where signatures begin and end.
+    fn end_text(&mut self) {
+        let pieces = thought_signature::split_text(&self.text, self.start, &self.signatures);
+        let parts = pieces
+            .into_iter()
+            .map(|(text, signature)| GeminiPart::text(text).with_signature(signature.map(str::to_owned)));
+        self.parts.extend(parts);
+        self.text.clear();
+        self.signatures.clear();
+    }
+
+    /// Adds reasoning, if the client asked for it, or the signature of a text. Signatures of calls are added with their calls.
+    fn add_reasoning(&mut self, block: &'a Reasoning) {
+        match block.signature.as_deref().and_then(thought_signature::decode) {
+            Some((SignedPart::Text(from, to), signature)) if self.has_text(from, to) => {
+                self.signatures.push(TextSignature { from, to, signature });
             }
-            None => unmatched.push(GeminiPart::text("").with_signature(signature)),
+            Some((SignedPart::Text(..), signature)) => {
+                self.add(GeminiPart::text("").with_signature(Some(signature.to_owned())));
+            }
+            Some((SignedPart::Thought, signature)) if self.shows_thoughts => {
+                self.add(GeminiPart::thought(&block.text).with_signature(Some(signature.to_owned())));
+            }
+            _ if self.shows_thoughts && !block.text.is_empty() => self.add(GeminiPart::thought(&block.text)),
+            _ => {}
         }
     }
-    add_unsigned(&mut end, text.len(), &mut parts);
-    parts.extend(unmatched);
-    parts
+
+    /// Returns whether these bytes of the answer's text are in the text that is no part yet.
+    fn has_text(&self, from: usize, to: usize) -> bool {
+        from < to && self.start <= from && to <= self.start + self.text.len()
+    }
+
+    fn add_extension(&mut self, placed: &DialectExtension) {
+        match &placed.extension {
+            _ if placed.dialect != ClientDialect::Gemini => {}
+            Extension::TextBlock => self.end_text(),
+            Extension::Item(item) => {
+                let part = GeminiPart::of_provider(item);
+                if let Some(part) = part.filter(|part| self.shows_thoughts || !part.is_thought()) {
+                    self.add(part);
+                }
+            }
+            Extension::Phase(_) | Extension::Annotation(_) | Extension::Fields(_) => {}
+        }
+    }
 }
 
 /// Returns Gemini's signatures of an answer.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hearth_domain::{Message, PartPlace, Reasoning, Role, ToolCall};
+use hearth_domain::{Attachment, AttachmentContent, Message, PartPlace, Reasoning, Role, ToolCall};
 use serde_json::{Value, json};
 
 use super::{
@@ -19,6 +19,8 @@ pub(super) struct ModelTurn {
     /// Length of the text so far.
     text_bytes: usize,
     reasoning: Vec<Reasoning>,
+    /// True if the last piece is reasoning that a next part may continue.
+    is_thinking: bool,
     /// Reasoning of other vendors, from signatures.
     packed: Vec<Reasoning>,
     calls: Vec<ToolCall>,
@@ -36,21 +38,23 @@ impl ModelTurn {
             self.add_signature(part.thought_signature.take(), SignedPart::Call(&call.id));
             let extra = std::mem::take(&mut part.extra);
             self.parts.add_extra(PartPlace::Call(self.calls.len()), extra);
+            self.parts.add_call_place();
             self.calls.push(call);
-        } else if part.is_thought() {
-            self.add_reasoning(part.text.unwrap_or_default(), part.thought_signature);
-        } else if part.is_text()
-            && let Some(text) = part.text.take()
-        {
-            let (from, to) = (self.text_bytes, self.text_bytes + text.len());
-            self.text_bytes = to;
-            self.parts.add_text(&text, "", std::mem::take(&mut part.extra));
-            self.add_signature(part.thought_signature.take(), SignedPart::Text(from, to));
-        } else if part.inline_data.is_some() || part.file_data.is_some() {
-            // A file that the model made. Other providers accept files of users alone.
-            self.parts.add_opaque(param, json!(part));
+            self.is_thinking = false;
+        } else if part.is_text() && (part.text.is_some() || part.has_no_content()) {
+            let text = part.text.take().unwrap_or_default();
+            match part.is_thought() {
+                true => self.add_reasoning(text, part.thought_signature),
+                false => self.add_text(text, part),
+            }
         } else {
-            part.add_to(&mut self.parts, param, "")?;
+            self.is_thinking = false;
+            if part.inline_data.is_some() || part.file_data.is_some() {
+                // A file that the model made. Other providers accept files of users alone.
+                self.parts.add_opaque(param, json!(part));
+            } else {
+                part.add_to(&mut self.parts, param, "")?;
+            }
         }
         Ok(())
     }
@@ -64,15 +68,27 @@ impl ModelTurn {
         ToolCall { id: id.unwrap_or_else(positional_id), name: call.name, arguments }
     }
 
+    /// Adds a text, with the signature and the unknown fields of `part`.
+    fn add_text(&mut self, text: String, part: GeminiPart) {
+        let from = self.text_bytes;
+        self.text_bytes += text.len();
+        self.is_thinking &= text.is_empty();
+        self.parts.add_text(text, "", part.extra);
+        self.add_signature(part.thought_signature, SignedPart::Text(from, self.text_bytes));
+    }
+
     /// Adds reasoning. Streamed reasoning comes in pieces, of which the last may have the signature.
     fn add_reasoning(&mut self, text: String, signature: Option<String>) {
-        let last =
-            self.reasoning.last_mut().filter(|last| last.signature.is_none() && last.encrypted.is_none());
-        match last {
-            Some(last) => last.text.push_str(&text),
-            None => self.reasoning.push(Reasoning { text, ..Reasoning::default() }),
+        let signature = signature.filter(|signature| !signature.is_empty());
+        if text.is_empty() && signature.is_none() {
+            return;
         }
-        match signature.filter(|signature| !signature.is_empty()).map(packed_reasoning::parse) {
+        match self.reasoning.last_mut().filter(|_| self.is_thinking) {
+            Some(last) => last.text.push_str(&text),
+            None => self.add_block(Reasoning { text, ..Reasoning::default() }),
+        }
+        self.is_thinking = signature.is_none();
+        match signature.map(packed_reasoning::parse) {
             Some(ClientSignature::Gemini(signature)) => {
                 if let Some(last) = self.reasoning.last_mut() {
                     last.signature = Some(thought_signature::encode(SignedPart::Thought, &signature));
@@ -83,21 +99,39 @@ impl ModelTurn {
         }
     }
 
+    /// Adds the signature of a text or a call as a block of reasoning of its own.
     fn add_signature(&mut self, signature: Option<String>, part: SignedPart<'_>) {
         match signature.filter(|signature| !signature.is_empty()).map(packed_reasoning::parse) {
             Some(ClientSignature::Gemini(signature)) => {
+                self.is_thinking = false;
                 let signature = Some(thought_signature::encode(part, &signature));
-                self.reasoning.push(Reasoning { signature, ..Reasoning::default() });
+                self.add_block(Reasoning { signature, ..Reasoning::default() });
             }
             Some(ClientSignature::Packed(blocks)) => self.packed.extend(blocks),
             None => {}
         }
     }
 
+    fn add_block(&mut self, block: Reasoning) {
+        self.parts.add_reasoning_place();
+        self.reasoning.push(block);
+    }
+
     /// Builds the message.
     pub(super) fn into_message(self) -> Message {
-        // Packed reasoning is complete: reasoning parts beside it are the same text.
-        let reasoning = if self.packed.is_empty() { self.reasoning } else { self.packed };
-        Message { reasoning, tool_calls: self.calls, ..self.parts.into_message(Role::Assistant) }
+        let message = Message { tool_calls: self.calls, ..self.parts.into_message(Role::Assistant) };
+        if self.packed.is_empty() {
+            return Message { reasoning: self.reasoning, ..message };
+        }
+        // Packed reasoning is complete: reasoning parts beside it are the same text, and have its places.
+        let is_place = |piece: &Attachment| piece.content == AttachmentContent::Reasoning;
+        let places = message.attachments.iter().filter(|piece| is_place(piece)).count();
+        let counts = packed_reasoning::blocks_of_thoughts(&self.packed, &self.reasoning);
+        let mut counts = counts.into_iter().skip(self.reasoning.len().saturating_sub(places));
+        let attachments = message.attachments.into_iter().flat_map(|piece| {
+            let count = if is_place(&piece) { counts.next().unwrap_or_default() } else { 1 };
+            std::iter::repeat_n(piece, count)
+        });
+        Message { reasoning: self.packed, attachments: attachments.collect(), ..message }
     }
 }

@@ -56,6 +56,27 @@ pub(super) fn parse(signature: String) -> ClientSignature {
     }
 }
 
+/// Returns the number of `blocks` that belong to each of a turn's `thoughts`, which are the texts of the blocks where the client has
+/// them. A block without a text belongs to the thoughts before it.
+pub(super) fn blocks_of_thoughts(blocks: &[Reasoning], thoughts: &[Reasoning]) -> Vec<usize> {
+    let mut counts = vec![0; thoughts.len()];
+    let mut next = thoughts.iter().map(|thought| thought.text.as_str()).enumerate();
+    let (mut number, mut rest) = (None, "");
+    for block in blocks {
+        while rest.is_empty()
+            && !block.text.is_empty()
+            && let Some((following, text)) = next.next()
+        {
+            (number, rest) = (Some(following), text);
+        }
+        rest = rest.strip_prefix(block.text.as_str()).unwrap_or(rest);
+        if let Some(count) = number.and_then(|number| counts.get_mut(number)) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +91,19 @@ mod tests {
             assert_eq!(parse(signature), ClientSignature::Packed(vec![block.clone()]));
         }
         assert_eq!(pack(&[Reasoning::default()]), None);
+    }
+
+    #[test]
+    fn blocks_belong_to_the_thoughts_with_their_text() {
+        let blocks = |texts: &[&str]| -> Vec<Reasoning> {
+            texts.iter().map(|text| Reasoning { text: (*text).to_owned(), ..Reasoning::default() }).collect()
+        };
+        let counts = |packed: &[&str], shown: &[&str]| blocks_of_thoughts(&blocks(packed), &blocks(shown));
+        assert_eq!(counts(&["a", "b", "c"], &["ab", "c"]), [2, 1]);
+        assert_eq!(counts(&["", "a", "", "b"], &["a", "b"]), [2, 1]);
+        assert!(counts(&["a", "b"], &[]).is_empty());
+        // A client has changed the thoughts.
+        assert_eq!(counts(&["a", "b"], &["x", "b"]), [2, 0]);
     }
 
     #[test]

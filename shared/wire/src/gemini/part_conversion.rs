@@ -16,6 +16,11 @@ impl GeminiPart {
         self.inline_data.is_none() && self.file_data.is_none() && self.function_response.is_none()
     }
 
+    /// Returns whether the part has nothing but a signature and the mark of reasoning.
+    pub(super) fn has_no_content(&self) -> bool {
+        self.is_text() && self.text.is_none() && self.extra.values().all(Value::is_null)
+    }
+
     /// Adds the part to a message, with `separator` between texts. `param` is the part's field, for errors.
     ///
     /// # Errors
@@ -62,9 +67,7 @@ impl GeminiPart {
             }
             return Ok(());
         }
-        let holds_file = self.inline_data.is_some() || self.file_data.is_some();
-        if !holds_file && self.extra.values().all(Value::is_null) {
-            // An empty part.
+        if self.has_no_content() {
             return Ok(());
         }
         let name = self.field_suffix();

@@ -1,5 +1,5 @@
 use hearth_domain::{
-    ClientDialect, DocumentSource, FinishReason, Generation, ImageSource, Message, OnDisconnect, Part,
+    ClientDialect, DocumentSource, FinishReason, Generation, ImageSource, Message, OnDisconnect, Part, Piece,
     Priority, Reasoning, ReasoningEffort, ResponseFormat, Role, RunId, Selection, SelectionMode, Task,
     TextTask, TokenLogprob, ToolChoice, Usage,
 };
@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::ToolCallBegin,
+    extension::Extension,
     stream::{Framing, Render as _},
 };
 
@@ -463,6 +464,130 @@ fn signatures_stay_with_their_parts() {
             json!({"text": ""}),
         ]
     );
+}
+
+#[test]
+fn whole_answer_has_the_order_of_the_events() {
+    let part = |name: &str| json!({name: {"id": "1"}, "thoughtSignature": "P"});
+    let item = |name: &str| RunEventBody::extension(ClientDialect::Gemini, Extension::Item(part(name)));
+    let citation = Extension::Annotation(json!({"url": "https://example.org"}));
+    let bodies = [
+        RunEventBody::text("a"),
+        reasoning(0, "", Some("gemini:text:0-1:A")),
+        item("executableCode"),
+        item("codeExecutionResult"),
+        reasoning(1, "B", None),
+        RunEventBody::text("c"),
+        RunEventBody::extension(ClientDialect::Anthropic, citation),
+        RunEventBody::text("d"),
+        reasoning(2, "", Some("gemini:call:c1:C")),
+        call(0, Some("c1"), "{}"),
+        RunEventBody::text("e"),
+        RunEventBody::extension(ClientDialect::Gemini, Extension::TextBlock),
+        RunEventBody::text("fg"),
+        reasoning(3, "", Some("gemini:text:5-6:G")),
+        call(1, Some("c2"), "{}"),
+        reasoning(4, "", Some("gemini:text:6-6:H")),
+        // No text has these bytes.
+        reasoning(5, "", Some("gemini:text:2-9:I")),
+        done(FinishReason::ToolCalls),
+    ];
+    let function_call = |id: &str| json!({"functionCall": {"id": id, "name": "look", "args": {}}});
+    let signed = |mut part: Value, signature: &str| {
+        part["thoughtSignature"] = json!(signature);
+        part
+    };
+    let expected = [
+        json!({"text": "a", "thoughtSignature": "A"}),
+        part("executableCode"),
+        part("codeExecutionResult"),
+        json!({"text": "B", "thought": true}),
+        json!({"text": "cd"}),
+        signed(function_call("c1"), "C"),
+        json!({"text": "e"}),
+        json!({"text": "f"}),
+        json!({"text": "g", "thoughtSignature": "G"}),
+        function_call("c2"),
+        json!({"text": "", "thoughtSignature": "H"}),
+        json!({"text": "", "thoughtSignature": "I"}),
+    ];
+    let (whole, _) = both(&bodies, true);
+    assert_eq!(whole["candidates"][0]["content"]["parts"], json!(expected));
+    // Thoughts that the client doesn't get separate no texts.
+    let (whole, _) = both(
+        &[
+            RunEventBody::text("a"),
+            reasoning(0, "B", None),
+            RunEventBody::text("c"),
+            done(FinishReason::Stop),
+        ],
+        false,
+    );
+    assert_eq!(whole["candidates"][0]["content"]["parts"], json!([{"text": "ac"}]));
+}
+
+#[test]
+fn turn_of_the_model_keeps_the_order_of_its_parts() {
+    let code = json!({"executableCode": {"code": "1"}, "thoughtSignature": "P"});
+    let picture = json!({"thought": true, "inlineData": {"mimeType": "image/png", "data": "AAAA"}});
+    let messages = messages(json!([{"role": "model", "parts": [
+        {"text": "a"}, {"functionCall": {"id": "c1", "name": "look"}, "thoughtSignature": "C"}, {"text": "b", "thoughtSignature": "B"},
+        {"text": "D", "thought": true}, {"text": "E", "thought": true}, code, {"text": "F", "thought": true}, picture,
+        {"functionCall": {"id": "c2", "name": "look"}}, {"text": "", "thoughtSignature": "G"}, {"thoughtSignature": "H"},
+    ]}]));
+    let [message] = messages.as_slice() else { panic!("one message") };
+    let pieces = message.pieces().into_iter().map(|piece| match piece {
+        Piece::Reasoning(Reasoning { text, signature, .. }) => {
+            format!("{text} {}", signature.as_deref().unwrap_or_default())
+        }
+        Piece::Part(_, Part::Text(text)) => text.to_owned(),
+        Piece::Part(_, Part::Opaque(opaque)) if opaque.value == code => "code".to_owned(),
+        Piece::Part(_, Part::Opaque(opaque)) if opaque.value == picture => "picture".to_owned(),
+        Piece::Part(_, part) => panic!("{part:?}"),
+        Piece::Call(_, call) => call.id.clone(),
+    });
+    let expected = [
+        "a",
+        " gemini:call:c1:C",
+        "c1",
+        "b",
+        " gemini:text:1-2:B",
+        "DE ",
+        "code",
+        "F ",
+        "picture",
+        "c2",
+        " gemini:text:2-2:G",
+        " gemini:text:2-2:H",
+    ];
+    assert_eq!(pieces.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn reasoning_of_another_vendor_comes_back_among_the_parts() {
+    let bodies = [
+        reasoning(0, "A", Some("s0")),
+        reasoning(1, "B", Some("s1")),
+        RunEventBody::text("x"),
+        reasoning(2, "C", Some("s2")),
+        call(0, Some("c1"), "{}"),
+        done(FinishReason::ToolCalls),
+    ];
+    let pieces = |shows_thoughts: bool| -> String {
+        let (whole, _) = both(&bodies, shows_thoughts);
+        let messages = messages(json!([whole["candidates"][0]["content"]]));
+        assert_eq!(messages[0].reasoning.len(), 3);
+        let pieces = messages[0].pieces().into_iter().map(|piece| match piece {
+            Piece::Reasoning(block) => block.text.clone(),
+            Piece::Part(_, Part::Text(text)) => text.to_owned(),
+            Piece::Part(_, part) => panic!("{part:?}"),
+            Piece::Call(_, call) => call.id.clone(),
+        });
+        pieces.collect()
+    };
+    assert_eq!(pieces(true), "ABxCc1");
+    // Without the thoughts their places are lost.
+    assert_eq!(pieces(false), "ABCxc1");
 }
 
 #[test]

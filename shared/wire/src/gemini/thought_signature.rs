@@ -11,6 +11,8 @@
 //! | `gemini:text:FROM-TO:SIGNATURE` | these bytes of the message's text, which may be none |
 //! | `gemini:call:ID:SIGNATURE` | the call with this id |
 //!
+//! A block with the signature of a text stands right after the text, one with that of a call right before the call.
+//!
 //! The prefix also distinguishes Gemini's signatures from other vendors', since no vendor may get another's.
 
 /// Prefix of every encoded signature.
@@ -25,6 +27,17 @@ pub enum SignedPart<'a> {
     Text(usize, usize),
     /// The call with this id.
     Call(&'a str),
+}
+
+/// A signature of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextSignature<'a> {
+    /// First byte of the signed text.
+    pub from: usize,
+    /// First byte behind the signed text.
+    pub to: usize,
+    /// The signature.
+    pub signature: &'a str,
 }
 
 /// Encodes a signature of `part`, as the signature of a reasoning block.
@@ -58,4 +71,57 @@ pub fn decode(encoded: &str) -> Option<(SignedPart<'_>, &str)> {
 #[must_use]
 pub fn is_gemini(encoded: &str) -> bool {
     encoded.starts_with(PREFIX)
+}
+
+/// Splits a text where signatures begin and end, each piece with its signature. `start` is the text's first byte in the message's
+/// text, and `signatures` are in order. A signature whose place the text doesn't have is on an empty piece.
+#[must_use]
+pub fn split_text<'a>(
+    text: &'a str,
+    start: usize,
+    signatures: &[TextSignature<'a>],
+) -> Vec<(&'a str, Option<&'a str>)> {
+    let mut pieces = Vec::new();
+    let mut end = 0;
+    for signature in signatures {
+        let (from, to) = (signature.from.wrapping_sub(start), signature.to.wrapping_sub(start));
+        match text.get(end..from).zip(text.get(from..to)) {
+            Some((unsigned, signed)) => {
+                pieces.extend((!unsigned.is_empty()).then_some((unsigned, None)));
+                pieces.push((signed, Some(signature.signature)));
+                end = to;
+            }
+            None => pieces.push(("", Some(signature.signature))),
+        }
+    }
+    let unsigned = text.get(end..).filter(|rest| !rest.is_empty());
+    pieces.extend(unsigned.map(|rest| (rest, None)));
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_split_where_signatures_begin_and_end() {
+        let split = |places: &[(usize, usize)]| {
+            let signatures =
+                places.iter().map(|(from, to)| TextSignature { from: *from, to: *to, signature: "S" });
+            split_text("h\u{e9}llo", 10, &signatures.collect::<Vec<_>>())
+        };
+        let signed = |text| (text, Some("S"));
+        assert_eq!(split(&[]), [("h\u{e9}llo", None)]);
+        assert_eq!(split(&[(10, 16)]), [signed("h\u{e9}llo")]);
+        assert_eq!(
+            split(&[(13, 13), (13, 15), (16, 16)]),
+            [("h\u{e9}", None), signed(""), signed("ll"), ("o", None), signed("")]
+        );
+        // Places within a character, outside of the text, and in a signed text.
+        assert_eq!(
+            split(&[(12, 13), (3, 11), (10, 13), (11, 14), (16, 17)]),
+            [signed(""), signed(""), signed("h\u{e9}"), signed(""), signed(""), ("llo", None)]
+        );
+        assert_eq!(split_text("", 0, &[]), []);
+    }
 }

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hearth_domain::{
-    Document, DocumentSource, Image, ImageSource, Message, Part, PartPlace, Reasoning, Role, ToolCall,
+    Document, DocumentSource, Image, ImageSource, Message, Part, PartPlace, Piece, Reasoning, Role, ToolCall,
 };
 use hearth_wire::ApiError;
 use serde_json::{Map, Value};
@@ -105,20 +105,25 @@ fn system_value(blocks: Vec<Json<'_>>, pass: PassThrough) -> Option<Json<'_>> {
 }
 
 fn parts(message: &Message, pass: PassThrough) -> Result<Vec<Json<'_>>, ApiError> {
-    let mut blocks = Vec::new();
-    for (part, extra) in message.parts_with_extra() {
-        let mut block = match part {
-            // Anthropic refuses blocks of white space.
-            Part::Text(text) if text.trim().is_empty() => continue,
-            Part::Text(text) => object! {"type": "text", "text": text}.into(),
-            Part::Image(image) => object! {"type": "image", "source": source(image)}.into(),
-            Part::Document(file) => document(file)?.into(),
-            Part::Opaque(opaque) => Json::from(&opaque.value),
-        };
-        pass.add_to_part(extra, &mut block);
-        blocks.push(block);
-    }
-    Ok(blocks)
+    let parts = message.parts_with_extra().into_iter();
+    parts.filter_map(|(part, extra)| self::part(part, extra, pass).transpose()).collect()
+}
+
+/// Converts a part with its unknown fields; `None` for white space, since Anthropic refuses blocks of it.
+fn part<'a>(
+    part: Part<'a>,
+    extra: Option<&'a Map<String, Value>>,
+    pass: PassThrough,
+) -> Result<Option<Json<'a>>, ApiError> {
+    let mut block = match part {
+        Part::Text(text) if text.trim().is_empty() => return Ok(None),
+        Part::Text(text) => object! {"type": "text", "text": text}.into(),
+        Part::Image(image) => object! {"type": "image", "source": source(image)}.into(),
+        Part::Document(file) => document(file)?.into(),
+        Part::Opaque(opaque) => Json::from(&opaque.value),
+    };
+    pass.add_to_part(extra, &mut block);
+    Ok(Some(block))
 }
 
 /// Converts a PDF, or plain text (<https://platform.claude.com/docs/en/build-with-claude/pdf-support>).
@@ -166,12 +171,19 @@ fn tool_result(message: &Message, pass: PassThrough) -> Result<Json<'_>, ApiErro
 }
 
 fn assistant_blocks(message: &Message, pass: PassThrough) -> Result<Vec<Json<'_>>, ApiError> {
-    let mut blocks: Vec<Json<'_>> = message.reasoning.iter().filter_map(thoughts).map(Json::from).collect();
-    blocks.extend(parts(message, pass)?);
-    for (number, call) in message.tool_calls.iter().enumerate() {
-        let mut block = tool_use(call)?;
-        pass.add(message.extra_of(PartPlace::Call(number)), &mut block);
-        blocks.push(block.into());
+    let (mut blocks, fields) = (Vec::new(), message.extra_by_place());
+    for piece in message.pieces() {
+        blocks.extend(match piece {
+            Piece::Reasoning(block) => thoughts(block).map(Json::from),
+            Piece::Part(number, part) => {
+                self::part(part, fields.get(&PartPlace::Part(number)).copied(), pass)?
+            }
+            Piece::Call(number, call) => {
+                let mut block = tool_use(call)?;
+                pass.add(fields.get(&PartPlace::Call(number)).copied(), &mut block);
+                Some(block.into())
+            }
+        });
     }
     Ok(blocks)
 }

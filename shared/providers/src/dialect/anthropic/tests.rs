@@ -392,6 +392,46 @@ fn blocks_of_a_client_of_this_dialect_are_passed_on() {
     assert_eq!(with(ClientDialect::Native)["system"], "A\n\nB");
 }
 
+#[test]
+fn reasoning_texts_blocks_and_calls_keep_their_order() {
+    let used = json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}});
+    let mark = json!({"type": "ephemeral"});
+    let place = |at, content| Attachment { at, images_before: 0, content };
+    let signed = |signature: &str| Reasoning { signature: Some(signature.into()), ..Reasoning::default() };
+    let marked = |of| PartExtra { of, fields: json!({"cache_control": mark}).as_object().unwrap().clone() };
+    let message = Message {
+        attachments: vec![
+            place(1, AttachmentContent::Call),
+            place(1, AttachmentContent::Reasoning),
+            place(1, AttachmentContent::Opaque(Opaque { param: "x".into(), value: used.clone() })),
+        ],
+        reasoning: vec![signed("A"), signed("B")],
+        tool_calls: vec![tool_call("t1", "{}"), tool_call("t2", "{}")],
+        extra: vec![marked(PartPlace::Part(2)), marked(PartPlace::Call(0))],
+        ..assistant("ab")
+    };
+    let task = TextTask { tools: vec![look()], ..TextTask::new(vec![user("Hi"), message], limited(9)) };
+    let mut call = call(OLD, task.clone());
+    std::sync::Arc::make_mut(&mut call.generation).extra =
+        Extra::new(ClientDialect::Anthropic, serde_json::Map::new());
+    let thinking = |signature: &str| json!({"type": "thinking", "thinking": "", "signature": signature});
+    let tool_use = |id: &str| json!({"type": "tool_use", "id": id, "name": "look", "input": {}});
+    let mut first_call = tool_use("t1");
+    first_call["cache_control"] = mark.clone();
+    assert_eq!(
+        body(&call, &task).unwrap()["messages"][1]["content"],
+        json!([
+            thinking("A"),
+            {"type": "text", "text": "a"},
+            first_call,
+            thinking("B"),
+            used,
+            {"type": "text", "text": "b", "cache_control": mark},
+            tool_use("t2"),
+        ])
+    );
+}
+
 /// The events of a stream of these frames, to its end.
 fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut decoder = MessagesDecoder::default();

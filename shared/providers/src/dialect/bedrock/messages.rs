@@ -1,6 +1,8 @@
 //! Converts a conversation to `messages`, in which user and assistant alternate.
 
-use hearth_domain::{Document, DocumentSource, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
+use hearth_domain::{
+    Document, DocumentSource, Image, ImageSource, Message, Part, Piece, Reasoning, Role, ToolCall,
+};
 use hearth_wire::ApiError;
 use serde_json::{Map, Value};
 
@@ -33,18 +35,11 @@ pub(super) fn messages(messages: &[Message], tools: bool) -> Result<Json<'_>, Ap
     Ok(turns.into_iter().map(|(role, blocks)| object! {"role": role, "content": blocks}).collect())
 }
 
-/// Converts text, images and documents. Bedrock refuses blank texts.
+/// Converts text, images and documents.
 fn content(message: &Message) -> Result<Vec<Object<'_>>, ApiError> {
     let mut blocks: Vec<Object<'_>> = Vec::new();
     for part in message.parts() {
-        match part {
-            Part::Text(text) if text.trim().is_empty() => {}
-            Part::Text(text) => blocks.push(object! {"text": text}),
-            Part::Image(image) => blocks.push(picture(image)?),
-            Part::Document(file) => blocks.push(document(file, blocks.len())?),
-            // Only for providers of the client's dialect, and no client has this one.
-            Part::Opaque(_) => {}
-        }
+        blocks.extend(self::part(part, blocks.len())?);
     }
     // Bedrock requires a text beside a document.
     let has_file = blocks.iter().any(|block| block.get("document").is_some());
@@ -52,6 +47,18 @@ fn content(message: &Message) -> Result<Vec<Object<'_>>, ApiError> {
         blocks.push(object! {"text": "See the document."});
     }
     Ok(blocks)
+}
+
+/// Converts a part; `None` for a blank text, which Bedrock refuses. `number` names a document without a name.
+fn part(part: Part<'_>, number: usize) -> Result<Option<Object<'_>>, ApiError> {
+    Ok(match part {
+        Part::Text(text) if text.trim().is_empty() => None,
+        Part::Text(text) => Some(object! {"text": text}),
+        Part::Image(image) => Some(picture(image)?),
+        Part::Document(file) => Some(document(file, number)?),
+        // Only for providers of the client's dialect, and no client has this one.
+        Part::Opaque(_) => None,
+    })
 }
 
 /// Bedrock's names of the formats in [`DOCUMENT_TYPES`].
@@ -106,12 +113,15 @@ fn picture(image: &Image) -> Result<Object<'_>, ApiError> {
     Ok(object! {"image": object! {"format": format, "source": object! {"bytes": data}}})
 }
 
-/// Converts thoughts, text and calls of the assistant.
+/// Converts reasoning, texts and calls of the assistant, in their order.
 fn assistant_blocks(message: &Message, tools: bool) -> Result<Vec<Object<'_>>, ApiError> {
-    let mut blocks: Vec<Object<'_>> = message.reasoning.iter().filter_map(thought).collect();
-    blocks.extend(content(message)?);
-    for call in &message.tool_calls {
-        blocks.push(tool_use(call, tools)?);
+    let mut blocks: Vec<Object<'_>> = Vec::new();
+    for piece in message.pieces() {
+        blocks.extend(match piece {
+            Piece::Reasoning(block) => thought(block),
+            Piece::Part(_, part) => self::part(part, blocks.len())?,
+            Piece::Call(_, call) => Some(tool_use(call, tools)?),
+        });
     }
     Ok(blocks)
 }

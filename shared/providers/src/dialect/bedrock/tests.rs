@@ -11,8 +11,9 @@ use axum::{
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use hearth_domain::{
-    Delivery, FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice, Usage,
+    Attachment, AttachmentContent, Delivery, FinishReason, Generation, Image, Message, ModelId, PlacedImage,
+    Reasoning, ReasoningEffort, ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall,
+    ToolChoice, Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use serde_json::{Value, json};
@@ -127,6 +128,27 @@ fn every_kind_of_message_is_converted() {
     );
     let plain = json!({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]});
     assert_eq!(body(CLAUDE, &self::task(vec![user("Hi")])).unwrap(), plain);
+}
+
+#[test]
+fn reasoning_texts_and_calls_keep_their_order() {
+    let place = |at, content| Attachment { at, images_before: 0, content };
+    let signed = |signature: &str| Reasoning { signature: Some(signature.into()), ..Reasoning::default() };
+    let message = Message {
+        attachments: vec![place(1, AttachmentContent::Call), place(1, AttachmentContent::Reasoning)],
+        reasoning: vec![signed("A"), signed("B")],
+        content: "ab".into(),
+        ..assistant_with_calls(&[("c1", "{}"), ("c2", "{}")])
+    };
+    let results = [tool_result("c1", "a cat"), tool_result("c2", "a dog")];
+    let task =
+        TextTask { tools: vec![tool()], ..task([vec![user("Hi"), message], results.to_vec()].concat()) };
+    let reasoning = |signature: &str| json!({"reasoningContent": {"reasoningText": {"text": "", "signature": signature}}});
+    let call = |id: &str| json!({"toolUse": {"toolUseId": id, "name": "look", "input": {}}});
+    assert_eq!(
+        body(CLAUDE, &task).unwrap()["messages"][1]["content"],
+        json!([reasoning("A"), {"text": "a"}, call("c1"), reasoning("B"), {"text": "b"}, call("c2")])
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod contents;
 mod model_name;
+mod model_turn;
 pub(super) mod request;
 mod response;
 pub(super) mod stream;

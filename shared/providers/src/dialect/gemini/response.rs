@@ -85,16 +85,21 @@ pub(super) struct Part {
     executable_code: Value,
     file_data: Value,
     inline_data: Value,
+    tool_call: Value,
+    tool_response: Value,
 }
 
 impl Part {
-    /// Takes the part if only this dialect has it: code that Google ran and its result, or a file.
+    /// Takes the part if only this dialect has it: code that Google ran and its result, a file, or a call
+    /// of Google's own tool and its result.
     pub(super) fn take_own_part(&mut self) -> Option<Value> {
         let own = [
             ("codeExecutionResult", &mut self.code_execution_result),
             ("executableCode", &mut self.executable_code),
             ("fileData", &mut self.file_data),
             ("inlineData", &mut self.inline_data),
+            ("toolCall", &mut self.tool_call),
+            ("toolResponse", &mut self.tool_response),
         ];
         let mut part = taken(own);
         if part.is_empty() {

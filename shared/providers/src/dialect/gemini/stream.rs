@@ -39,6 +39,8 @@ struct CandidateState {
     thinking: bool,
     /// Number of bytes of text so far.
     text_bytes: usize,
+    /// True if the latest part of the frame is text. Texts of two frames are pieces of one part, those of one frame are two parts.
+    after_text: bool,
     ended: Option<FinishReason>,
 }
 
@@ -111,6 +113,7 @@ impl GeminiDecoder {
         let state = &mut self.candidates[place];
         let own = candidate.take_own_fields();
         let mut logprobs: Vec<TokenLogprob> = candidate.logprobs_result.unwrap_or_default().into();
+        state.after_text = false;
         for part in candidate.content.unwrap_or_default().parts {
             state.part(number, part, &mut logprobs, events)?;
         }
@@ -152,7 +155,7 @@ impl CandidateState {
             let begins = Some(ToolCallBegin { id: id.clone(), name });
             let arguments = args.filter(|args| !args.trim().is_empty()).unwrap_or_else(|| "{}".to_owned());
             let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
-            self.thinking = false;
+            (self.thinking, self.after_text) = (false, false);
             self.emit_signature(choice, signature, events);
             events.push(RunEventBody::ToolCall { choice, index, begins, arguments });
             if self.calls.len() >= TOOL_CALLS_MAX_COUNT {
@@ -160,7 +163,7 @@ impl CandidateState {
             }
             self.calls.push(id);
         } else if let Some(own) = own {
-            self.thinking = false;
+            (self.thinking, self.after_text) = (false, false);
             events.push(extension(choice, Extension::Item(own)));
         } else if thought {
             let signature = placed(SignedPart::Thought);
@@ -170,6 +173,7 @@ impl CandidateState {
             if !self.thinking {
                 self.blocks += 1;
             }
+            self.after_text = false;
             // A signature ends its block.
             self.thinking = signature.is_none();
             let added = Reasoning { text, signature, ..Reasoning::default() };
@@ -179,6 +183,8 @@ impl CandidateState {
             self.text_bytes += text.len();
             if !text.is_empty() {
                 self.thinking = false;
+                let is_after_text = std::mem::replace(&mut self.after_text, true);
+                events.extend(is_after_text.then(|| extension(choice, Extension::TextBlock)));
                 let logprobs = std::mem::take(logprobs);
                 events.push(RunEventBody::Delta { choice, text, logprobs });
             }

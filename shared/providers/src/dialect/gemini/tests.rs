@@ -8,7 +8,10 @@ use hearth_domain::{
     Delivery, FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
     ResponseFormat, Role, RunId, Sampling, Secret, Task, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers, gemini::GenerateContentRequest};
+use hearth_wire::{
+    ApiError, ErrorCode, RunEvent, RunEventBody, answer::Answers, gemini::GenerateContentRequest,
+    stream::Render as _,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -210,6 +213,50 @@ fn request_of_a_client_of_this_dialect_is_unchanged() {
 }
 
 #[test]
+fn turn_of_the_model_is_sent_in_the_clients_order() {
+    let parts = json!([
+        {"text": "a", "partMetadata": {"n": 1}}, {"text": "b", "thoughtSignature": "B", "partMetadata": {"n": 2}},
+        {"functionCall": {"id": "c1", "name": "look", "args": {}}, "thoughtSignature": "C"},
+        {"text": "d"}, {"text": "E", "thought": true},
+        {"executableCode": {"code": "1"}, "thoughtSignature": "F"},
+        {"codeExecutionResult": {"output": "1"}, "thoughtSignature": "G"},
+        {"text": "H", "thought": true, "thoughtSignature": "H"}, {"text": "I", "thought": true},
+        {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "J"},
+        {"text": "k", "thoughtSignature": "K"}, {"text": "", "thoughtSignature": "L"},
+        {"functionCall": {"id": "c2", "name": "look", "args": {}}},
+        {"toolResponse": {"id": "1"}, "thoughtSignature": "M"},
+        {"text": "", "thoughtSignature": "N"},
+    ]);
+    let body = json!({"contents": [{"role": "model", "parts": parts}]});
+    assert_eq!(converted_back(&body)["contents"][0]["parts"], parts);
+}
+
+#[test]
+fn signature_in_another_dialects_turn_is_placed_by_its_bytes() {
+    let sealed = |signature: &str| Reasoning { signature: Some(signature.into()), ..Reasoning::default() };
+    let image = PlacedImage { at: 2, image: Image::at("data:image/png;base64,AAAA") };
+    let message = Message {
+        images: vec![image],
+        reasoning: vec![
+            sealed("gemini:text:1-2:A"),
+            sealed("gemini:text:4-4:B"),
+            sealed("gemini:text:1-3:C"),
+        ],
+        tool_calls: vec![tool_call("c1", "")],
+        ..Message::new(Role::Assistant, "abcd")
+    };
+    assert_eq!(
+        body_of(vec![user("Hi"), message])["contents"][1]["parts"],
+        json!([
+            {"text": "a"}, {"text": "b", "thoughtSignature": "A"},
+            {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
+            {"text": "cd"}, {"text": "", "thoughtSignature": "B"}, {"text": "", "thoughtSignature": "C"},
+            {"functionCall": {"id": "c1", "name": "look", "args": {}}},
+        ])
+    );
+}
+
+#[test]
 fn thinking_has_a_budget_or_a_level() {
     use ReasoningEffort::{High, Low, Medium, Minimal, None, Tokens};
     let cases = [
@@ -370,6 +417,77 @@ proptest! {
         let expected = parts.into_iter().filter(|part| any_seal || part.get("thought").is_none());
         prop_assert_eq!(joined(back.as_array().cloned().unwrap_or_default()), joined(expected));
     }
+}
+
+/// A part of an answer that has this number.
+fn part(number: usize) -> impl Strategy<Value = Value> {
+    let call = json!({"functionCall": {"id": format!("c{number}"), "name": "look", "args": {"a": number}}});
+    let kind = prop_oneof![
+        "[a-z\u{e9}]{0,3}".prop_map(|text| json!({"text": text})),
+        "[a-z\u{e9}]{0,3}".prop_map(|text| json!({"text": text, "thought": true})),
+        Just(call),
+        Just(json!({"executableCode": {"code": "1"}})),
+        Just(json!({"toolResponse": {"id": "t"}})),
+    ];
+    (kind, prop::option::of("[A-Z]{3}")).prop_map(|(mut part, signature)| {
+        if let Some(signature) = signature {
+            part["thoughtSignature"] = json!(signature);
+        }
+        part
+    })
+}
+
+proptest! {
+    /// A client gets the parts of a whole answer as they are, and sends them back so.
+    #[test]
+    fn whole_answer_keeps_its_parts(
+        parts in (0..9_usize).prop_flat_map(|count| (0..count).map(part).collect::<Vec<_>>()),
+    ) {
+        let request = json!({"contents": [], "generationConfig": {"thinkingConfig": {"includeThoughts": true}}});
+        let request: GenerateContentRequest = serde_json::from_value(request).unwrap();
+        let events: Vec<RunEvent> = (1..)
+            .zip(events(&[frame(&parts, Some("STOP"))]).unwrap())
+            .map(|(seq, body)| RunEvent { seq, body })
+            .collect();
+        let answer = json!(request.renderer(RunId::new()).into_answer(&events).unwrap());
+        let mut shown = answer["candidates"][0]["content"]["parts"].as_array().cloned().unwrap_or_default();
+        let expected = with_joined_thoughts(parts);
+        let is_own = |part: &Value| part.get("toolResponse").is_some() || part.get("executableCode").is_some();
+        let is_signed = expected.iter().any(|part| part.get("thoughtSignature").is_some() && !is_own(part));
+        let body = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}, {"role": "model", "parts": shown}]});
+        if !is_signed {
+            // Reasoning without Gemini's signatures is packed into one of the gateway.
+            let calls = shown.iter_mut().filter(|part| part.get("functionCall").is_some());
+            calls.for_each(|call| _ = call.as_object_mut().unwrap().remove("thoughtSignature"));
+        }
+        prop_assert_eq!(&shown, &expected);
+
+        let sent = converted_back(&body)["contents"][1]["parts"].as_array().cloned().unwrap_or_default();
+        // Thoughts without any signature are left out.
+        let expected: Vec<_> = expected.into_iter().filter(|part| is_signed || part.get("thought").is_none()).collect();
+        prop_assert_eq!(sent, expected);
+    }
+}
+
+/// Joins thoughts up to a signature, and removes empty parts.
+fn with_joined_thoughts(parts: Vec<Value>) -> Vec<Value> {
+    let mut joined: Vec<Value> = Vec::new();
+    for part in parts {
+        let is_unsigned = |part: &Value| part.get("thoughtSignature").is_none();
+        if is_unsigned(&part) && part["text"] == "" {
+            continue;
+        }
+        match joined.last_mut().filter(|last| last.get("thought").is_some() && is_unsigned(last)) {
+            Some(last) if part.get("thought").is_some() => {
+                let text =
+                    [last["text"].as_str(), part["text"].as_str()].map(Option::unwrap_or_default).concat();
+                *last = part;
+                last["text"] = json!(text);
+            }
+            _ => joined.push(part),
+        }
+    }
+    joined
 }
 
 /// Joins text and thoughts without signatures, and removes empty parts.

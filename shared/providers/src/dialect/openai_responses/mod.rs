@@ -6,6 +6,7 @@ pub(super) mod encrypted_reasoning;
 mod event;
 pub(super) mod request;
 pub(super) mod stream;
+mod whole_items;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! Builds the body of a request.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use hearth_domain::{
-    ClientDialect, Document, DocumentSource, Message, Opaque, Part, ResponseFormat, Role, Sampling, TextTask,
-    Tool, ToolChoice,
+    ClientDialect, Document, DocumentSource, Message, Opaque, Part, PartPlace, Piece, Reasoning,
+    ResponseFormat, Role, Sampling, TextTask, Tool, ToolCall, ToolChoice,
 };
+use serde_json::{Map, Value};
 
 use super::encrypted_reasoning;
 use crate::{
@@ -125,7 +126,7 @@ fn format(task: &TextTask, client: ClientDialect) -> Option<Object<'_>> {
 /// Converts a message to items.
 fn items(message: &Message, pass: PassThrough) -> Vec<Json<'_>> {
     let item = match message.role {
-        Role::Assistant => return assistant_items(message),
+        Role::Assistant => return assistant_items(message, pass),
         Role::User if message.opaque_parts().next().is_some_and(Opaque::is_item) => {
             return message.opaque_parts().map(|opaque| Json::from(&opaque.value)).collect();
         }
@@ -140,46 +141,77 @@ fn items(message: &Message, pass: PassThrough) -> Vec<Json<'_>> {
     vec![item.into()]
 }
 
-/// Converts thoughts, text and calls of the assistant. Thoughts come first: OpenAI requires the item after them that they
-/// led to. Thoughts that OpenAI hasn't encrypted are left out.
-fn assistant_items(message: &Message) -> Vec<Json<'_>> {
+/// Converts reasoning, texts, unknown items and calls of the assistant, in their order: OpenAI requires the item after reasoning
+/// that it led to.
+fn assistant_items(message: &Message, pass: PassThrough) -> Vec<Json<'_>> {
     let mut items: Vec<Json<'_>> = Vec::new();
-    for block in &message.reasoning {
-        let Some(encrypted) = block.encrypted.as_deref().and_then(encrypted_reasoning::without_prefix) else {
-            continue;
-        };
-        let text = Some(&block.text).filter(|text| !text.is_empty());
-        let summary = Json::from_iter(text.map(|text| object! {"type": "summary_text", "text": text}));
-        let item = object! {"type": "reasoning", "summary": summary, "encrypted_content": encrypted};
-        items.push(item.into());
-    }
-    // Unknown items are between the texts.
-    let mut text = Cow::Borrowed("");
-    for part in message.parts() {
-        match part {
-            Part::Text(part) => text += part,
-            Part::Opaque(opaque) => {
-                items.extend(assistant_text(&mut text));
-                items.push(Json::from(&opaque.value));
+    let fields_by_place = message.extra_by_place();
+    // Bytes of texts with nothing between them: they are one item, unless they have fields.
+    let mut text = 0..0;
+    for piece in message.pieces() {
+        let item = match piece {
+            Piece::Part(number, Part::Text(part)) => {
+                let fields = fields_by_place.get(&PartPlace::Part(number)).copied();
+                match fields.filter(|_| pass.passes_any(fields)) {
+                    Some(fields) => Some(labelled_text(part, fields)),
+                    None => {
+                        let from = message.offset_of(part);
+                        let start = if text.is_empty() { from } else { text.start };
+                        text = start..from + part.len();
+                        None
+                    }
+                }
             }
+            Piece::Part(_, Part::Opaque(opaque)) => Some(Json::from(&opaque.value)),
             // The assistant's messages of this API can't have images or documents.
-            Part::Image(_) | Part::Document(_) => {}
+            Piece::Part(_, Part::Image(_) | Part::Document(_)) => None,
+            Piece::Reasoning(block) => reasoning_item(block),
+            Piece::Call(_, call) => Some(function_call(call)),
+        };
+        if let Some(item) = item {
+            items.extend(assistant_text(message, std::mem::take(&mut text)));
+            items.push(item);
         }
     }
-    items.extend(assistant_text(&mut text));
-    items.extend(message.tool_calls.iter().map(|call| {
-        let item = object! {
-            "type": "function_call", "call_id": &call.id, "name": &call.name, "arguments": &call.arguments,
-        };
-        item.into()
-    }));
+    items.extend(assistant_text(message, text));
     items
 }
 
-/// Takes the text for an item, unless it is empty.
-fn assistant_text<'a>(text: &mut Cow<'a, str>) -> Option<Json<'a>> {
-    let content = Some(std::mem::take(text)).filter(|text| !text.is_empty())?;
+/// Converts a block of reasoning; `None` if OpenAI hasn't encrypted it.
+fn reasoning_item(block: &Reasoning) -> Option<Json<'_>> {
+    let encrypted = block.encrypted.as_deref().and_then(encrypted_reasoning::without_prefix)?;
+    let text = Some(&block.text).filter(|text| !text.is_empty());
+    let summary = Json::from_iter(text.map(|text| object! {"type": "summary_text", "text": text}));
+    Some(object! {"type": "reasoning", "summary": summary, "encrypted_content": encrypted}.into())
+}
+
+fn function_call(call: &ToolCall) -> Json<'_> {
+    let item = object! {
+        "type": "function_call", "call_id": &call.id, "name": &call.name, "arguments": &call.arguments,
+    };
+    item.into()
+}
+
+/// Converts these bytes of the message's text, unless there are none.
+fn assistant_text(message: &Message, bytes: Range<usize>) -> Option<Json<'_>> {
+    let content = message.content.get(bytes).filter(|text| !text.is_empty())?;
     Some(object! {"type": "message", "role": "assistant", "content": content}.into())
+}
+
+/// Converts a text with citations or a phase to a message
+/// (<https://platform.openai.com/docs/api-reference/responses/create>).
+fn labelled_text<'a>(text: &'a str, fields: &'a Map<String, Value>) -> Json<'a> {
+    let mut item = object! {"type": "message", "role": "assistant"};
+    match fields.get("annotations") {
+        Some(annotations) => {
+            let part = object! {"type": "output_text", "text": text, "annotations": annotations};
+            item.set("status", "completed");
+            item.set("content", Json::from_iter([part]));
+        }
+        None => item.set("content", text),
+    }
+    item.set_some("phase", fields.get("phase"));
+    item.into()
 }
 
 fn content(message: &Message, pass: PassThrough) -> Json<'_> {

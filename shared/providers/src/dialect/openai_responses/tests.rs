@@ -3,7 +3,7 @@ use hearth_domain::{
     Generation, Image, Message, ModelId, Opaque, PlacedImage, Reasoning, ReasoningEffort, ResponseFormat,
     Role, RunId, Sampling, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers, extension::Extension};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -191,6 +191,47 @@ fn documents_and_unknown_items_keep_their_places() {
             {"type": "message", "role": "assistant", "content": "Hm. "},
             item,
             {"type": "message", "role": "assistant", "content": "A cat."},
+        ])
+    );
+}
+
+#[test]
+fn reasoning_texts_items_and_calls_keep_their_order() {
+    let item = json!({"type": "web_search_call", "id": "ws_1", "status": "completed"});
+    let place = |at, content| Attachment { at, images_before: 0, content };
+    let searched = || AttachmentContent::Opaque(Opaque { param: "output".into(), value: item.clone() });
+    let call = |id: &str| ToolCall { id: id.into(), name: "look".into(), arguments: "{}".into() };
+    let block = |encrypted: &str| Reasoning { encrypted: Some(encrypted.into()), ..Reasoning::default() };
+    let message = Message {
+        attachments: vec![
+            place(1, AttachmentContent::Call),
+            place(1, AttachmentContent::Reasoning),
+            place(1, searched()),
+            // Not OpenAI's: nothing stands between the texts.
+            place(2, AttachmentContent::Reasoning),
+            place(3, AttachmentContent::Reasoning),
+        ],
+        reasoning: vec![block("openai:A"), block("openai:B"), block("EncR"), block("openai:C")],
+        tool_calls: vec![call("c1"), call("c2")],
+        ..Message::new(Role::Assistant, "abc")
+    };
+    let body = body_for("gpt-5", &TextTask::new(vec![message], Sampling::default()));
+    let function_call =
+        |id: &str| json!({"type": "function_call", "call_id": id, "name": "look", "arguments": "{}"});
+    let reasoning =
+        |encrypted: &str| json!({"type": "reasoning", "summary": [], "encrypted_content": encrypted});
+    let text = |text: &str| json!({"type": "message", "role": "assistant", "content": text});
+    assert_eq!(
+        body["input"],
+        json!([
+            reasoning("A"),
+            text("a"),
+            function_call("c1"),
+            reasoning("B"),
+            item,
+            text("bc"),
+            reasoning("C"),
+            function_call("c2"),
         ])
     );
 }
@@ -399,4 +440,45 @@ proptest! {
         let or_empty = |arguments: String| if arguments.is_empty() { "{}".to_owned() } else { arguments };
         prop_assert_eq!(calls, [first, second].map(or_empty));
     }
+}
+
+#[test]
+fn phase_of_a_message_comes_with_its_text() {
+    let message = |phase: &str, text: &str| {
+        let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
+        json!({"type": "message", "role": "assistant", "content": content, "phase": phase})
+    };
+    let empty = |phase: Value| json!({"type": "message", "role": "assistant", "content": [], "phase": phase});
+    let shape = |frames: &[Value]| {
+        let events = events(&[frames, &[ended()]].concat()).unwrap().into_iter();
+        let shape = events.filter_map(|event| match event {
+            RunEventBody::Delta { text, .. } => Some(text),
+            RunEventBody::Extension { extension: Extension::Phase(phase), .. } => Some(format!("<{phase}>")),
+            RunEventBody::Extension { extension: Extension::TextBlock, .. } => Some("|".to_owned()),
+            _ => None,
+        });
+        shape.collect::<String>()
+    };
+    let streamed = [
+        item("added", 0, empty(json!("commentary"))),
+        delta("output_text", 0, "a"),
+        delta("output_text", 0, "b"),
+        item("done", 0, message("commentary", "ab")),
+        item("added", 1, empty(Value::Null)),
+        delta("output_text", 1, "c"),
+        item("added", 2, empty(json!("final_answer"))),
+        item("done", 2, message("final_answer", "d")),
+    ];
+    assert_eq!(shape(&streamed), "<commentary>ab|c|<final_answer>d");
+    // Some servers send it at the end alone.
+    let late = [delta("output_text", 0, "a"), item("done", 0, message("commentary", "a"))];
+    assert_eq!(shape(&late), "a<commentary>");
+    let output = json!([message("commentary", "a"), message("final_answer", "b")]);
+    let whole = events(&[json!({"object": "response", "status": "completed", "output": output})]).unwrap();
+    let phases = whole
+        .iter()
+        .filter(|event| matches!(event, RunEventBody::Extension { extension: Extension::Phase(_), .. }));
+    assert_eq!(phases.count(), 2);
+    let odd = [item("added", 0, empty(json!("x".repeat(65)))), delta("output_text", 0, "a")];
+    assert_eq!(shape(&odd), "a");
 }

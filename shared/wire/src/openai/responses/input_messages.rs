@@ -3,15 +3,12 @@
 //! This API splits an assistant's turn into several items: its reasoning, its text, each of its calls. They become one
 //! message.
 
-use hearth_domain::{
-    Attachment, AttachmentContent, Document, DocumentSource, Image, Message, Opaque, PartExtra, PartPlace,
-    Reasoning, Role, ToolCall,
-};
+use hearth_domain::{Document, DocumentSource, Image, Message, Reasoning, Role, ToolCall};
 use serde_json::{Map, Value, json};
 
 use super::{
     InputItem, ItemContent, ItemOutput, ItemPart, ItemRole, ResponsesInput, custom_tools::custom_arguments,
-    encrypted_content, tool_names::function_name,
+    encrypted_content, is_hosted_item, text_fields::sent_text_fields, tool_names::function_name,
 };
 use crate::{
     ApiError,
@@ -20,17 +17,6 @@ use crate::{
     message_parts::MessageParts,
     required::{missing, required},
 };
-
-/// Items of tools that the provider itself ran. Another provider doesn't need them: their results are in the text that follows
-/// (<https://platform.openai.com/docs/api-reference/responses/object>).
-const PROVIDER_ITEMS: [&str; 6] = [
-    "code_interpreter_call",
-    "file_search_call",
-    "image_generation_call",
-    "mcp_call",
-    "mcp_list_tools",
-    "web_search_call",
-];
 
 /// Messages, each with the index of its first item.
 pub(super) type IndexedMessages = Vec<(usize, Message)>;
@@ -45,28 +31,101 @@ impl ResponsesInput {
             Self::Text(text) => return Ok(vec![(0, Message::new(Role::User, text))]),
             Self::Items(items) => items,
         };
-        let mut messages = Vec::with_capacity(items.len());
+        let mut conversation = Conversation { messages: Vec::with_capacity(items.len()), turn: None };
         for (index, item) in items.into_iter().enumerate() {
-            item.append_to(&mut messages, index)?;
+            item.check_depth(index)?;
+            item.append_to(&mut conversation, index)?;
         }
-        Ok(messages)
+        Ok(conversation.into_messages())
+    }
+}
+
+/// The messages of the items so far.
+struct Conversation {
+    messages: IndexedMessages,
+    /// The assistant's turn to which the last items belong, with the index of its first item.
+    turn: Option<(usize, AssistantTurn)>,
+}
+
+impl Conversation {
+    /// Adds a message of another role.
+    fn push(&mut self, index: usize, message: Message) {
+        self.end_turn();
+        self.messages.push((index, message));
+    }
+
+    /// Returns the open turn if `continues` accepts it, else a new one.
+    fn assistant_turn(
+        &mut self,
+        index: usize,
+        continues: impl Fn(&AssistantTurn) -> bool,
+    ) -> &mut AssistantTurn {
+        if self.turn.as_ref().is_some_and(|(_, turn)| !continues(turn)) {
+            self.end_turn();
+        }
+        &mut self.turn.get_or_insert_with(|| (index, AssistantTurn::default())).1
+    }
+
+    fn end_turn(&mut self) {
+        if let Some((index, turn)) = self.turn.take() {
+            self.messages.push((index, turn.into_message()));
+        }
+    }
+
+    fn into_messages(mut self) -> IndexedMessages {
+        self.end_turn();
+        self.messages
+    }
+}
+
+/// Consecutive items of the assistant that become one message. A turn with calls has all items up to their results, which must
+/// follow its message.
+#[derive(Default)]
+struct AssistantTurn {
+    parts: MessageParts,
+    /// True if it has the content of a message.
+    has_message: bool,
+    reasoning: Vec<Reasoning>,
+    tool_calls: Vec<ToolCall>,
+}
+
+impl AssistantTurn {
+    /// Returns whether reasoning belongs to it. After a text or an item it begins another turn.
+    fn takes_reasoning(&self) -> bool {
+        self.parts.part_count() == 0 || !self.tool_calls.is_empty()
+    }
+
+    /// Returns whether a message belongs to it. After another message it begins another turn.
+    fn takes_message(&self) -> bool {
+        !self.has_message || !self.tool_calls.is_empty()
+    }
+
+    fn add_reasoning(&mut self, block: Reasoning) {
+        self.parts.add_reasoning_place();
+        self.reasoning.push(block);
+    }
+
+    fn add_call(&mut self, call: ToolCall) {
+        self.parts.add_call_place();
+        self.tool_calls.push(call);
+    }
+
+    fn into_message(self) -> Message {
+        let Self { parts, reasoning, tool_calls, .. } = self;
+        Message { reasoning, tool_calls, ..parts.into_message(Role::Assistant) }
     }
 }
 
 impl InputItem {
-    fn append_to(self, messages: &mut IndexedMessages, index: usize) -> Result<(), ApiError> {
+    fn append_to(self, conversation: &mut Conversation, index: usize) -> Result<(), ApiError> {
         let param = format!("input[{index}]");
         match self.kind.as_deref() {
             // Its tools were taken out before.
-            Some("additional_tools") => Ok(()),
-            None | Some("message") => self.append_message(messages, index, &param),
+            Some("additional_tools") => {}
+            None | Some("message") => self.append_message(conversation, index, &param)?,
             Some("reasoning") => {
                 let block = self.into_reasoning(&param)?;
-                // Reasoning between two calls belongs to their turn; reasoning after a text or an item begins another turn.
-                let is_open = |turn: &Message| turn.content.is_empty() && turn.attachments.is_empty();
-                let continues = |turn: &Message| is_open(turn) || !turn.tool_calls.is_empty();
-                assistant_turn(messages, index, continues).reasoning.push(block);
-                Ok(())
+                conversation.assistant_turn(index, AssistantTurn::takes_reasoning).add_reasoning(block);
             }
             Some("function_call") => {
                 let name = required(self.name, &param, "name")?;
@@ -75,8 +134,7 @@ impl InputItem {
                     name: function_name(self.namespace.as_deref(), &name),
                     arguments: text(required(self.arguments, &param, "arguments")?, &param, "arguments")?,
                 };
-                assistant_turn(messages, index, |_| true).tool_calls.push(call);
-                Ok(())
+                conversation.assistant_turn(index, |_| true).add_call(call);
             }
             Some("custom_tool_call") => {
                 let name = required(self.name, &param, "name")?;
@@ -85,13 +143,12 @@ impl InputItem {
                     name: function_name(self.namespace.as_deref(), &name),
                     arguments: custom_arguments(&required(self.input, &param, "input")?),
                 };
-                assistant_turn(messages, index, |_| true).tool_calls.push(call);
-                Ok(())
+                conversation.assistant_turn(index, |_| true).add_call(call);
             }
-            Some(kind) if PROVIDER_ITEMS.contains(&kind) => {
-                let turn = assistant_turn(messages, index, |turn| turn.tool_calls.is_empty());
-                turn.attachments.push(self.into_opaque(param, turn.content.len()));
-                Ok(())
+            // The stored response has it without its content.
+            Some(_) if self.lacks_content() => {}
+            Some(kind) if is_hosted_item(kind) => {
+                conversation.assistant_turn(index, |_| true).parts.add_opaque(param, json!(self));
             }
             Some("function_call_output" | "custom_tool_call_output") => {
                 let id = required(self.call_id, &param, "call_id")?;
@@ -103,27 +160,22 @@ impl InputItem {
                     ));
                 };
                 let result = output.into_message(Role::Tool, &format!("{param}.output"))?;
-                messages.push((index, Message { tool_call_id: Some(id), ..result }));
-                Ok(())
+                conversation.push(index, Message { tool_call_id: Some(id), ..result });
             }
             // Of a tool that the client runs, an answer to the provider, the earlier conversation in the provider's form, or a new
             // type: another provider must not miss it.
             Some(_) => {
-                let attachments = vec![self.into_opaque(param, 0)];
-                messages.push((index, Message { attachments, ..Message::new(Role::User, "") }));
-                Ok(())
+                let mut parts = MessageParts::default();
+                parts.add_opaque(param, json!(self));
+                conversation.push(index, parts.into_message(Role::User));
             }
         }
-    }
-
-    fn into_opaque(self, param: String, at: usize) -> Attachment {
-        let content = AttachmentContent::Opaque(Opaque { param, value: json!(self) });
-        Attachment { at, images_before: 0, content }
+        Ok(())
     }
 
     fn append_message(
         self,
-        messages: &mut IndexedMessages,
+        conversation: &mut Conversation,
         index: usize,
         param: &str,
     ) -> Result<(), ApiError> {
@@ -133,17 +185,13 @@ impl InputItem {
             ItemRole::Assistant => Role::Assistant,
         };
         let content = required(self.content, param, "content")?;
-        let message = content.into_message(role, &format!("{param}.content"))?;
+        let param = format!("{param}.content");
         if role == Role::Assistant {
-            let continues = |turn: &Message| turn.content.is_empty() && turn.images.is_empty();
-            let turn = assistant_turn(messages, index, continues);
-            (turn.content, turn.images) = (message.content, message.images);
-            // Items of the provider come before the text.
-            let items = turn.attachments.len();
-            turn.attachments.extend(message.attachments);
-            turn.extra = message.extra.into_iter().map(|extra| after_parts(extra, items)).collect();
+            let turn = conversation.assistant_turn(index, AssistantTurn::takes_message);
+            turn.parts.begin_item();
+            turn.has_message |= content.add_to(&mut turn.parts, role, &self.extra, &param)?;
         } else {
-            messages.push((index, message));
+            conversation.push(index, content.into_message(role, &param)?);
         }
         Ok(())
     }
@@ -160,28 +208,6 @@ impl InputItem {
             self.encrypted_content.map(encrypted_content::decode).unwrap_or_default();
         Ok(Reasoning { text, signature, encrypted })
     }
-}
-
-/// Moves the unknown fields of a part to the number that it has after `count` further parts.
-fn after_parts(extra: PartExtra, count: usize) -> PartExtra {
-    match extra.of {
-        PartPlace::Part(number) => PartExtra { of: PartPlace::Part(number + count), ..extra },
-        PartPlace::Message | PartPlace::Call(_) => extra,
-    }
-}
-
-/// Returns the last message if it is the assistant's and `continues` accepts it, else a new one.
-fn assistant_turn(
-    messages: &mut IndexedMessages,
-    index: usize,
-    continues: impl Fn(&Message) -> bool,
-) -> &mut Message {
-    let is_open = messages.last().is_some_and(|(_, turn)| turn.role == Role::Assistant && continues(turn));
-    if !is_open {
-        messages.push((index, Message::new(Role::Assistant, "")));
-    }
-    let last = messages.len() - 1;
-    &mut messages[last].1
 }
 
 /// Returns a text; `name` is its field below `param`.
@@ -203,13 +229,30 @@ fn joined_texts(parts: Vec<ItemPart>, param: &str) -> Result<String, ApiError> {
 impl ItemContent {
     /// Converts the content to a message of `role`. `param` is the content's field, for the error.
     fn into_message(self, role: Role, param: &str) -> Result<Message, ApiError> {
+        let mut parts = MessageParts::default();
+        self.add_to(&mut parts, role, &Map::new(), param)?;
+        Ok(parts.into_message(role))
+    }
+
+    /// Adds the content to a message of `role`, which has the unknown fields `item`. Returns whether there is any.
+    fn add_to(
+        self,
+        message: &mut MessageParts,
+        role: Role,
+        item: &Map<String, Value>,
+        param: &str,
+    ) -> Result<bool, ApiError> {
+        let is_model = role == Role::Assistant;
+        // Parts of a model's message continue each other.
+        let separator = if is_model { "" } else { "\n" };
+        let before = message.part_count();
         let parts = match self {
-            Self::Text(text) => return Ok(Message::new(role, text)),
+            Self::Text(text) => {
+                message.add_text(text, separator, sent_text_fields(&Map::new(), item));
+                return Ok(message.part_count() > before);
+            }
             Self::Parts(parts) => parts,
         };
-        // Parts of a model's message continue each other.
-        let separator = if role == Role::Assistant { "" } else { "\n" };
-        let mut message = MessageParts::default();
         for (index, mut part) in parts.into_iter().enumerate() {
             let param = format!("{param}[{index}]");
             if let Some(id) = stored_id(&part) {
@@ -224,12 +267,17 @@ impl ItemContent {
             }
             match part.kind.as_str() {
                 "input_text" | "output_text" | "text" => {
-                    // The sources in an answer's part are valid in that answer alone.
-                    let fields = if part.kind == "output_text" { Map::new() } else { part.extra };
+                    let fields = match part.kind.as_str() {
+                        _ if is_model => sent_text_fields(&part.extra, item),
+                        // The sources in an answer's part are the model's.
+                        "output_text" => Map::new(),
+                        _ => part.extra,
+                    };
                     message.add_text(required(part.text, &param, "text")?, separator, fields);
                 }
                 "refusal" => {
-                    message.add_text(required(part.refusal, &param, "refusal")?, separator, Map::new());
+                    let fields = sent_text_fields(&Map::new(), item);
+                    message.add_text(required(part.refusal, &param, "refusal")?, separator, fields);
                 }
                 "input_image" if part.image_url.is_some() || !part.extra.contains_key("file_id") => {
                     let url = required(part.image_url, &param, "image_url")?;
@@ -247,7 +295,7 @@ impl ItemContent {
                 _ => message.add_opaque(param, json!(part)),
             }
         }
-        Ok(message.into_message(role))
+        Ok(message.part_count() > before)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The order of a response's items. A stored answer has its text, reasoning and calls in separate fields; the layout
 //! records their order in the output, so that the index in an item's id still leads to the item.
 
-use hearth_domain::{ClientDialect, Message};
+use hearth_domain::{ClientDialect, Message, Part, PartPlace, Piece};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::text_fields::{ANNOTATIONS, PHASE, text_fields};
 use crate::{
     RunEventBody,
     extension::{Extension, value_bytes},
@@ -48,6 +49,9 @@ struct Item {
     /// Length of its piece of the text or of the refusal.
     #[serde(default, skip_serializing_if = "is_zero")]
     bytes: usize,
+    /// Phase of its piece of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phase: Option<String>,
     /// Citations of its piece of the text; of an item that was omitted its type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     annotations: Vec<Value>,
@@ -64,11 +68,13 @@ pub(super) struct StoredItem<'a> {
     pub(super) text: &'a str,
     /// Annotations of the text.
     pub(super) annotations: &'a [Value],
+    /// Phase of the text.
+    pub(super) phase: Option<&'a str>,
 }
 
-impl StoredItem<'_> {
+impl<'a> StoredItem<'a> {
     /// An item in place of the provider's one that was omitted.
-    pub(super) fn omitted(&self) -> Option<&Value> {
+    pub(super) fn omitted(&self) -> Option<&'a Value> {
         self.annotations.first().filter(|_| self.part == AnswerPart::Omitted)
     }
 }
@@ -84,6 +90,12 @@ impl ItemLayout {
     pub(super) fn provider_items(&self) -> impl Iterator<Item = usize> {
         let items = self.0.iter().enumerate();
         items.filter(|(_, item)| matches!(item.part, AnswerPart::Item(_))).map(|(index, _)| index)
+    }
+
+    /// Returns the pieces of the text in order: the length of each in bytes, and the fields that OpenAI gets again with it.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (usize, Map<String, Value>)> {
+        let texts = self.0.iter().filter(|item| item.part == AnswerPart::Text);
+        texts.map(|item| (item.bytes, text_fields(&item.annotations, item.phase.as_deref())))
     }
 
     /// Adds a run's next event, by the renderer's rules: a text, a refusal and a reasoning block end when another item
@@ -123,6 +135,7 @@ impl ItemLayout {
                     item.open &= item.part != AnswerPart::Text;
                 }
             }
+            Extension::Phase(phase) => self.open_message(AnswerPart::Text).phase = Some(phase.clone()),
             Extension::Annotation(annotation) => {
                 self.1 = self.1.saturating_add(value_bytes(annotation));
                 let is_stored = self.1 <= ANNOTATIONS_MAX_BYTES;
@@ -158,10 +171,10 @@ impl ItemLayout {
         for item in &mut self.0 {
             item.open &= matches!(item.part, AnswerPart::Call(_));
         }
-        self.0.push(Item { part, bytes: 0, annotations: Vec::new(), open: true });
+        self.0.push(Item { part, bytes: 0, phase: None, annotations: Vec::new(), open: true });
     }
 
-    /// Returns the items of `answer` in order. Without a layout the order is reasoning, text, calls.
+    /// Returns the items of `answer` in order. Without a layout it is that of the message's pieces.
     pub(super) fn items<'a>(&'a self, answer: &'a Message) -> Vec<StoredItem<'a>> {
         if self.is_empty() {
             return default_order(answer);
@@ -171,37 +184,72 @@ impl ItemLayout {
             self.0.iter().filter(|item| item.part == AnswerPart::Text).map(|item| item.bytes).sum();
         let (mut text_at, mut refusal_at) = (0, text_bytes);
         let stored = |item: &'a Item| {
-            let at = match item.part {
+            let (part, annotations, phase) = (item.part, item.annotations.as_slice(), item.phase.as_deref());
+            let at = match part {
                 AnswerPart::Text => &mut text_at,
                 AnswerPart::Refusal => &mut refusal_at,
                 AnswerPart::Reasoning(_)
                 | AnswerPart::Call(_)
                 | AnswerPart::Item(_)
                 | AnswerPart::Omitted => {
-                    return StoredItem { part: item.part, text: "", annotations: &item.annotations };
+                    return StoredItem { part, text: "", annotations, phase };
                 }
             };
             let from = std::mem::replace(at, *at + item.bytes);
             let text = answer.content.get(from..*at).unwrap_or_default();
-            StoredItem { part: item.part, text, annotations: &item.annotations }
+            StoredItem { part, text, annotations, phase }
         };
         self.0.iter().map(stored).collect()
     }
 }
 
+/// The items of a message without a layout, in the order of its pieces. Texts with nothing between them are one item, unless they
+/// have fields of their own.
 fn default_order(answer: &Message) -> Vec<StoredItem<'_>> {
-    let without_text = |part| StoredItem { part, text: "", annotations: &[] };
-    let reasoning = (0..).zip(&answer.reasoning);
-    let mut items: Vec<_> =
-        reasoning.map(|(number, _)| without_text(AnswerPart::Reasoning(number))).collect();
-    let provider_items = (0..).zip(answer.opaque_parts());
-    items.extend(provider_items.map(|(number, _)| without_text(AnswerPart::Item(number))));
-    // An empty message is an item if it is the only one.
-    if !answer.content.is_empty() || (items.is_empty() && answer.tool_calls.is_empty()) {
-        items.push(StoredItem { part: AnswerPart::Text, text: &answer.content, annotations: &[] });
+    let without_text = |part| StoredItem { part, text: "", annotations: &[], phase: None };
+    let (mut reasoning, mut provider_items, fields) = (0.., 0.., answer.extra_by_place());
+    let mut items: Vec<StoredItem<'_>> = Vec::new();
+    // Place of the last item's text in the message's, if a text without fields may continue it.
+    let mut open_from = None;
+    for piece in answer.pieces() {
+        let item = match piece {
+            Piece::Reasoning(_) => reasoning.next().map(AnswerPart::Reasoning).map(without_text),
+            Piece::Call(number, _) => u32::try_from(number).ok().map(AnswerPart::Call).map(without_text),
+            Piece::Part(_, Part::Opaque(_)) => provider_items.next().map(AnswerPart::Item).map(without_text),
+            Piece::Part(_, Part::Image(_) | Part::Document(_)) => None,
+            Piece::Part(number, Part::Text(text)) => {
+                let item = text_item(text, fields.get(&PartPlace::Part(number)).copied());
+                let is_plain = item.annotations.is_empty() && item.phase.is_none();
+                let from = answer.offset_of(text);
+                match (items.last_mut(), open_from) {
+                    (Some(last), Some(open)) if is_plain => {
+                        last.text = answer.content.get(open..from + text.len()).unwrap_or_default();
+                    }
+                    _ => {
+                        items.push(item);
+                        open_from = is_plain.then_some(from);
+                    }
+                }
+                continue;
+            }
+        };
+        open_from = None;
+        items.extend(item);
     }
-    items.extend((0..).zip(&answer.tool_calls).map(|(number, _)| without_text(AnswerPart::Call(number))));
+    // An empty message is an item if it is the only one.
+    if items.is_empty() {
+        items.push(without_text(AnswerPart::Text));
+    }
     items
+}
+
+/// The item of a text with these fields of its own.
+fn text_item<'a>(text: &'a str, fields: Option<&'a Map<String, Value>>) -> StoredItem<'a> {
+    let field = |name: &str| fields?.get(name);
+    let annotations = field(ANNOTATIONS).and_then(Value::as_array);
+    let annotations = annotations.map(Vec::as_slice).unwrap_or_default();
+    let phase = field(PHASE).and_then(Value::as_str);
+    StoredItem { part: AnswerPart::Text, text, annotations, phase }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -211,7 +259,10 @@ fn is_zero(bytes: &usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{FinishReason, Reasoning, Role, Run, RunId, RunState, ToolCall, UserId};
+    use hearth_domain::{
+        Attachment, AttachmentContent, FinishReason, Opaque, Reasoning, Role, Run, RunId, RunState, ToolCall,
+        UserId,
+    };
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -241,6 +292,7 @@ mod tests {
             }),
             prop_oneof![
                 Just(Extension::TextBlock),
+                Just(Extension::Phase("commentary".to_owned())),
                 (0..3).prop_map(|number| Extension::Annotation(json!({"number": number}))),
                 (0..3).prop_map(|number| Extension::Item(
                     json!({"type": "mcp_call", "id": "mcp_1", "n": number})
@@ -313,5 +365,35 @@ mod tests {
         };
         let parts: Vec<_> = ItemLayout::default().items(&answer).into_iter().map(|item| item.part).collect();
         assert_eq!(parts, [AnswerPart::Reasoning(0), AnswerPart::Text, AnswerPart::Call(0)]);
+    }
+
+    #[test]
+    fn answer_without_layout_has_its_pieces_in_order() {
+        let place = |at, content| Attachment { at, images_before: 0, content };
+        let opaque = Opaque { param: "items[0]".into(), value: json!({"type": "web_search_call"}) };
+        let answer = Message {
+            attachments: vec![
+                place(1, AttachmentContent::Break(0)),
+                place(2, AttachmentContent::Call),
+                place(2, AttachmentContent::Reasoning),
+                place(2, AttachmentContent::Opaque(opaque)),
+            ],
+            reasoning: vec![Reasoning::default()],
+            tool_calls: ["c", "d"]
+                .map(|id| ToolCall { id: id.into(), name: "look".into(), arguments: "{}".into() })
+                .to_vec(),
+            ..Message::new(Role::Assistant, "abc")
+        };
+        let layout = ItemLayout::default();
+        let parts: Vec<_> = layout.items(&answer).into_iter().map(|item| (item.part, item.text)).collect();
+        let expected = [
+            (AnswerPart::Text, "ab"),
+            (AnswerPart::Call(0), ""),
+            (AnswerPart::Reasoning(0), ""),
+            (AnswerPart::Item(0), ""),
+            (AnswerPart::Text, "c"),
+            (AnswerPart::Call(1), ""),
+        ];
+        assert_eq!(parts, expected);
     }
 }

@@ -1,7 +1,7 @@
 use hearth_domain::{
-    ClientDialect, DocumentSource, FinishReason, Image, Logprob, Message, PlacedImage, Priority, Reasoning,
-    ReasoningEffort, ResponseFormat, Role, Run, RunId, RunState, Selection, Task, TextTask, Timestamp,
-    TokenLogprob, ToolCall, ToolChoice, Usage, UserId,
+    ClientDialect, DocumentSource, FinishReason, Image, Logprob, Message, Part, Piece, PlacedImage, Priority,
+    Reasoning, ReasoningEffort, ResponseFormat, Role, Run, RunId, RunState, Selection, Task, TextTask,
+    Timestamp, TokenLogprob, ToolCall, ToolChoice, Usage, UserId,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -126,10 +126,41 @@ fn assistant_items_are_grouped_into_turns() {
         (json!([reasoning, called("1"), reasoning, called("2")]), 1),
         (json!([called("1"), message("a")]), 1),
         (json!([called("1"), output("1", json!("x")), called("2")]), 3),
+        // The results must follow the message that has the calls.
+        (json!([message("a"), called("1"), message("b"), reasoning, message("c"), called("2")]), 1),
     ];
     for (items, count) in cases {
         assert_eq!(messages(items.clone()).len(), count, "{items}");
     }
+}
+
+#[test]
+fn items_of_a_turn_with_calls_keep_their_order() {
+    let text = |text: &str| json!({"role": "assistant", "content": [{"type": "output_text", "text": text}]});
+    let search = json!({"type": "web_search_call", "id": "ws_1"});
+    let reasoning =
+        |encrypted: &str| json!({"type": "reasoning", "summary": [], "encrypted_content": encrypted});
+    let input = json!([
+        {"role": "user", "content": "hi"},
+        reasoning("A"), text("a"), called("1"), search, reasoning("B"), text("b"), called("2"),
+        output("1", json!("x")), output("2", json!("y")),
+    ]);
+    let messages = messages(input);
+    let [_, turn, first, second] = &messages[..] else { panic!("{messages:?}") };
+    let results = [first, second].map(|result| result.tool_call_id.as_deref());
+    assert_eq!((turn.content.as_str(), results), ("a\n\nb", [Some("1"), Some("2")]));
+    let pieces: Vec<_> = turn
+        .pieces()
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Reasoning(block) => block.encrypted.as_deref().unwrap_or_default(),
+            Piece::Call(_, call) => &call.id,
+            Piece::Part(_, Part::Text(text)) => text,
+            Piece::Part(_, Part::Opaque(opaque)) => opaque.value["id"].as_str().unwrap_or_default(),
+            Piece::Part(_, part) => panic!("{part:?}"),
+        })
+        .collect();
+    assert_eq!(pieces, ["A", "a", "1", "ws_1", "B", "b", "2"]);
 }
 
 #[test]
