@@ -6,14 +6,14 @@ use hearth_gateway::sessions::{TurnRequest, TurnSource};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::turns::{TurnFields, TurnNotes},
-    openai::responses::{ResponsesRequest, ResponsesTurn, conversation_not_found, split_answer},
+    openai::responses::{
+        CONVERSATION, PREVIOUS_RESPONSE, ResponsesRequest, ResponsesTurn, conversation_not_found,
+        name_stored_parts,
+    },
 };
 use serde_json::{Value, json};
 
 use crate::run_request::RunRequest;
-
-/// Field of a conversation in a request, and of the repeated one in a response.
-const CONVERSATION: &str = "conversation";
 
 /// Converts a request, and makes its run a turn of its conversation, if it has one.
 ///
@@ -111,18 +111,14 @@ fn options(turn: &ResponsesTurn) -> Value {
 async fn earlier(run_request: &RunRequest, id: Option<RunId>) -> Result<Vec<Message>, ApiError> {
     let Some(id) = id else { return Ok(Vec::new()) };
     let (gateway, caller) = (&run_request.gateway, &run_request.caller);
-    let named = |error: ApiError| error.at("previous_response_id");
+    let named = |error: ApiError| error.at(PREVIOUS_RESPONSE);
     let stored = gateway.conversation(caller, id).await.map_err(named)?;
     // A response of a conversation is stored without the items before it.
     let conversation = stored.request_echo[CONVERSATION]["id"].as_str();
-    match conversation.and_then(|conversation| conversation.parse::<SessionId>().ok()) {
-        Some(session) => gateway.messages_through(caller, session, id).await.map_err(named),
-        None => {
-            let mut messages = stored.messages;
-            if let Some(answer) = messages.pop() {
-                messages.extend(split_answer(answer, &stored.layout));
-            }
-            Ok(messages)
-        }
-    }
+    let mut messages = match conversation.and_then(|conversation| conversation.parse::<SessionId>().ok()) {
+        Some(session) => gateway.messages_through(caller, session, id).await.map_err(named)?,
+        None => stored.into_sent(),
+    };
+    name_stored_parts(&mut messages, PREVIOUS_RESPONSE);
+    Ok(messages)
 }

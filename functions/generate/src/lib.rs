@@ -32,6 +32,7 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::completions::completions))
         .routes(routes!(routes::responses::open_socket, routes::responses::responses))
         .routes(routes!(routes::responses::get, routes::responses::delete))
+        .routes(routes!(routes::responses::list_input_items))
         .routes(routes!(routes::responses::cancel))
         .routes(routes!(routes::embeddings::embeddings))
         .routes(routes!(routes::images::images))

@@ -1,7 +1,9 @@
 //! Item references in the input of a response.
 
+use std::collections::BTreeMap;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use hearth_domain::Message;
+use hearth_domain::{Message, RunId};
 use hearth_wire::{
     ApiError, ErrorCode,
     openai::responses::{ItemLayout, ItemReference, ResponsesRequest},
@@ -38,26 +40,42 @@ impl Conversations {
         request: &mut ResponsesRequest,
     ) -> Result<(), ApiError> {
         let references = request.item_references()?;
-        let reads = references.iter().cloned().map(|reference| self.referenced_answer(caller, reference));
-        let answers: Vec<(Message, ItemLayout)> =
+        let mut first_of_run: BTreeMap<RunId, &ItemReference> = BTreeMap::new();
+        for reference in &references {
+            // The error, if there is one, is that of a reference that the request needs.
+            let first = first_of_run.entry(reference.run).or_insert(reference);
+            if first.is_optional() {
+                *first = reference;
+            }
+        }
+        let firsts: Vec<ItemReference> = first_of_run.into_values().cloned().collect();
+        let runs: Vec<RunId> = firsts.iter().map(|reference| reference.run).collect();
+        let reads = firsts.into_iter().map(|reference| self.referenced_answer(caller, reference));
+        let answers: Vec<Option<(Message, ItemLayout)>> =
             stream::iter(reads).buffered(MAX_CONCURRENT_READS).try_collect().await?;
-        references.iter().zip(&answers).try_for_each(|(reference, (answer, layout))| {
-            request.resolve_reference(reference, answer, layout)
-        })
+        let answers: BTreeMap<RunId, _> = runs.into_iter().zip(answers).collect();
+        for reference in &references {
+            if let Some(Some((answer, layout))) = answers.get(&reference.run) {
+                request.resolve_reference(reference, answer, layout)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The answer of the run that the reference names, and the layout of its items.
+    /// The answer of the run that the reference names, and the layout of its items; `None` if it isn't stored, and the request
+    /// is valid without it.
     async fn referenced_answer(
         &self,
         caller: &Caller,
         reference: ItemReference,
-    ) -> Result<(Message, ItemLayout), ApiError> {
-        let missing = || reference.not_found();
-        let conversation = self.get(caller, reference.run).await;
-        let conversation =
-            conversation.map_err(|error| if error.code == ErrorCode::NotFound { missing() } else { error });
-        let mut conversation = conversation?;
-        let answer = conversation.messages.pop().ok_or_else(missing)?;
-        Ok((answer, conversation.layout))
+    ) -> Result<Option<(Message, ItemLayout)>, ApiError> {
+        let mut conversation = match self.get(caller, reference.run).await {
+            Ok(conversation) => conversation,
+            Err(error) if error.code != ErrorCode::NotFound => return Err(error),
+            Err(_) if reference.is_optional() => return Ok(None),
+            Err(_) => return Err(reference.not_found()),
+        };
+        let answer = conversation.messages.pop().ok_or_else(|| reference.not_found())?;
+        Ok(Some((answer, conversation.layout)))
     }
 }

@@ -72,6 +72,7 @@ mod readiness;
 mod record;
 mod relay;
 mod requests;
+mod response_input;
 mod routing;
 mod run;
 pub mod sessions;

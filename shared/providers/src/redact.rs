@@ -109,6 +109,7 @@ impl Redactor {
             RunEventBody::Extension { choice, dialect, mut extension } => {
                 match &mut extension {
                     Extension::TextBlock => {}
+                    Extension::Phase(phase) => *phase = self.redact(phase),
                     Extension::Annotation(value) | Extension::Item(value) => {
                         redact_texts(value, &|text| self.redact_result(text));
                     }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use hearth_domain::{Message, OrganisationId, Owner, RunId, Timestamp, UserId};
-use hearth_wire::openai::responses::{ItemLayout, RenderOptions};
+use hearth_wire::openai::responses::{ItemLayout, RenderOptions, sent_answer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -36,6 +36,9 @@ pub struct Conversations<'a> {
 pub struct Conversation {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
+    /// Number of the first messages, which are those of earlier responses; the last request has the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier_count: usize,
     /// Fields of the last request that its response repeats.
     #[serde(default, rename = "asked")]
     pub request_echo: Value,
@@ -48,6 +51,23 @@ pub struct Conversation {
     /// True until the last answer is stored: its run goes on, or has ended without a whole answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_open: bool,
+}
+
+impl Conversation {
+    /// Returns the messages as a next request has them.
+    #[must_use]
+    pub fn into_sent(self) -> Vec<Message> {
+        let Self { mut messages, layout, .. } = self;
+        if let Some(answer) = messages.pop() {
+            messages.push(sent_answer(answer, &layout));
+        }
+        messages
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A conversation as it is stored: JSON in the item, or in an object of the bucket.

@@ -121,6 +121,17 @@ for (const tool_choice of ['required', { type: 'function', name: 'get_weather' }
   });
 }
 
+test('the input of a stored response is listed', async () => {
+  const response = await ask(QUESTION);
+  const include = ['message.input_image.image_url', 'reasoning.encrypted_content'];
+  const items = [];
+  for await (const item of client.responses.inputItems.list(response.id, { include, limit: 1 })) {
+    items.push(item);
+  }
+
+  assert.deepEqual(items.map(({ role, content }) => [role, content[0].text]), [['user', QUESTION]]);
+});
+
 test('a stored response is read and deleted', async () => {
   const response = await ask(QUESTION);
   const again = await client.responses.retrieve(response.id);

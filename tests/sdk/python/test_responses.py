@@ -105,6 +105,24 @@ def test_a_stored_response_is_read_and_deleted(client, respond):
     assert refused.value.param == "previous_response_id"
 
 
+def test_the_input_of_a_stored_response_is_listed(client, respond):
+    first = respond([{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "Paris."}, {"role": "user", "content": "Sure?"}])
+    second = respond("And of Spain?", previous_response_id=first.id)
+
+    def texts(response, **options):
+        items = client.responses.input_items.list(response.id, **options)
+        return [item.content[0].text for item in items]
+
+    assert texts(first) == ["Sure?", "Paris.", QUESTION]
+    # One item a page: the SDK follows the pages.
+    assert texts(first, order="asc", limit=1) == [QUESTION, "Paris.", "Sure?"]
+    assert texts(second, include=["message.input_image.image_url", "reasoning.encrypted_content"]) == [
+        "And of Spain?"
+    ]
+    with pytest.raises(NotFoundError):
+        client.responses.input_items.list("req_01JAY3V5Z7Q8R9T0V1W2X3Y4Z5")
+
+
 def test_a_hosted_tool_is_left_out_unless_it_must_be_used(respond):
     search = {"type": "web_search"}
     assert "Paris" in respond(QUESTION, tools=[search]).output_text

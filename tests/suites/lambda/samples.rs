@@ -165,6 +165,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
     // The run of these samples is of another dialect.
     sample(GENERATE, "get_v1.responses.json", 400, |a| has(a, &["/error/code"])),
     sample(GENERATE, "get_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "get_v1.responses.id.input_items.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "post_v1.responses.id.cancel.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "delete_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(MODELS, "get_v1.models.json", 200, |a| has(a, &["/object", "/data/0/id", "/models/0/id"])),

@@ -7,7 +7,8 @@ use hearth_wire::{
     answer::Answers,
     json_body::parse_json,
     openai::responses::{
-        ItemLayout, ResponsesRenderer, ResponsesRequest, ResponsesTurn, split_answer, stored_answer,
+        ItemLayout, PREVIOUS_RESPONSE, ResponsesRenderer, ResponsesRequest, ResponsesTurn, name_stored_parts,
+        sent_answer, stored_answer,
     },
     stream::{Frame, Render as _},
 };
@@ -68,18 +69,21 @@ impl Turn {
         let (renderer, render, stores) =
             (request.renderer(run_request.id), request.render_options(), request.stores());
         let request_echo = json!(request.echo());
-        let (run_request, ResponsesTurn { generation, messages }) = match (request.previous()?, latest) {
-            (Some(previous), Some(latest)) if previous == latest.id => {
-                let earlier = latest.messages.clone();
-                let turn = conversation_turn::continue_after(&run_request, request, earlier).await?;
-                (run_request, turn)
-            }
-            _ => conversation_turn::into_turn(run_request, request).await?,
-        };
+        let (run_request, ResponsesTurn { generation, messages, earlier_count }) =
+            match (request.previous()?, latest) {
+                (Some(previous), Some(latest)) if previous == latest.id => {
+                    let mut earlier = latest.messages.clone();
+                    name_stored_parts(&mut earlier, PREVIOUS_RESPONSE);
+                    let turn = conversation_turn::continue_after(&run_request, request, earlier).await?;
+                    (run_request, turn)
+                }
+                _ => conversation_turn::into_turn(run_request, request).await?,
+            };
         let RunRequest { gateway, caller, id, .. } = &run_request;
         let on_disconnect = generation.on_disconnect;
         let conversation = stores.then(|| Conversation {
             messages: messages.clone(),
+            earlier_count,
             request_echo,
             render,
             ..Conversation::default()
@@ -114,7 +118,7 @@ impl Turn {
     pub(super) fn into_latest(mut self) -> Option<Latest> {
         let answer = self.answers.all().first().filter(|_| self.is_complete)?;
         let stored = stored_answer(answer, &self.layout, self.run.id);
-        self.messages.extend(split_answer(stored, &self.layout));
+        self.messages.push(sent_answer(stored, &self.layout));
         Latest::new(self.run.id, self.messages)
     }
 }

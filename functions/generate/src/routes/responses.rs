@@ -14,7 +14,8 @@ use hearth_wire::{
     error::ErrorEnvelope,
     native::requests::AcceptedRequest,
     openai::responses::{
-        DeletedResponse, ResponseObject, ResponseQuery, ResponsesRenderer, ResponsesRequest, ResponsesTurn,
+        ConversationItemList, DeletedResponse, IncludeQuery, InputItemsQuery, ResponseObject, ResponseQuery,
+        ResponsesRenderer, ResponsesRequest, ResponsesTurn,
     },
     stream::{Frame, Render as _},
 };
@@ -62,10 +63,10 @@ pub(crate) async fn responses(
     let (is_background, render) = (request.is_background(), request.render_options());
     run_request.gateway.resolve_item_references(&run_request.caller, &mut request).await?;
     let request_echo = json!(request.echo());
-    let (run_request, ResponsesTurn { generation, messages }) =
+    let (run_request, ResponsesTurn { generation, messages, earlier_count }) =
         conversation_turn::into_turn(run_request, request).await?;
-    let conversation =
-        stores.then_some(Conversation { messages, request_echo, render, ..Conversation::default() });
+    let stored = Conversation { messages, earlier_count, request_echo, render, ..Conversation::default() };
+    let conversation = stores.then_some(stored);
     let is_read_later = generation.on_disconnect.outlives_client() || run_request.is_async();
     let (gateway, caller, id) = (run_request.gateway.clone(), run_request.caller.clone(), run_request.id);
     let is_opened = match conversation.as_ref().filter(|_| is_read_later) {
@@ -141,7 +142,7 @@ pub(crate) async fn open_socket(
 /// `stream=true` its events are streamed, also while it goes on, with the sequence numbers that they had.
 #[utoipa::path(
     get, path = "/v1/responses/{id}", operation_id = "get_response", tag = "compatible", security(("token" = [])),
-    params(("id" = String, Path, description = "Id of the response"), ResponseQuery),
+    params(("id" = String, Path, description = "Id of the response"), ResponseQuery, IncludeQuery),
     responses(
         (status = 200, description = "The stored response, or a stream of its events", body = ResponseObject),
         (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
@@ -152,9 +153,13 @@ pub(crate) async fn get(
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<RunId>,
     QueryParams(query): QueryParams<ResponseQuery>,
+    QueryParams(include): QueryParams<IncludeQuery>,
     deadline: Option<Extension<Deadline>>,
 ) -> Result<Response, HttpError> {
-    let (run, conversation) = state.gateway.response(&caller, id).await?;
+    let (run, mut conversation) = state.gateway.response(&caller, id).await?;
+    if !query.stream || include.has_encrypted_reasoning() {
+        conversation.render = conversation.render.including(&include);
+    }
     if !query.stream {
         return Ok(Json(response_object(&run, conversation)).into_response());
     }
@@ -163,6 +168,29 @@ pub(crate) async fn get(
     let echo = serde_json::from_value(conversation.request_echo).unwrap_or_default();
     let renderer = ResponsesRenderer::of_run(&run, echo, conversation.render);
     Ok(sse::respond(replay(events, renderer, query.starting_after)))
+}
+
+/// List the input of a stored response: the items of its request, the last one first unless `order` is `asc`.
+///
+/// Earlier turns, which the request has continued by `previous_response_id` or `conversation`, are the input of their own
+/// responses.
+#[utoipa::path(
+    get, path = "/v1/responses/{id}/input_items", operation_id = "list_response_input_items", tag = "compatible",
+    security(("token" = [])),
+    params(("id" = String, Path, description = "Id of the response"), InputItemsQuery, IncludeQuery),
+    responses(
+        (status = 200, description = "A page of items", body = ConversationItemList),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn list_input_items(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(id): PathParam<RunId>,
+    QueryParams(query): QueryParams<InputItemsQuery>,
+    QueryParams(include): QueryParams<IncludeQuery>,
+) -> Result<Json<ConversationItemList>, HttpError> {
+    Ok(Json(state.gateway.response_input(&caller, id, &query, &include).await?))
 }
 
 /// Cancel a response: its inference ends between two tokens.
@@ -181,12 +209,12 @@ pub(crate) async fn cancel(
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<RunId>,
 ) -> Result<Json<ResponseObject>, HttpError> {
-    let (run, conversation) = state.gateway.response(&caller, id).await?;
-    if run.state.is_terminal() {
-        return Ok(Json(response_object(&run, conversation)));
+    let (mut run, mut conversation) = state.gateway.response(&caller, id).await?;
+    if !run.state.is_terminal() {
+        state.gateway.cancel_request(&caller, id).await?;
+        (run, conversation) = state.gateway.response(&caller, id).await?;
     }
-    state.gateway.cancel_request(&caller, id).await?;
-    let (run, conversation) = state.gateway.response(&caller, id).await?;
+    conversation.render = conversation.render.including(&IncludeQuery::default());
     Ok(Json(response_object(&run, conversation)))
 }
 
@@ -212,7 +240,7 @@ pub(crate) async fn delete(
 
 /// The response as it is stored.
 fn response_object(run: &Run, conversation: Conversation) -> ResponseObject {
-    let Conversation { mut messages, request_echo, layout, render, is_open } = conversation;
+    let Conversation { mut messages, request_echo, layout, render, is_open, .. } = conversation;
     let echo = serde_json::from_value(request_echo).unwrap_or_default();
     let answer = if is_open {
         let tool_calls = run.tool_calls.clone();

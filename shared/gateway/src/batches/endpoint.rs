@@ -9,7 +9,9 @@ use hearth_wire::{
         chat::{ChatRenderer, ChatRequest},
         completions::{Completion, CompletionRenderer, CompletionRequest},
         embeddings::{EmbeddingList, EmbeddingRequest, EncodingFormat},
-        responses::{ResponsesRenderer, ResponsesRequest, ResponsesTurn},
+        responses::{
+            PREVIOUS_RESPONSE, ResponsesRenderer, ResponsesRequest, ResponsesTurn, name_stored_parts,
+        },
     },
     stream::Render,
 };
@@ -101,15 +103,20 @@ async fn response(
     let earlier = match request.previous()? {
         Some(previous) => {
             let stored = gateway.conversations.get(caller, previous).await;
-            stored.map_err(|error| error.at("previous_response_id"))?.messages
+            let mut messages = stored.map_err(|error| error.at(PREVIOUS_RESPONSE))?.into_sent();
+            name_stored_parts(&mut messages, PREVIOUS_RESPONSE);
+            messages
         }
         None => Vec::new(),
     };
     let (stores, renderer, render) = (request.stores(), request.renderer(id), request.render_options());
     let request_echo = json!(request.echo());
-    let ResponsesTurn { generation, messages } = request.into_turn(earlier)?;
-    let conversation =
-        stores.then(|| Box::new(Conversation { messages, request_echo, render, ..Conversation::default() }));
+    let ResponsesTurn { generation, messages, earlier_count } = request.into_turn(earlier)?;
+    let conversation = stores.then(|| {
+        let stored =
+            Conversation { messages, earlier_count, request_echo, render, ..Conversation::default() };
+        Box::new(stored)
+    });
     Ok((generation, AnswerForm::Response(Box::new(renderer), conversation)))
 }
 

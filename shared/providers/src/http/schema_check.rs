@@ -215,7 +215,7 @@ fn with_texts(events: Vec<RunEventBody>, texts: &[(u32, String)]) -> Vec<RunEven
         // They are about the pieces of the text that is replaced.
         if let RunEventBody::Extension {
             choice,
-            extension: Extension::TextBlock | Extension::Annotation(_),
+            extension: Extension::TextBlock | Extension::Phase(_) | Extension::Annotation(_),
             ..
         } = &event
             && texts.iter().any(|(number, _)| number == choice)

@@ -4,9 +4,10 @@
 //! call it, and the traces of such tools in the model's turns. Everything else is refused with its place in the request.
 
 use hearth_domain::{
-    AttachmentContent, ClientDialect, DocumentSource, Field, Generation, Message, Part, Role, Task, TextTask,
+    AttachmentContent, ClientDialect, DocumentSource, Field, Generation, Message, Opaque, Part, Role, Task,
+    TextTask,
 };
-use hearth_wire::{ApiError, field_name};
+use hearth_wire::{ApiError, ErrorCode, field_name, openai::responses};
 use serde_json::Value;
 
 use super::{draft::Draft, rule::Rules};
@@ -86,31 +87,74 @@ fn refuse_fields(generation: &Generation, provider: &str) -> Result<(), ApiError
     }
 }
 
-/// Refuses parts of the user, a tool or an instruction: the question is about them.
+/// Refuses parts of the user, a tool or an instruction: the question is about them. Refuses also items of a stored answer, unless
+/// they are traces of tools that the provider ran.
 fn refuse_parts(task: &TextTask, generation: &Generation, provider: &str) -> Result<(), ApiError> {
-    let messages = task.messages.iter().filter(|message| message.role != Role::Assistant);
-    match messages.flat_map(Message::opaque_parts).next() {
-        // Gemini's parts have no type: their place has the name.
-        Some(part) if generation.extra.dialect == ClientDialect::Gemini => {
-            Err(foreign_field(&part.param, provider))
-        }
-        Some(part) => match file_id_path(&part.value) {
-            Some(path) => Err(foreign_file(&format!("{}.{path}", part.param), provider)),
-            None => Err(foreign_field(&format!("{}.type", part.param), provider)),
-        },
+    let client = generation.extra.dialect;
+    let parts =
+        task.messages.iter().flat_map(|message| message.opaque_parts().map(move |part| (message.role, part)));
+    let mut refused = parts.filter(|(role, part)| match role {
+        // A native request can't leave out a part of its conversation.
+        Role::Assistant if client == ClientDialect::Native => false,
+        Role::Assistant => responses::is_needed_answer_item(part),
+        Role::System | Role::User | Role::Tool => true,
+    });
+    match refused.next() {
+        Some((_, part)) => Err(refused_part(part, client, provider)),
         None => Ok(()),
     }
 }
 
+fn refused_part(part: &Opaque, client: ClientDialect, provider: &str) -> ApiError {
+    if let Some(field) = responses::stored_field(part) {
+        return foreign_stored_part(part, field, client, provider);
+    }
+    if let Some(path) = file_id_path(&part.value) {
+        return foreign_file(&format!("{}.{path}", part.param), provider);
+    }
+    match responses::quoted_kind(part).filter(|_| client != ClientDialect::Gemini) {
+        Some(kind) => {
+            let error = foreign_field(&format!("{} of type {kind}", part.param), provider);
+            error.at(format!("{}.type", part.param))
+        }
+        // Gemini's parts have no type: their place has the name.
+        None if client == ClientDialect::Gemini => foreign_field(&part.param, provider),
+        None => foreign_field(&format!("{}.type", part.param), provider),
+    }
+}
+
 fn foreign_field(param: &str, provider: &str) -> ApiError {
-    let other = match provider {
-        LOCAL => "a local model has none".to_owned(),
-        _ => format!("the provider {provider} has another one"),
-    };
+    let other = other_dialect(provider);
     let message = format!(
         "{param} exists in the request's dialect only, and {other}; leave it out, or name a model of a provider of this dialect"
     );
     ApiError::invalid(param, message).with("provider", provider)
+}
+
+/// The error for a part of the stored conversation that the request continues by `field`.
+fn foreign_stored_part(part: &Opaque, field: &str, client: ClientDialect, provider: &str) -> ApiError {
+    let part = responses::describe_stored_part(part);
+    let only = format!("the conversation has {part}, which exists in the dialect of OpenAI's responses only");
+    let error = match client {
+        ClientDialect::OpenAiResponses => {
+            let other = other_dialect(provider);
+            let advice = "name a model of a provider of this dialect, or send the conversation without it";
+            ApiError::invalid(field, format!("{only}, and {other}; {advice}"))
+        }
+        // A native request has neither field.
+        _ => {
+            let advice = "continue it by POST /v1/responses with conversation, or delete the message";
+            ApiError::new(ErrorCode::InvalidRequest, format!("{only}; {advice}"))
+        }
+    };
+    error.with("provider", provider)
+}
+
+fn other_dialect(provider: &str) -> String {
+    match provider {
+        LOCAL => "a local model has none".to_owned(),
+        _ => format!("the provider {provider} has another one"),
+    }
 }
 
 /// The place of a file's id in a part of OpenAI's or Anthropic's dialect that names a file in place of its content. The id is none

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use hearth_domain::{
     Attachment, AttachmentContent, ClientDialect, Delivery, Document, DocumentSource, Extra, Generation,
-    HostedTools, Image, Message, ModelId, Opaque, PlacedImage, ReasoningEffort, ResponseFormat, Role, RunId,
-    Sampling, SchemaLabel, Task, TextTask, Tool, ToolCall, ToolChoice,
+    HostedTools, Image, Message, ModelId, Opaque, Part, Piece, PlacedImage, ReasoningEffort, ResponseFormat,
+    Role, RunId, Sampling, SchemaLabel, Task, TextTask, Tool, ToolCall, ToolChoice,
 };
 use hearth_wire::ErrorCode;
 use serde_json::{Value, json};
@@ -140,6 +140,24 @@ fn conforming_request_is_not_copied() {
                 .unwrap();
         assert!(matches!(prepared.task, Cow::Borrowed(_)), "{}", vendor.kind);
     }
+}
+
+#[test]
+fn calls_stay_at_their_places_without_the_blocks_of_another_dialect() {
+    let mut task = hello();
+    let place = |content| Attachment { at: 1, images_before: 0, content };
+    let block = opaque(json!({"type": "server_tool_use", "id": "s1"}));
+    let attachments = vec![place(AttachmentContent::Call), place(block)];
+    task.messages.push(Message { attachments, content: "ab".to_owned(), ..calls(&["1", "2"]) });
+    task.messages.extend([result("1"), result("2")]);
+    let sent = Request { client: ClientDialect::Anthropic, ..CHAT }.sent(task).unwrap();
+    assert!(sent.messages[1].is_text_only());
+    let texts = sent.messages[1].pieces().into_iter().map(|piece| match piece {
+        Piece::Part(_, Part::Text(text)) => text,
+        Piece::Call(_, call) => &call.id,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(texts.collect::<Vec<_>>(), ["a", "1", "b", "2"]);
 }
 
 #[test]
@@ -635,4 +653,38 @@ fn refused_schemas_are_named() {
     let both = TextTask { response_format: ResponseFormat::JsonSchema(open), ..with(json!({}), false) };
     assert_eq!(Request::to("google", "gemini-2.5-flash").refused(both.clone()), "response_format");
     assert!(Request::to("google", "gemini-3-flash").sent(both).is_ok());
+}
+
+#[test]
+fn item_of_a_stored_answer_is_refused_by_its_type_unless_the_provider_ran_its_tool() {
+    let answered = |kind: &str, param: &str| {
+        let value = json!({"type": kind, "id": "cu_1"});
+        let part = AttachmentContent::Opaque(Opaque { param: param.to_owned(), value });
+        let mut task = hello();
+        task.messages.push(attached(Role::Assistant, "Look.", part));
+        task.messages.push(Message::new(Role::User, "And?"));
+        task
+    };
+    let request = Request { client: ClientDialect::OpenAiResponses, ..Request::to("anthropic", "any") };
+    request.sent(answered("web_search_call", "previous_response_id.output")).unwrap();
+    for kind in ["computer_call", "shell_call", "apply_patch_call", "compaction", "mcp_approval_request"] {
+        for field in ["previous_response_id", "conversation"] {
+            let task = answered(kind, &format!("{field}.output"));
+            let error = request.sent(task.clone()).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some(field), "{error:?}");
+            assert!(error.message.contains(&format!("cu_1 of type \"{kind}\"")), "{error:?}");
+            let local = local_task(&request.call(task.clone())).unwrap_err();
+            assert!(local.message.contains("a local model has none"), "{local:?}");
+            // A native request goes on without it.
+            let native = Request { client: ClientDialect::Native, ..Request::to("openai", "gpt-4o") };
+            assert!(native.sent(task.clone()).unwrap().messages.iter().all(Message::is_text_only));
+        }
+    }
+    let mut own = hello();
+    let value = json!({"type": "computer_call", "id": "cu_1"});
+    let part = AttachmentContent::Opaque(Opaque { param: "input[2]".to_owned(), value });
+    own.messages.push(attached(Role::User, "", part));
+    let error = request.sent(own).unwrap_err();
+    assert_eq!(error.param.as_deref(), Some("input[2].type"));
+    assert!(error.message.starts_with("input[2] of type \"computer_call\" exists"), "{error:?}");
 }

@@ -66,6 +66,9 @@ pub(super) struct OutputItem {
     pub(super) arguments: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) encrypted_content: Option<String>,
+    /// Of a message.
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) phase: Option<String>,
     #[serde(deserialize_with = "lenient::objects")]
     pub(super) summary: Vec<Part>,
     #[serde(deserialize_with = "lenient::objects")]

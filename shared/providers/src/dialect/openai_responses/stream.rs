@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use hearth_domain::{ClientDialect, FinishReason, Reasoning};
 use hearth_wire::{ApiError, RunEventBody, extension::Extension};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     encrypted_reasoning,
     event::{Event, OutputItem, Part, Response},
+    whole_items::{item_of, items_of, joined},
 };
 use crate::{
     answer_error::{broken_off, unknown_finish_reason, unreadable},
@@ -25,6 +26,8 @@ use crate::{
 
 /// Maximum number of items of one output.
 const ITEMS_MAX_COUNT: usize = 10_000;
+/// Longest phase of a message. A longer one is left out.
+const PHASE_MAX_BYTES: usize = 64;
 
 /// Decodes events.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(in crate::dialect) struct ResponsesDecoder {
     open: HashSet<u32>,
     /// The places of messages whose text has begun.
     texts: HashSet<u32>,
+    /// The phases of messages, by their places.
+    phases: HashMap<u32, String>,
     /// The places of messages with an annotation.
     annotated: HashSet<u32>,
     /// The places and ids of the provider's items that have ended.
@@ -66,6 +71,7 @@ impl Default for ResponsesDecoder {
             calls: ToolCalls::new(0),
             open: HashSet::new(),
             texts: HashSet::new(),
+            phases: HashMap::new(),
             annotated: HashSet::new(),
             provider_items: HashSet::new(),
             text_count: 0,
@@ -186,8 +192,26 @@ impl ResponsesDecoder {
                 let (id, name, index) = (item.call_id, item.name, Some(place));
                 self.calls.add(Piece { index, id, name, arguments: String::new() }, events)
             }
+            Some("message") => self.record_phase(place, item.phase, events),
             _ => Ok(()),
         }
+    }
+
+    /// Records the phase of a message, and emits it if the message's text is open.
+    fn record_phase(
+        &mut self,
+        place: u32,
+        phase: Option<String>,
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<(), ApiError> {
+        let is_fit = |phase: &String| (1..=PHASE_MAX_BYTES).contains(&phase.len());
+        let is_new = !self.phases.contains_key(&place);
+        let Some(phase) = phase.filter(is_fit).filter(|_| is_new) else { return Ok(()) };
+        if self.open_text.is_some_and(|(open, _)| open == place) {
+            events.push(extension(Extension::Phase(phase.clone())));
+        }
+        self.phases.insert(place, phase);
+        check_count(self.phases.len())
     }
 
     /// Decodes the end of an item: emits the content that wasn't in deltas. `whole`: the item as JSON, for one of a type that
@@ -222,7 +246,10 @@ impl ResponsesDecoder {
                 }
                 Ok(())
             }
-            Some("message") => self.message(place, item.content, events),
+            Some("message") => {
+                self.record_phase(place, item.phase, events)?;
+                self.message(place, item.content, events)
+            }
             Some("") | None => Ok(()),
             Some(_) => {
                 let Some(whole) = whole().filter(Value::is_object) else { return Ok(()) };
@@ -231,10 +258,7 @@ impl ResponsesDecoder {
                 if self.provider_items.insert((place, id)) {
                     events.push(extension(Extension::Item(whole)));
                 }
-                if self.provider_items.len() > ITEMS_MAX_COUNT {
-                    return Err(too_many_items());
-                }
-                Ok(())
+                check_count(self.provider_items.len())
             }
         }
     }
@@ -293,19 +317,23 @@ impl ResponsesDecoder {
     /// Begins the text of a part of a message, unless it is open.
     fn begin_text(&mut self, part: (u32, u32), events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         self.record_text(part.0)?;
-        if self.open_text.replace(part).is_some_and(|open| open != part) {
+        let open = self.open_text.replace(part);
+        if open == Some(part) {
+            return Ok(());
+        }
+        if open.is_some() {
             self.text_count += 1;
-            if self.text_count > ITEMS_MAX_COUNT {
-                return Err(too_many_items());
-            }
+            check_count(self.text_count)?;
             events.push(extension(Extension::TextBlock));
         }
+        let phase = self.phases.get(&part.0).cloned();
+        events.extend(phase.map(Extension::Phase).map(extension));
         Ok(())
     }
 
     fn record_text(&mut self, place: u32) -> Result<(), ApiError> {
         self.texts.insert(place);
-        if self.texts.len() > ITEMS_MAX_COUNT { Err(too_many_items()) } else { Ok(()) }
+        check_count(self.texts.len())
     }
 
     fn think(&mut self, place: u32, text: String) -> Result<RunEventBody, ApiError> {
@@ -319,9 +347,7 @@ impl ResponsesDecoder {
     /// Returns the block of thoughts at this place of the output.
     fn block(&mut self, place: u32) -> Result<&mut Thoughts, ApiError> {
         let number = self.thoughts.len();
-        if number > ITEMS_MAX_COUNT {
-            return Err(too_many_items());
-        }
+        check_count(number)?;
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         Ok(self.thoughts.entry(place).or_insert(Thoughts { number, has_text: false }))
     }
@@ -364,29 +390,10 @@ fn extension(extension: Extension) -> RunEventBody {
     RunEventBody::extension(ClientDialect::OpenAiResponses, extension)
 }
 
-/// Returns the item of a frame.
-fn item_of(data: &str) -> Option<Value> {
-    json::parse::<Map<String, Value>>(data).ok()??.remove("item")
-}
-
-/// Returns the items of a whole response, or of the frame that ends one.
-fn items_of(data: &str) -> Vec<Value> {
-    let mut fields = json::parse::<Map<String, Value>>(data).ok().flatten().unwrap_or_default();
-    let output = match fields.remove("response") {
-        Some(Value::Object(mut response)) => response.remove("output"),
-        _ => fields.remove("output"),
-    };
-    match output {
-        Some(Value::Array(items)) => items.into_iter().filter(Value::is_object).collect(),
-        item => item.into_iter().collect(),
+/// Checks a number of items so far.
+fn check_count(count: usize) -> Result<(), ApiError> {
+    if count > ITEMS_MAX_COUNT {
+        return Err(unreadable(format!("it has more than {ITEMS_MAX_COUNT} items")));
     }
-}
-
-fn joined(parts: Vec<Part>) -> String {
-    let texts: Vec<String> = parts.into_iter().filter_map(|part| part.text).collect();
-    texts.join("\n\n")
-}
-
-fn too_many_items() -> ApiError {
-    unreadable(format!("it has more than {ITEMS_MAX_COUNT} items"))
+    Ok(())
 }

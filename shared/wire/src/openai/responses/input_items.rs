@@ -227,6 +227,21 @@ impl ResponsesInput {
 }
 
 impl InputItem {
+    /// An item that adds nothing to the conversation.
+    pub(super) fn without_effect() -> Self {
+        Self { kind: Some("additional_tools".to_owned()), ..Self::default() }
+    }
+
+    /// Returns whether it is [without effect](Self::without_effect).
+    pub(super) fn has_no_effect(&self) -> bool {
+        self.kind.as_deref() == Some("additional_tools") && self.tools.is_none()
+    }
+
+    /// Returns whether it is reasoning without its encrypted content: what a client reads unless it asks for that.
+    pub(super) fn is_bare_reasoning(&self) -> bool {
+        self.kind.as_deref() == Some("reasoning") && self.encrypted_content.is_none()
+    }
+
     /// The tools of an `additional_tools` item.
     pub(super) fn additional_tools(&self) -> impl Iterator<Item = ResponsesTool> {
         let tools = self.tools.iter().flatten().filter(|_| self.has_additional_tools());

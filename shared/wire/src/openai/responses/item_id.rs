@@ -11,6 +11,8 @@ pub(super) const REASONING: &str = "rs";
 pub(super) const FUNCTION_CALL: &str = "fc";
 /// Prefix of a custom tool call's id.
 pub(super) const CUSTOM_TOOL_CALL: &str = "ctc";
+/// Prefix of the id of a call's output.
+pub(super) const CALL_OUTPUT: &str = "fco";
 
 /// Prefix of the id of a provider's item without one.
 const PROVIDER_ITEM: &str = "item";

@@ -4,7 +4,10 @@ mod conversation_items;
 mod conversations;
 mod custom_tools;
 mod encrypted_content;
+mod hosted_items;
+mod include_query;
 mod input_items;
+mod input_list;
 mod input_messages;
 mod item_id;
 mod item_layout;
@@ -17,7 +20,11 @@ mod render_options;
 mod request;
 mod request_echo;
 mod response;
+mod sent_answer;
 mod stored_answer;
+mod stored_depth;
+mod stored_parts;
+mod text_fields;
 mod text_format;
 mod tool_choice;
 mod tool_names;
@@ -29,7 +36,10 @@ pub use conversations::{
     ConversationReference, CreateConversation, CreateConversationItems, DeletedConversation, ItemOrder,
     UpdateConversation, conversation_not_found,
 };
+pub use hosted_items::is_hosted_item;
+pub use include_query::IncludeQuery;
 pub use input_items::{InputItem, ItemContent, ItemOutput, ItemPart, ItemRole, ResponsesInput};
+pub use input_list::{InputItemsQuery, RequestInput};
 pub use item_layout::ItemLayout;
 pub use output_item::{ExtendedOutputItem, OutputItem, OutputPart, OutputRefusal, OutputText, ReasoningText};
 pub use reasoning::ReasoningBody;
@@ -43,7 +53,12 @@ pub use response::{
     DeletedResponse, IncompleteDetails, InputTokensDetails, OutputTokensDetails, ResponseFailure,
     ResponseObject, ResponseQuery, ResponseUsage,
 };
-pub use stored_answer::{split_answer, stored_answer};
+pub use sent_answer::sent_answer;
+pub use stored_answer::stored_answer;
+pub use stored_parts::{
+    CONVERSATION, PREVIOUS_RESPONSE, describe_stored_part, is_needed_answer_item, name_stored_parts,
+    quoted_kind, stored_field,
+};
 pub use text_format::{TextBody, TextFormat};
 pub use tool_choice::{ResponsesChosenTools, ResponsesToolChoice, ResponsesToolName};
 pub use tools::ResponsesTool;

@@ -23,6 +23,9 @@ pub enum OutputItem {
         role: String,
         /// The text or the refusal, once it has begun.
         content: Vec<OutputPart>,
+        /// `commentary` or `final_answer`, if an OpenAI model has labelled its message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phase: Option<String>,
     },
     /// Reasoning.
     Reasoning {

@@ -1,19 +1,24 @@
-//! `item_reference` items: a client names an item of a stored response by its id ([`item_id`](super::item_id)) instead
-//! of sending it.
+//! A client names an item of a stored response by its id ([`item_id`](super::item_id)) instead of sending it: by an
+//! `item_reference`, or by an item of its type without content, as an earlier picture is named, or reasoning that the client read
+//! without its encrypted content.
+
+use std::collections::HashSet;
 
 use hearth_domain::{Message, RunId};
 use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::{
     InputItem, ItemContent, ItemLayout, ItemPart, ItemRole, ResponsesInput, ResponsesRequest,
-    encrypted_content,
+    encrypted_content, is_hosted_item,
     item_id::{self, ItemId},
     item_layout::{AnswerPart, StoredItem},
+    text_fields::text_fields,
 };
 use crate::{ApiError, ErrorCode};
 
-/// Largest number of references in one request.
-const REFERENCES_MAX_COUNT: usize = 256;
+/// Largest number of responses whose items one request refers to.
+const RESPONSES_MAX_COUNT: usize = 256;
 
 /// A reference to an item of a stored response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,33 +28,48 @@ pub struct ItemReference {
     /// Index of the reference in the request's input.
     input_index: usize,
     id: ItemId,
+    /// Type of the item; of any type if `None`.
+    kind: Option<String>,
+    /// True if the request is valid without the item.
+    is_optional: bool,
 }
 
 impl ResponsesRequest {
     /// The references in the input. Each must be [resolved](Self::resolve_reference) before the request is converted.
     ///
     /// # Errors
-    /// `not_found`, naming the field, for an id that is not an item's; `invalid_request` for too many references.
+    /// `not_found`, naming the field, for an id that is not an item's; `invalid_request` if they are of too many responses.
     pub fn item_references(&self) -> Result<Vec<ItemReference>, ApiError> {
         let Some(ResponsesInput::Items(items)) = &self.input else { return Ok(Vec::new()) };
-        let references =
-            items.iter().enumerate().filter(|(_, item)| item.kind.as_deref() == Some("item_reference"));
-        let references: Vec<_> =
-            references.map(|(index, item)| ItemReference::parse(index, item)).collect::<Result<_, _>>()?;
-        if references.len() > REFERENCES_MAX_COUNT {
+        let references = items.iter().enumerate();
+        let references = references.filter_map(|(index, item)| ItemReference::of(index, item).transpose());
+        let mut references: Vec<ItemReference> = references.collect::<Result<_, _>>()?;
+        let needed = references.iter().filter(|reference| !reference.is_optional);
+        let mut responses: HashSet<RunId> = needed.map(|reference| reference.run).collect();
+        if responses.len() > RESPONSES_MAX_COUNT {
             let message = format!(
-                "at most {REFERENCES_MAX_COUNT} items can be named by their ids; send the items themselves"
+                "items of at most {RESPONSES_MAX_COUNT} responses can be named by their ids; send the items themselves, or \
+                 continue by previous_response_id"
             );
             return Err(ApiError::invalid("input", message));
         }
+        // Models don't read reasoning before the user's last message.
+        let is_user = |item: &InputItem| item.role == Some(ItemRole::User);
+        let last_question = items.iter().rposition(is_user);
+        references.retain(|reference| {
+            !reference.is_optional
+                || last_question.is_none_or(|last| reference.input_index > last)
+                    && (responses.contains(&reference.run)
+                        || responses.len() < RESPONSES_MAX_COUNT && responses.insert(reference.run))
+        });
         Ok(references)
     }
 
     /// Replaces a reference by its item. `answer` is the stored answer of the reference's run, and `layout` the order of
-    /// its items.
+    /// its items. One of a hosted tool that was too large to be stored adds nothing, as with `previous_response_id`.
     ///
     /// # Errors
-    /// `not_found`, naming the field, if the run has no such item.
+    /// `not_found`, naming the field, if the run has no such item, or if another item was too large.
     pub fn resolve_reference(
         &mut self,
         reference: &ItemReference,
@@ -57,12 +77,18 @@ impl ResponsesRequest {
         layout: &ItemLayout,
     ) -> Result<(), ApiError> {
         let stored = layout.items(answer).get(reference.id.index).copied();
-        let resolved = stored.and_then(|stored| input_item(answer, stored));
+        let resolved = match stored.and_then(|stored| stored.omitted()) {
+            Some(item) => Some(left_out_item(item).ok_or_else(|| reference.stored_without_content())?),
+            None => stored.and_then(|stored| input_item(answer, stored)),
+        };
         let prefix = reference.id.prefix.as_str();
         let resolved = resolved.filter(|(prefixes, item)| {
             // An item of the provider has its own prefix.
             let own = item.id.as_deref().and_then(|id| id.split_once('_'));
-            prefixes.contains(&prefix) || prefixes.is_empty() && own.is_some_and(|(own, _)| own == prefix)
+            let has_prefix = prefixes.contains(&prefix)
+                || prefixes.is_empty() && own.is_some_and(|(own, _)| own == prefix);
+            let is_named = |kind: &str| item.has_no_effect() || item.kind.as_deref() == Some(kind);
+            has_prefix && reference.kind.as_deref().is_none_or(is_named)
         });
         if let (Some((_, resolved)), Some(ResponsesInput::Items(items))) = (resolved, &mut self.input)
             && let Some(item) = items.get_mut(reference.input_index)
@@ -70,15 +96,29 @@ impl ResponsesRequest {
             *item = resolved;
             return Ok(());
         }
-        Err(reference.not_found())
+        if reference.is_optional { Ok(()) } else { Err(reference.not_found()) }
     }
 }
 
 impl ItemReference {
-    fn parse(input_index: usize, item: &InputItem) -> Result<Self, ApiError> {
-        let id = item.id.as_deref().and_then(ItemId::parse);
-        let id = id.ok_or_else(|| item_not_found(input_index))?;
-        Ok(Self { run: id.run, input_index, id })
+    /// Returns the reference that an item is; `None` if it has its content.
+    fn of(input_index: usize, item: &InputItem) -> Result<Option<Self>, ApiError> {
+        let is_reference = item.kind.as_deref() == Some("item_reference");
+        let is_optional = item.is_bare_reasoning();
+        if !is_reference && !is_optional && !item.lacks_content() {
+            return Ok(None);
+        }
+        let Some(id) = item.id.as_deref().and_then(ItemId::parse) else {
+            return if is_reference { Err(item_not_found(input_index)) } else { Ok(None) };
+        };
+        let kind = item.kind.clone().filter(|_| !is_reference);
+        Ok(Some(Self { run: id.run, input_index, id, kind, is_optional }))
+    }
+
+    /// Returns whether the request is valid without the item: reasoning has its summary at least.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        self.is_optional
     }
 
     /// The error for an item that isn't stored.
@@ -86,6 +126,19 @@ impl ItemReference {
     pub fn not_found(&self) -> ApiError {
         item_not_found(self.input_index)
     }
+
+    /// The error for an item that was too large to be stored.
+    fn stored_without_content(&self) -> ApiError {
+        let message = "this item was too large to be stored; send the item itself";
+        ApiError::new(ErrorCode::NotFound, message).at(format!("input[{}].id", self.input_index))
+    }
+}
+
+/// Converts an item that was too large to be stored to an input item that adds nothing; `None` if the next request needs it.
+fn left_out_item(item: &Value) -> Option<(&'static [&'static str], InputItem)> {
+    let text = |name: &str| item[name].as_str().map(str::to_owned);
+    let is_hosted = text("type").is_some_and(|kind| is_hosted_item(&kind));
+    is_hosted.then(|| (&[] as &[_], InputItem { id: text("id"), ..InputItem::without_effect() }))
 }
 
 fn item_not_found(input_index: usize) -> ApiError {
@@ -97,16 +150,21 @@ fn item_not_found(input_index: usize) -> ApiError {
 /// which has its id.
 fn input_item(
     answer: &Message,
-    StoredItem { part, text, .. }: StoredItem<'_>,
+    StoredItem { part, text, annotations, phase }: StoredItem<'_>,
 ) -> Option<(&'static [&'static str], InputItem)> {
     let of_kind = |kind: &str| InputItem { kind: Some(kind.to_owned()), ..InputItem::default() };
     Some(match part {
         AnswerPart::Text | AnswerPart::Refusal => {
-            let content = Some(ItemContent::Text(text.to_owned()));
-            (
-                &[item_id::MESSAGE],
-                InputItem { role: Some(ItemRole::Assistant), content, ..of_kind("message") },
-            )
+            let (role, extra) = (Some(ItemRole::Assistant), text_fields(&[], phase));
+            let content = if annotations.is_empty() {
+                ItemContent::Text(text.to_owned())
+            } else {
+                let (kind, text) = ("output_text".to_owned(), Some(text.to_owned()));
+                let extra = text_fields(annotations, None);
+                ItemContent::Parts(vec![ItemPart { kind, text, extra, ..ItemPart::default() }])
+            };
+            let content = Some(content);
+            (&[item_id::MESSAGE], InputItem { role, content, extra, ..of_kind("message") })
         }
         AnswerPart::Reasoning(number) => {
             let block = answer.reasoning.get(number as usize)?;
@@ -136,12 +194,13 @@ fn input_item(
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{Reasoning, Role, ToolCall};
+    use hearth_domain::{ClientDialect, Reasoning, Role, ToolCall};
     use serde_json::json;
 
     use super::*;
     use crate::{
-        RunEventBody, answer::Answers, event::ToolCallBegin, openai::responses::item_id::format_item_id,
+        RunEventBody, answer::Answers, event::ToolCallBegin, extension::Extension,
+        openai::responses::item_id::format_item_id,
     };
 
     fn request_with_reference(id: &str) -> ResponsesRequest {
@@ -241,6 +300,33 @@ mod tests {
     }
 
     #[test]
+    fn reference_to_an_item_without_its_content_adds_nothing() {
+        let run = RunId::new();
+        let item = |kind: &str, prefix: &str| {
+            let item =
+                json!({"type": kind, "id": format!("{prefix}_vendor"), "result": "A".repeat(200 << 10)});
+            RunEventBody::extension(ClientDialect::OpenAiResponses, Extension::Item(item))
+        };
+        let mut layout = ItemLayout::default();
+        for event in [item("image_generation_call", "ig"), item("compaction", "cmp")] {
+            layout.add_event(&event);
+        }
+        let answer = Message::new(Role::Assistant, "");
+        let resolved = |prefix: &str, index| {
+            let mut request = request_with_reference(&format_item_id(prefix, &run.to_string(), index));
+            let reference = request.item_references().unwrap().remove(0);
+            request.resolve_reference(&reference, &answer, &layout)?;
+            Ok::<_, ApiError>(request.into_turn(Vec::new()).unwrap().messages)
+        };
+        let texts: Vec<_> = resolved("ig", 0).unwrap().into_iter().map(|message| message.content).collect();
+        assert_eq!(texts, ["Hi", "And now?"]);
+        // Another prefix is another item's, and the next request needs what was compacted.
+        for (prefix, index) in [("ws", 0), ("cmp", 1)] {
+            assert_eq!(resolved(prefix, index).unwrap_err().code, ErrorCode::NotFound, "{prefix}");
+        }
+    }
+
+    #[test]
     fn reference_without_stored_item_is_not_found() {
         let run = RunId::new().to_string();
         for id in ["msg_1", "msg_x_0", "", &format_item_id(item_id::MESSAGE, &run, 7).replace("_7", "_-1")] {
@@ -257,10 +343,50 @@ mod tests {
             let error = request.resolve_reference(&reference, &answer(), &ItemLayout::default()).unwrap_err();
             assert_eq!(error.code, ErrorCode::NotFound);
         }
-        let reference = json!({"type": "item_reference", "id": format_item_id(item_id::MESSAGE, &run, 0)});
-        let many = vec![reference; REFERENCES_MAX_COUNT + 1];
-        let request: ResponsesRequest =
-            serde_json::from_value(json!({"model": "auto", "input": many})).unwrap();
-        assert_eq!(request.item_references().unwrap_err().param.as_deref(), Some("input"));
+        let reference =
+            |run: &str| json!({"type": "item_reference", "id": format_item_id(item_id::MESSAGE, run, 0)});
+        let request = |input: Vec<Value>| -> ResponsesRequest {
+            serde_json::from_value(json!({"model": "auto", "input": input})).unwrap()
+        };
+        let of_one = request(vec![reference(&run); RESPONSES_MAX_COUNT + 1]);
+        assert_eq!(of_one.item_references().unwrap().len(), RESPONSES_MAX_COUNT + 1);
+        let many = (0..=RESPONSES_MAX_COUNT).map(|_| reference(&RunId::new().to_string()));
+        let error = request(many.collect()).item_references().unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("input"));
+    }
+
+    #[test]
+    fn reasoning_without_its_encrypted_content_is_looked_up_after_the_last_question() {
+        let run = RunId::new().to_string();
+        let reasoning =
+            json!({"type": "reasoning", "id": format_item_id(item_id::REASONING, &run, 0), "summary": []});
+        let of_openai = json!({"type": "reasoning", "id": "rs_1", "summary": []});
+        let question = json!({"role": "user", "content": "Hi"});
+        let request = |input: Value| -> ResponsesRequest {
+            serde_json::from_value(json!({"model": "auto", "input": input})).unwrap()
+        };
+        let mut asked = request(json!([reasoning, question, reasoning, of_openai]));
+        let references = asked.item_references().unwrap();
+        let [reference] = &references[..] else { panic!("one reference: {references:?}") };
+        assert!(reference.is_optional());
+        let block = Reasoning { text: "Hm.".into(), encrypted: Some("E".into()), signature: None };
+        let stored = Message { reasoning: vec![block.clone()], ..Message::new(Role::Assistant, "Hi") };
+        asked.resolve_reference(reference, &stored, &ItemLayout::default()).unwrap();
+        let messages = asked.into_turn(Vec::new()).unwrap().messages;
+        assert_eq!(messages.last().unwrap().reasoning[0], block);
+        // Without the stored item the request stays as it is.
+        let mut asked = request(json!([question, reasoning]));
+        let reference = asked.item_references().unwrap().remove(0);
+        asked
+            .resolve_reference(&reference, &Message::new(Role::Assistant, "Hi"), &ItemLayout::default())
+            .unwrap();
+        assert_eq!(asked.item_references().unwrap().len(), 1);
+        // A picture is named by a picture's id alone.
+        let mut named = request(
+            json!([{"type": "image_generation_call", "id": format_item_id(item_id::REASONING, &run, 0)}]),
+        );
+        let reference = named.item_references().unwrap().remove(0);
+        let error = named.resolve_reference(&reference, &stored, &ItemLayout::default()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::NotFound);
     }
 }

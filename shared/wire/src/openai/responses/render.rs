@@ -160,7 +160,7 @@ impl ResponsesRenderer {
         request: RequestEcho,
         options: RenderOptions,
     ) -> ResponseObject {
-        let mut renderer = Self::of_run(run, request, RenderOptions { include_encrypted: false, ..options });
+        let mut renderer = Self::of_run(run, request, options);
         renderer.response.model = run.selection.model.to_string();
         renderer.response.request.fill_sampling_defaults(run.selection.node.is_some());
         if !run.state.is_terminal() {
@@ -206,7 +206,7 @@ impl ResponsesRenderer {
     }
 
     fn add_stored(&mut self, answer: &Message, stored: StoredItem<'_>) {
-        let StoredItem { part, text, annotations } = stored;
+        let StoredItem { part, text, annotations, phase } = stored;
         match part {
             AnswerPart::Omitted => {
                 if let Some(item) = stored.omitted() {
@@ -216,6 +216,9 @@ impl ResponsesRenderer {
             AnswerPart::Text => {
                 // Each stored text is an item of its own.
                 self.end_text();
+                if let Some(phase) = phase {
+                    self.add_phase(phase);
+                }
                 self.add_text(text, &[]);
                 annotations.iter().for_each(|annotation| self.add_annotation(annotation));
             }
@@ -261,7 +264,7 @@ impl ResponsesRenderer {
         };
         if self.items.is_empty() && incomplete.is_none() {
             // An empty answer has an empty message.
-            self.begin_message(AnswerPart::Text);
+            self.begin_message(AnswerPart::Text, None);
         }
         self.end_all(if incomplete.is_some() { INCOMPLETE } else { COMPLETED });
         status.clone_into(&mut self.response.status);

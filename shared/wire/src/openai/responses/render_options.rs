@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RequestEcho, tool_names::ClientNames};
+use super::{IncludeQuery, RequestEcho, tool_names::ClientNames};
 
 /// Rendering options of a response. They are stored with its conversation, so that its events can be rendered again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ impl RenderOptions {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The options of a read that includes these fields, rather than those that the request included.
+    #[must_use]
+    pub fn including(self, include: &IncludeQuery) -> Self {
+        Self { include_encrypted: include.has_encrypted_reasoning(), ..self }
     }
 
     /// Completes the options of a conversation that was stored without them.

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    ConversationParam, ConversationReference, InputItem, ReasoningBody, RenderOptions, RequestEcho,
-    ResponsesInput, ResponsesRenderer, ResponsesTool, ResponsesToolChoice, TextBody, TextFormat,
-    conversations::conversation_not_found, offered_tools::add_tool, tool_names::ClientNames,
+    CONVERSATION, ConversationParam, ConversationReference, InputItem, PREVIOUS_RESPONSE, ReasoningBody,
+    RenderOptions, RequestEcho, ResponsesInput, ResponsesRenderer, ResponsesTool, ResponsesToolChoice,
+    TextBody, TextFormat, conversations::conversation_not_found, offered_tools::add_tool,
+    tool_names::ClientNames,
 };
 use crate::{
     ApiError, ErrorCode,
@@ -25,12 +26,10 @@ use crate::{
     unknown_fields::unknown_fields,
 };
 
-const PREVIOUS_RESPONSE: &str = "previous_response_id";
-const CONVERSATION: &str = "conversation";
 /// Value of `include` for log-probabilities.
 const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
 /// Value of `include` for encrypted reasoning.
-const INCLUDE_ENCRYPTED: &str = "reasoning.encrypted_content";
+pub(super) const INCLUDE_ENCRYPTED: &str = "reasoning.encrypted_content";
 
 /// A request for a response as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this
 /// dialect.
@@ -110,6 +109,8 @@ pub struct ResponsesTurn {
     pub generation: Generation,
     /// The conversation up to the answer, without the instructions of this request.
     pub messages: Vec<Message>,
+    /// Number of the first messages, which are those of earlier responses.
+    pub earlier_count: usize,
 }
 
 impl ResponsesRequest {
@@ -237,6 +238,7 @@ impl ResponsesRequest {
     /// `invalid_request`, naming the field.
     pub fn into_turn(mut self, earlier: Vec<Message>) -> Result<ResponsesTurn, ApiError> {
         self.refuse_unsupported()?;
+        self.check_depth()?;
         let (sampling, top_logprobs, extra) = (self.sampling(), self.top_logprobs(), self.extra());
         let instructions = self.instructions.take().map(|text| Message::new(Role::System, text));
         let earlier_count = earlier.len();
@@ -291,7 +293,7 @@ impl ResponsesRequest {
         if is_background && !generation.on_disconnect.outlives_client() {
             generation.on_disconnect = OnDisconnect::Continue;
         }
-        Ok(ResponsesTurn { generation, messages })
+        Ok(ResponsesTurn { generation, messages, earlier_count })
     }
 
     fn refuse_unsupported(&self) -> Result<(), ApiError> {

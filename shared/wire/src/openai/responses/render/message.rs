@@ -34,6 +34,16 @@ impl ResponsesRenderer {
         self.emit_for_item(index, "response.output_text.annotation.added", fields);
     }
 
+    /// Sets the phase of the open text, or begins one with it.
+    pub(super) fn add_phase(&mut self, phase: &str) {
+        let phase = Some(phase.to_owned());
+        let open = self.items.iter().rposition(|item| item.open && item.part == AnswerPart::Text);
+        match open.and_then(|index| self.item_mut(index)) {
+            Some(OutputItem::Message { phase: of_message, .. }) => *of_message = phase,
+            _ => drop(self.begin_message(AnswerPart::Text, phase)),
+        }
+    }
+
     /// Ends the open text: the next one is another message.
     pub(super) fn end_text(&mut self) {
         if let Some(index) = self.items.iter().rposition(|item| item.open && item.part == AnswerPart::Text) {
@@ -55,10 +65,10 @@ impl ResponsesRenderer {
     /// Returns the index of the open message with this part, or of a new one.
     fn open_message(&mut self, part: AnswerPart) -> usize {
         let open = self.items.iter().rposition(|item| item.open && item.part == part);
-        open.unwrap_or_else(|| self.begin_message(part))
+        open.unwrap_or_else(|| self.begin_message(part, None))
     }
 
-    pub(super) fn begin_message(&mut self, part: AnswerPart) -> usize {
+    pub(super) fn begin_message(&mut self, part: AnswerPart, phase: Option<String>) -> usize {
         self.end_all_but_calls();
         let content = match part {
             AnswerPart::Refusal => OutputPart::empty_refusal(),
@@ -69,6 +79,7 @@ impl ResponsesRenderer {
             status: IN_PROGRESS.to_owned(),
             role: "assistant".to_owned(),
             content: vec![content.clone()],
+            phase,
         };
         let index = self.add_item(part, message);
         let fields = json!({"content_index": 0, "part": content});

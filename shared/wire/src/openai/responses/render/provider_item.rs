@@ -50,6 +50,7 @@ impl ResponsesRenderer {
     pub(super) fn add_extension(&mut self, extension: &Extension) {
         match extension {
             Extension::TextBlock => self.end_text(),
+            Extension::Phase(phase) => self.add_phase(phase),
             Extension::Annotation(annotation) => self.add_annotation(annotation),
             Extension::Item(item) => self.add_provider_item(item),
             // The provider's response is another object.
