@@ -36,6 +36,7 @@ use draft::Draft;
 use families::rules_of_model;
 pub(crate) use foreign::local_task;
 pub(crate) use restore::Restore;
+use restore::leaves_out_tool_blocks;
 pub(crate) use rule::Rules;
 use schema::SchemaPlace;
 
@@ -89,7 +90,9 @@ pub(crate) fn prepare<'a>(
     let stops = stops::apply(&rules, &mut draft);
     let names = tool_names::apply(&rules, &mut draft);
     let has_answer_tool = schema.as_ref().is_some_and(|plan| matches!(plan.request, SchemaRequest::Tool(_)));
-    Ok(Prepared { task: draft.into_task(), restore: Restore::new(names, stops, has_answer_tool), schema })
+    let restore = Restore::new(names, stops, has_answer_tool)
+        .without_tool_blocks(leaves_out_tool_blocks(&call.generation.extra, task));
+    Ok(Prepared { task: draft.into_task(), restore, schema })
 }
 
 /// Replaces the field's name in a dialect's error by the client's: dialects name fields as chat completions do.

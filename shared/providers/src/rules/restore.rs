@@ -1,6 +1,7 @@
 //! Restores the client's names of tools in an answer, and applies the stop texts that weren't sent to the provider.
 
 mod answer_tool;
+mod unoffered_tools;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,8 @@ use hearth_domain::{FinishReason, TokenLogprob};
 use hearth_wire::{ApiError, RunEventBody, extension::Extension};
 
 use answer_tool::AnswerToolDecoder;
+use unoffered_tools::ToolBlockFilter;
+pub(super) use unoffered_tools::leaves_out_tool_blocks;
 
 use crate::decoder::{Decoder, Frame};
 
@@ -20,11 +23,18 @@ pub(crate) struct Restore {
     stops: Vec<String>,
     /// The answer is the arguments of a tool.
     has_answer_tool: bool,
+    /// The client gets no blocks of tools that the provider ran.
+    leaves_out_tool_blocks: bool,
 }
 
 impl Restore {
     pub(super) fn new(names: BTreeMap<String, String>, stops: Vec<String>, has_answer_tool: bool) -> Self {
-        Self { names, stops, has_answer_tool }
+        Self { names, stops, has_answer_tool, leaves_out_tool_blocks: false }
+    }
+
+    /// Leaves out blocks of tools that the provider ran if `is_needed`.
+    pub(super) fn without_tool_blocks(self, is_needed: bool) -> Self {
+        Self { leaves_out_tool_blocks: is_needed, ..self }
     }
 
     /// Returns whether the gateway itself ends the answer at stop texts.
@@ -36,6 +46,10 @@ impl Restore {
     pub(crate) fn wrap(self, decoder: Box<dyn Decoder>) -> Box<dyn Decoder> {
         let decoder: Box<dyn Decoder> = match self.has_answer_tool {
             true => Box::new(AnswerToolDecoder::new(decoder)),
+            false => decoder,
+        };
+        let decoder: Box<dyn Decoder> = match self.leaves_out_tool_blocks {
+            true => Box::new(ToolBlockFilter::new(decoder)),
             false => decoder,
         };
         if self.names.is_empty() && self.stops.is_empty() {
@@ -94,7 +108,9 @@ impl RestoringDecoder {
             RunEventBody::Refusal { choice, .. }
             | RunEventBody::Reasoning { choice, .. }
             | RunEventBody::Extension {
-                choice, extension: Extension::Item(_) | Extension::TextBlock, ..
+                choice,
+                extension: Extension::Item(_) | Extension::TextBlock | Extension::Phase(_),
+                ..
             }
             | RunEventBody::StopText { choice, .. }
             | RunEventBody::ToolCall { choice, .. } => match self.choices.get(&choice) {
