@@ -139,7 +139,7 @@ impl Driver {
         }
     }
 
-    /// Asks the candidates in turn; returns the error of the last one, if none has answered.
+    /// Asks the candidates in turn; returns the error of the last one that could serve the request, if none has answered.
     pub(super) async fn ask_candidates(&mut self, mut remaining: Remaining) -> Result<(), ApiError> {
         let (mut failures, mut last) = (Vec::new(), None);
         while let Some((mut candidate, was_suspended)) =
@@ -171,6 +171,10 @@ impl Driver {
             let status = error.details.get("provider_status").and_then(Value::as_u64);
             tracing::warn!(run = %self.run.output.id, trace_id = self.run.output.trace.id(), provider = selected.provider, model = selected.model.as_str(), code, status, "a candidate can't serve a run");
             failures.push(json!({"provider": selected.provider, "model": selected.model, "code": code}));
+            // The request was valid for the first choice: that a fallback can't serve it says less than the first failure.
+            if error.code == ErrorCode::InvalidRequest && last.is_some() {
+                continue;
+            }
             if !may_fall_back(error.code) {
                 return Err(error);
             }
