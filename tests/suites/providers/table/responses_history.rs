@@ -72,11 +72,11 @@ fn sent(upstream: &Upstream) -> Vec<Value> {
     upstream.received().pop().map(|received| list(&received.body["input"]).to_vec()).unwrap_or_default()
 }
 
-/// The next requests of a client that has the response `first` to the question `asked`, by each of the ways.
-fn next_requests(asked: &Value, first: &Value) -> Vec<(&'static str, Value)> {
+/// The next requests of a client that has the response `first` to the question `first_input`, by each of the ways.
+fn next_requests(first_input: &Value, first: &Value) -> Vec<(&'static str, Value)> {
     let output = list(&first["output"]);
     let with = |items: Vec<Value>| {
-        let items = [vec![asked.clone()], items, vec![question("And?")]].concat();
+        let items = [vec![first_input.clone()], items, vec![question("And?")]].concat();
         json!({"input": items})
     };
     vec![
@@ -98,14 +98,15 @@ async fn picture_that_is_stored_without_its_content_is_left_out() {
     let client = home.client();
     let picture = json!({"type": "image_generation_call", "id": "ig_vendor", "status": "completed", "result": "A".repeat(300 << 10)});
     let output = [picture, message("A cat.", &json!([]), None)];
-    let asked = question("Draw a cat.");
-    let first = ask(&client, &upstream, "responses", json!({"input": [asked]}), whole(&output)).await;
+    let first_input = question("Draw a cat.");
+    let first = ask(&client, &upstream, "responses", json!({"input": [first_input]}), whole(&output)).await;
     let stored = client.get(&format!("{PATH}/{}", first["id"].as_str().unwrap())).await.json();
     assert!(stored["output"][0].get("result").is_none(), "{stored:#}");
     let answer = [message("Yes.", &json!([]), None)];
-    let mut requests = next_requests(&asked, &first);
+    let mut requests = next_requests(&first_input, &first);
     requests.remove(0);
-    let retrieved = [vec![asked.clone()], list(&stored["output"]).to_vec(), vec![question("And?")]].concat();
+    let retrieved =
+        [vec![first_input.clone()], list(&stored["output"]).to_vec(), vec![question("And?")]].concat();
     requests.push(("retrieved items", json!({"input": retrieved})));
     for (way, request) in requests {
         for vendor in ["responses", "anthropic"] {
@@ -116,7 +117,7 @@ async fn picture_that_is_stored_without_its_content_is_left_out() {
         }
     }
     // The live answer has the picture.
-    let (_, whole_items) = next_requests(&asked, &first).remove(0);
+    let (_, whole_items) = next_requests(&first_input, &first).remove(0);
     ask(&client, &upstream, "responses", whole_items, whole(&answer)).await;
     assert!(sent(&upstream).iter().any(|item| item["type"] == "image_generation_call"));
     home.stop().await;
@@ -137,12 +138,12 @@ async fn texts_of_an_answer_stay_apart_for_another_provider() {
     let (upstream, home) = start().await;
     let client = home.client();
     let output = [message("Let me look.", &json!([]), None), message("Found it.", &json!([]), None)];
-    let asked = question("Look.");
+    let first_input = question("Look.");
     let conversation = client.post("/v1/conversations", &json!({})).await.json();
-    let fields = json!({"input": [asked], "conversation": conversation["id"]});
+    let fields = json!({"input": [first_input], "conversation": conversation["id"]});
     ask(&client, &upstream, "responses", fields, whole(&output)).await;
-    let first = ask(&client, &upstream, "responses", json!({"input": [asked]}), whole(&output)).await;
-    let mut requests = next_requests(&asked, &first);
+    let first = ask(&client, &upstream, "responses", json!({"input": [first_input]}), whole(&output)).await;
+    let mut requests = next_requests(&first_input, &first);
     requests.push(("conversation", json!({"input": "And?", "conversation": conversation["id"]})));
     for (way, request) in requests {
         ask(&client, &upstream, "anthropic", request, anthropic()).await;
@@ -179,17 +180,17 @@ async fn item_that_another_provider_must_not_miss_is_refused_there() {
     let client = home.client();
     let call = json!({"type": "computer_call", "id": "cu_vendor", "call_id": "c1", "status": "completed", "action": {"type": "screenshot"}});
     let output = [message("I look.", &json!([]), None), call];
-    let asked = question("Look.");
+    let first_input = question("Look.");
     let conversation = client.post("/v1/conversations", &json!({})).await.json();
-    let fields = json!({"input": [asked], "conversation": conversation["id"]});
+    let fields = json!({"input": [first_input], "conversation": conversation["id"]});
     let in_conversation = ask(&client, &upstream, "responses", fields, whole(&output)).await;
-    let first = ask(&client, &upstream, "responses", json!({"input": [asked]}), whole(&output)).await;
+    let first = ask(&client, &upstream, "responses", json!({"input": [first_input]}), whole(&output)).await;
     let result =
         json!({"type": "computer_call_output", "call_id": "c1", "output": {"type": "computer_screenshot"}});
     let [_, item] = list(&first["output"]) else { panic!("{first:#}") };
     let by_id = json!({"input": "And?", "previous_response_id": first["id"]});
     let by_conversation = json!({"input": "And?", "conversation": conversation["id"]});
-    let whole_item = json!({"input": [asked, item, question("And?")]});
+    let whole_item = json!({"input": [first_input, item, question("And?")]});
     let cases = [
         (by_id, "previous_response_id", item["id"].clone()),
         (by_conversation, "conversation", in_conversation["output"][1]["id"].clone()),
@@ -229,18 +230,19 @@ async fn phase_and_citations_of_a_text_reach_the_client_and_the_next_request() {
         message("1916.", &cited, Some("final_answer")),
         message("More?", &json!([]), None),
     ];
-    let asked = question("When?");
+    let first_input = question("When?");
     let phases = |items: &Value| list(items).iter().map(|item| item["phase"].clone()).collect::<Vec<_>>();
     let expected = [json!("commentary"), json!("final_answer"), Value::Null];
     for reply in [whole(&output), stream(&output)] {
-        let first = ask(&client, &upstream, "responses", json!({"input": [asked]}), reply.clone()).await;
+        let first =
+            ask(&client, &upstream, "responses", json!({"input": [first_input]}), reply.clone()).await;
         assert_eq!(phases(&first["output"]), expected, "{first:#}");
         let stored = client.get(&format!("{PATH}/{}", first["id"].as_str().unwrap())).await.json();
         assert_eq!(stored["output"], first["output"]);
         let conversation = client.post("/v1/conversations", &json!({})).await.json();
-        let fields = json!({"input": [asked], "conversation": conversation["id"]});
+        let fields = json!({"input": [first_input], "conversation": conversation["id"]});
         ask(&client, &upstream, "responses", fields, reply).await;
-        let mut requests = next_requests(&asked, &first);
+        let mut requests = next_requests(&first_input, &first);
         requests.push(("conversation", json!({"input": "And?", "conversation": conversation["id"]})));
         for (way, request) in requests {
             ask(&client, &upstream, "responses", request, whole(&output)).await;
@@ -293,9 +295,9 @@ async fn input_of_a_stored_response_is_listed() {
         json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}),
         message("Hello.", &json!([]), None),
     ];
-    let asked = json!([question("Hi"), {"role": "user", "content": [
+    let first_input = json!([question("Hi"), {"role": "user", "content": [
         {"type": "input_text", "text": "Look"}, {"type": "input_image", "image_url": "https://example.org/a.png"}]}]);
-    let first = ask(&client, &upstream, "responses", json!({"input": asked}), whole(&output)).await;
+    let first = ask(&client, &upstream, "responses", json!({"input": first_input}), whole(&output)).await;
     let path = format!("{PATH}/{}", first["id"].as_str().unwrap());
     let items = |query: &str| {
         let (client, path) = (&client, format!("{path}/input_items{query}"));

@@ -365,22 +365,22 @@ mod tests {
         let request = |input: Value| -> ResponsesRequest {
             serde_json::from_value(json!({"model": "auto", "input": input})).unwrap()
         };
-        let mut asked = request(json!([reasoning, question, reasoning, of_openai]));
-        let references = asked.item_references().unwrap();
+        let mut parsed = request(json!([reasoning, question, reasoning, of_openai]));
+        let references = parsed.item_references().unwrap();
         let [reference] = &references[..] else { panic!("one reference: {references:?}") };
         assert!(reference.is_optional());
         let block = Reasoning { text: "Hm.".into(), encrypted: Some("E".into()), signature: None };
         let stored = Message { reasoning: vec![block.clone()], ..Message::new(Role::Assistant, "Hi") };
-        asked.resolve_reference(reference, &stored, &ItemLayout::default()).unwrap();
-        let messages = asked.into_turn(Vec::new()).unwrap().messages;
+        parsed.resolve_reference(reference, &stored, &ItemLayout::default()).unwrap();
+        let messages = parsed.into_turn(Vec::new()).unwrap().messages;
         assert_eq!(messages.last().unwrap().reasoning[0], block);
         // Without the stored item the request stays as it is.
-        let mut asked = request(json!([question, reasoning]));
-        let reference = asked.item_references().unwrap().remove(0);
-        asked
+        let mut parsed = request(json!([question, reasoning]));
+        let reference = parsed.item_references().unwrap().remove(0);
+        parsed
             .resolve_reference(&reference, &Message::new(Role::Assistant, "Hi"), &ItemLayout::default())
             .unwrap();
-        assert_eq!(asked.item_references().unwrap().len(), 1);
+        assert_eq!(parsed.item_references().unwrap().len(), 1);
         // A picture is named by a picture's id alone.
         let mut named = request(
             json!([{"type": "image_generation_call", "id": format_item_id(item_id::REASONING, &run, 0)}]),
